@@ -1,0 +1,22 @@
+//! Formats and verification of msp-provenance.
+//!
+//! Everything an auditor's verdict rests on is in this crate: the canonical
+//! encoding, the record and its chain, the agreement rule for clocks, Merkle
+//! proofs, signed notes, statements and the findings of a verification. It
+//! has no I/O, no clock and no global state; `no_std` makes the compiler hold
+//! that. `docs/format.md` states the same in prose with numbered steps.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod canon;
+pub mod chain;
+pub mod clock;
+pub mod digest;
+pub mod logs;
+pub mod path;
+pub mod record;
+pub mod report;
+pub mod scan;
+pub mod time;
