@@ -20,3 +20,4 @@ pub mod record;
 pub mod report;
 pub mod scan;
 pub mod time;
+pub mod verify;

@@ -64,6 +64,12 @@ impl<'a> Record<'a> {
         Self::envelope(line).ok_or_else(|| Self::explain(line))
     }
 
+    /// Whether `line` is canonical JSON of any form.
+    pub fn is_canonical(line: &[u8]) -> bool {
+        let mut scan = Scan::new(line);
+        scan.value().is_ok() && scan.finish().is_ok()
+    }
+
     /// The hash that the next record's `prev` must hold.
     pub fn hash(&self) -> Digest {
         Digest::of(self.line)

@@ -1,1 +1,529 @@
-//! report
+//! What a verification says: a verdict, what was checked, what was not and
+//! why, and findings with a stable code and a place (docs/format.md §9).
+
+use alloc::{
+    collections::BTreeMap,
+    string::{String, ToString},
+    vec::Vec,
+};
+
+use crate::{canon::Value, digest::Digest, time::Timestamp};
+
+/// How many findings of one code a report keeps; the rest are counted.
+pub const MAX_PER_CODE: usize = 100;
+
+/// The answer of a verification.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Verdict {
+    /// Everything asked for was checked and holds.
+    Verified,
+    /// Nothing is wrong as far as could be seen, but something that the
+    /// answer rests on could not be checked.
+    Inconclusive,
+    /// Something is wrong.
+    Failed,
+}
+
+impl Verdict {
+    /// `verified`, `inconclusive` or `failed`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Verified => "verified",
+            Self::Inconclusive => "inconclusive",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What a finding does to the verdict.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Severity {
+    /// Nothing: a fact worth knowing.
+    Info,
+    /// Nothing: the record is intact, but what it records is not in order.
+    Warning,
+    /// The verdict is `failed`.
+    Error,
+}
+
+impl Severity {
+    /// `info`, `warning` or `error`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $severity:ident;)*) => {
+        /// The stable codes of findings.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+        pub enum Code { $($(#[$doc])* $name,)* }
+
+        impl Code {
+            /// Every code, for the documentation's test.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The code as scripts see it.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// What a finding of this code does to the verdict.
+            pub fn severity(self) -> Severity {
+                match self { $(Self::$name => Severity::$severity,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// A line is no record, or its data are not of its kind's form.
+    RecordMalformed = "record.malformed", Error;
+    /// A line is JSON but not its canonical form.
+    RecordNoncanonical = "record.noncanonical", Error;
+    /// Record 0 is missing, repeated or not of kind `genesis`.
+    ChainGenesis = "chain.genesis", Error;
+    /// A sequence number is not the successor of the one before it.
+    ChainSeq = "chain.seq", Error;
+    /// `prev` is not the hash of the record before.
+    ChainBroken = "chain.broken", Error;
+    /// The chain at some place is another one than a head, segment or
+    /// checkpoint recorded.
+    ChainForked = "chain.forked", Error;
+    /// The chain ends before a record that a head or checkpoint names.
+    ChainTruncated = "chain.truncated", Error;
+    /// A record stands in the file of another day, or a file is out of place.
+    ChainFile = "chain.file", Error;
+    /// No tick for over two intervals without a `stop`.
+    ChainGap = "chain.gap", Warning;
+    /// Bytes behind the last line's end: an append that never finished.
+    ChainTorn = "chain.torn", Warning;
+    /// A record's time is before its predecessor's.
+    ChainTimeBackwards = "chain.time_backwards", Warning;
+    /// A range or generation does not follow from those before it.
+    LogRange = "log.range", Error;
+    /// Bytes on disk differ from a recorded range.
+    LogModified = "log.modified", Error;
+    /// A file that is recorded as present is not there.
+    LogMissing = "log.missing", Error;
+    /// A log that only grows became shorter.
+    LogShrunk = "log.shrunk", Warning;
+    /// Recorded bytes are no longer on this machine.
+    LogUnverifiable = "log.unverifiable", Info;
+    /// A source could not be read for a time.
+    LogUnreadable = "log.unreadable", Warning;
+    /// The recorded clock verdict does not follow from its sources.
+    ClockVerdict = "clock.verdict", Error;
+    /// The system clock jumped between two records.
+    ClockStepped = "clock.stepped", Warning;
+    /// No source vouched for the clock.
+    ClockUnsynchronised = "clock.unsynchronised", Warning;
+    /// A time source disagreed with the others.
+    ClockDisputed = "clock.disputed", Warning;
+    /// The sources agree that the clock is off by more than the threshold.
+    ClockAnomalous = "clock.anomalous", Warning;
+    /// A registry record does not follow from the one before it, or its
+    /// stored hash is not the hash of its body.
+    RegistryBroken = "registry.broken", Error;
+    /// A trigger, table or view is missing, altered or added.
+    RegistryTriggers = "registry.triggers", Error;
+    /// The tree over the records has another root than recorded or signed.
+    RegistryRoot = "registry.root", Error;
+    /// The registry is not there, or not readable as one.
+    RegistryMissing = "registry.missing", Error;
+    /// A bundle is recorded, and its folder is not there.
+    RegistryMissingBundle = "registry.missing_bundle", Error;
+    /// The newest checkpoint is missing or is no checkpoint of this log.
+    CheckpointInvalid = "checkpoint.invalid", Error;
+    /// A checkpoint's signature is not by a key of the policy.
+    CheckpointSignature = "checkpoint.signature", Error;
+    /// A file's bytes are not those that the statement names.
+    BundleDigest = "bundle.digest", Error;
+    /// A bundle's file is missing, added or unreadable.
+    BundleFile = "bundle.file", Error;
+    /// A signature does not verify.
+    BundleSignature = "bundle.signature", Error;
+    /// Nobody signed.
+    BundleUnsigned = "bundle.unsigned", Error;
+    /// The key is not in the policy, revoked, or outside its span.
+    BundleKey = "bundle.key", Error;
+    /// The statement's chain range is not in the chain that the bundle holds.
+    BundleChain = "bundle.chain", Error;
+    /// A bundle folder that the registry does not know.
+    BundleUnregistered = "bundle.unregistered", Error;
+    /// The statement is no statement of the stated form.
+    BundleMalformed = "bundle.malformed", Error;
+    /// The artifacts were removed because their retention ended.
+    BundleExpired = "bundle.expired", Info;
+    /// A record is not shown to be in the tree.
+    ProofInclusion = "proof.inclusion", Error;
+    /// A tree is not shown to continue an earlier one.
+    ProofConsistency = "proof.consistency", Error;
+    /// The records come less often than the policy asks.
+    PolicyCadence = "policy.cadence", Error;
+    /// The records are of another client or host than the policy names.
+    PolicyClient = "policy.client", Error;
+}
+
+/// Where a finding points, as closely as the evidence allows.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Place {
+    /// A file, relative to what was verified.
+    pub file: Option<String>,
+    /// A line of it, from 1.
+    pub line: Option<u64>,
+    /// The sequence number of a record.
+    pub seq: Option<u64>,
+    /// The last sequence number of a run of like findings.
+    pub to_seq: Option<u64>,
+    /// A log source.
+    pub src: Option<String>,
+    /// Its generation.
+    pub generation: Option<u64>,
+    /// A byte range `[from, to)` of that generation.
+    pub bytes: Option<(u64, u64)>,
+    /// Between which times.
+    pub time: Option<(Timestamp, Timestamp)>,
+    /// A bundle's id.
+    pub bundle: Option<String>,
+}
+
+impl Place {
+    /// A file.
+    pub fn file(name: impl Into<String>) -> Self {
+        Self { file: Some(name.into()), ..Self::default() }
+    }
+
+    /// A record by its sequence number.
+    pub fn seq(seq: u64) -> Self {
+        Self { seq: Some(seq), ..Self::default() }
+    }
+
+    /// This place with a line.
+    pub fn line(mut self, line: u64) -> Self {
+        self.line = Some(line);
+        self
+    }
+
+    /// This place with a record.
+    pub fn at_seq(mut self, seq: u64) -> Self {
+        self.seq = Some(seq);
+        self
+    }
+
+    /// This place with a log source and its generation.
+    pub fn source(mut self, src: &str, generation: u64) -> Self {
+        (self.src, self.generation) = (Some(src.into()), Some(generation));
+        self
+    }
+
+    /// This place with a bundle.
+    pub fn bundle(mut self, id: &str) -> Self {
+        self.bundle = Some(id.into());
+        self
+    }
+
+    /// As JSON.
+    pub fn to_value(&self) -> Value {
+        Value::object([])
+            .with_some("file", self.file.as_deref())
+            .with_some("line", self.line)
+            .with_some("seq", self.seq)
+            .with_some("to_seq", self.to_seq)
+            .with_some("src", self.src.as_deref())
+            .with_some("gen", self.generation)
+            .with_some("from", self.bytes.map(|(from, _)| from))
+            .with_some("to", self.bytes.map(|(_, to)| to))
+            .with_some("after", self.time.map(|(after, _)| after))
+            .with_some("before", self.time.map(|(_, before)| before))
+            .with_some("bundle", self.bundle.as_deref())
+    }
+}
+
+/// One thing found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Finding {
+    /// What kind of thing.
+    pub code: Code,
+    /// What it does to the verdict.
+    pub severity: Severity,
+    /// Where.
+    pub place: Place,
+    /// In words.
+    pub message: String,
+    /// What should be there, where that can be said.
+    pub expected: Option<String>,
+    /// What is there.
+    pub got: Option<String>,
+}
+
+impl Finding {
+    /// A finding of its code's usual severity.
+    pub fn new(code: Code, place: Place, message: impl Into<String>) -> Self {
+        let severity = code.severity();
+        Self { code, severity, place, message: message.into(), expected: None, got: None }
+    }
+
+    /// This finding with what was expected and what was found.
+    pub fn values(mut self, expected: impl ToString, got: impl ToString) -> Self {
+        (self.expected, self.got) = (Some(expected.to_string()), Some(got.to_string()));
+        self
+    }
+
+    /// This finding with another severity.
+    pub fn severity(mut self, severity: Severity) -> Self {
+        self.severity = severity;
+        self
+    }
+
+    /// As JSON.
+    pub fn to_value(&self) -> Value {
+        Value::object([
+            ("code", self.code.as_str().into()),
+            ("severity", self.severity.as_str().into()),
+            ("where", self.place.to_value()),
+            ("message", self.message.as_str().into()),
+        ])
+        .with_some("expected", self.expected.as_deref())
+        .with_some("got", self.got.as_deref())
+    }
+}
+
+/// The last record that a verification reached.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Head {
+    /// Its sequence number.
+    pub seq: u64,
+    /// Its hash.
+    pub hash: Digest,
+    /// Its time.
+    pub time: Timestamp,
+}
+
+impl Head {
+    /// As JSON.
+    pub fn to_value(&self) -> Value {
+        Value::object([
+            ("seq", self.seq.into()),
+            ("hash", self.hash.into()),
+            ("time", self.time.into()),
+        ])
+    }
+}
+
+/// Something that was not checked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NotChecked {
+    /// What.
+    pub what: String,
+    /// Why, and what would be needed.
+    pub why: String,
+    /// Whether the answer rests on it, so that it can't be `verified`.
+    pub decisive: bool,
+}
+
+/// A verification's result, growing while it runs. Memory is bounded: of each
+/// code the first [`MAX_PER_CODE`] findings are kept, and all are counted.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    checked: BTreeMap<&'static str, u64>,
+    not_checked: Vec<NotChecked>,
+    findings: Vec<Finding>,
+    counts: BTreeMap<Code, u64>,
+    worst: Option<Severity>,
+    /// The chain's last record.
+    pub head: Option<Head>,
+    /// The last record that a trusted signature covers.
+    pub signed_to: Option<Head>,
+}
+
+impl Report {
+    /// A report that has seen nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Counts things that were checked.
+    pub fn checked(&mut self, what: &'static str, count: u64) {
+        *self.checked.entry(what).or_default() += count;
+    }
+
+    /// How many of `what` were checked.
+    pub fn count_checked(&self, what: &str) -> u64 {
+        self.checked.get(what).copied().unwrap_or_default()
+    }
+
+    /// Says that something the answer rests on was not checked.
+    pub fn undecided(&mut self, what: impl Into<String>, why: impl Into<String>) {
+        self.note(what.into(), why.into(), true);
+    }
+
+    /// Says that something was not checked which the answer does not rest on.
+    pub fn not_checked(&mut self, what: impl Into<String>, why: impl Into<String>) {
+        self.note(what.into(), why.into(), false);
+    }
+
+    /// Adds a finding; one that continues a run of like findings on
+    /// successive records extends that run instead.
+    pub fn find(&mut self, finding: Finding) {
+        *self.counts.entry(finding.code).or_default() += 1;
+        self.worst = self.worst.max(Some(finding.severity));
+        let same = self.findings.iter_mut().rev().take(4).find(|last| continues(last, &finding));
+        if let Some(last) = same {
+            last.place.to_seq = finding.place.seq;
+            if let (Some((after, _)), Some((_, before))) = (last.place.time, finding.place.time) {
+                last.place.time = Some((after, before));
+            }
+        } else if self.kept(finding.code) < MAX_PER_CODE {
+            self.findings.push(finding);
+        }
+    }
+
+    /// Takes over what another report says (but not its head).
+    pub fn absorb(&mut self, other: Self) {
+        for (what, count) in other.checked {
+            self.checked(what, count);
+        }
+        for note in other.not_checked {
+            self.note(note.what, note.why, note.decisive);
+        }
+        for (code, count) in other.counts {
+            *self.counts.entry(code).or_default() += count;
+        }
+        for finding in other.findings {
+            self.worst = self.worst.max(Some(finding.severity));
+            if self.kept(finding.code) < MAX_PER_CODE {
+                self.findings.push(finding);
+            }
+        }
+        self.worst = self.worst.max(other.worst);
+    }
+
+    /// The findings kept.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// How many findings there were of each code, kept or not.
+    pub fn counts(&self) -> impl Iterator<Item = (Code, u64)> {
+        self.counts.iter().map(|(code, count)| (*code, *count))
+    }
+
+    /// What was checked, and how many of each.
+    pub fn checks(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.checked.iter().map(|(what, count)| (*what, *count))
+    }
+
+    /// What was not checked.
+    pub fn gaps(&self) -> &[NotChecked] {
+        &self.not_checked
+    }
+
+    /// The verdict, from the findings and from what was not checked.
+    pub fn verdict(&self) -> Verdict {
+        if self.worst == Some(Severity::Error) {
+            Verdict::Failed
+        } else if self.not_checked.iter().any(|note| note.decisive) {
+            Verdict::Inconclusive
+        } else {
+            Verdict::Verified
+        }
+    }
+
+    /// As the JSON of docs/json-output.md.
+    pub fn to_value(&self) -> Value {
+        let checked = self.checked.iter().map(|(what, count)| (*what, (*count).into()));
+        let not_checked = self.not_checked.iter().map(|note| {
+            Value::object([
+                ("what", note.what.as_str().into()),
+                ("why", note.why.as_str().into()),
+                ("decisive", note.decisive.into()),
+            ])
+        });
+        let counts = self.counts.iter().map(|(code, count)| (code.as_str(), (*count).into()));
+        Value::object([
+            ("verdict", self.verdict().as_str().into()),
+            ("checked", Value::object(checked)),
+            ("not_checked", Value::Array(not_checked.collect())),
+            ("findings", Value::Array(self.findings.iter().map(Finding::to_value).collect())),
+            ("finding_counts", Value::object(counts)),
+        ])
+        .with_some("head", self.head.map(|head| head.to_value()))
+        .with_some("signed_to", self.signed_to.map(|head| head.to_value()))
+    }
+
+    fn note(&mut self, what: String, why: String, decisive: bool) {
+        let note = NotChecked { what, why, decisive };
+        if !self.not_checked.contains(&note) && self.not_checked.len() < MAX_PER_CODE {
+            self.not_checked.push(note);
+        }
+    }
+
+    fn kept(&self, code: Code) -> usize {
+        // A run of one code is usually at the end; the list is short.
+        self.findings.iter().filter(|finding| finding.code == code).count()
+    }
+}
+
+fn continues(last: &Finding, next: &Finding) -> bool {
+    let end = last.place.to_seq.or(last.place.seq);
+    last.code == next.code
+        && last.message == next.message
+        && last.severity == next.severity
+        && last.place.src == next.place.src
+        && end.is_some_and(|end| next.place.seq == Some(end + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verdict_follows_from_findings_and_gaps() {
+        let mut report = Report::new();
+        assert_eq!(report.verdict(), Verdict::Verified);
+        report.find(Finding::new(Code::ChainGap, Place::seq(3), "gap"));
+        report.not_checked("logs", "not asked for");
+        assert_eq!(report.verdict(), Verdict::Verified);
+        report.undecided("signatures", "no policy");
+        assert_eq!(report.verdict(), Verdict::Inconclusive);
+        report.find(Finding::new(Code::ChainBroken, Place::seq(4), "broken"));
+        assert_eq!(report.verdict(), Verdict::Failed);
+    }
+
+    #[test]
+    fn a_run_of_like_findings_is_one_and_all_are_counted() {
+        let mut report = Report::new();
+        for seq in 0..1000 {
+            report.find(Finding::new(Code::ClockUnsynchronised, Place::seq(seq), "no source"));
+        }
+        assert_eq!(report.findings().len(), 1);
+        assert_eq!(report.findings()[0].place.to_seq, Some(999));
+        for seq in 0..1000 {
+            report.find(Finding::new(Code::ChainSeq, Place::seq(seq * 2), "seq"));
+        }
+        assert_eq!(report.findings().len(), 1 + MAX_PER_CODE);
+        assert_eq!(
+            report.counts().find(|(code, _)| *code == Code::ChainSeq),
+            Some((Code::ChainSeq, 1000))
+        );
+    }
+
+    #[test]
+    fn absorbing_an_error_whose_finding_was_not_kept_still_fails() {
+        let mut report = Report::new();
+        for seq in 0..MAX_PER_CODE as u64 {
+            report.find(
+                Finding::new(Code::ChainSeq, Place::seq(seq * 2), "x").severity(Severity::Info),
+            );
+        }
+        let mut other = Report::new();
+        other.find(Finding::new(Code::ChainSeq, Place::seq(1), "x"));
+        report.absorb(other);
+        assert_eq!(report.verdict(), Verdict::Failed);
+    }
+}

@@ -137,6 +137,23 @@ impl<'a> Scan<'a> {
         u64::try_from(self.int()?).map_err(|_| ScanError { what: "a negative count", at: start })
     }
 
+    /// An integer of up to 64 bits: one of 2^53 or more is written as a string.
+    pub fn wide_int(&mut self) -> Result<i64> {
+        if self.peek() != Some(b'"') {
+            return self.int();
+        }
+        let start = self.at;
+        let text = self.plain()?;
+        let value = text.parse::<i64>().ok().filter(|value| {
+            value.unsigned_abs() > MAX_INT.unsigned_abs() && !text.starts_with('+')
+        });
+        let digits = text.trim_start_matches('-');
+        match value {
+            Some(value) if !digits.starts_with('0') => Ok(value),
+            _ => Err(ScanError { what: "not a canonical integer", at: start }),
+        }
+    }
+
     /// `true` or `false`.
     pub fn boolean(&mut self) -> Result<bool> {
         match self.peek() {

@@ -1,0 +1,5 @@
+//! Verification: pure checks that take bytes and write findings into a
+//! [`crate::report::Report`]. The caller reads files; nothing here does.
+
+pub mod chain;
+mod sources;
