@@ -1,1 +1,7 @@
-//! msp-provenance.
+//! The floors of msp-provenance above its core (docs/architecture.md): what
+//! the machine gives, adapters, the engine that decides, and the services and
+//! audits that the two programs run.
+
+pub mod chain;
+pub mod engine;
+pub mod host;

@@ -22,6 +22,18 @@ pub struct Day {
     pub day: u8,
 }
 
+/// One moment, by both clocks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Now {
+    /// The system clock (CLOCK_REALTIME).
+    pub time: Timestamp,
+    /// CLOCK_BOOTTIME in milliseconds: it runs through a suspend, and nobody
+    /// can set it.
+    pub up_ms: u64,
+    /// The kernel's boot id: another one means another boot.
+    pub boot: String,
+}
+
 impl Timestamp {
     /// Length of the text form in bytes.
     pub const LEN: usize = 30;

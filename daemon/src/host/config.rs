@@ -1,0 +1,518 @@
+//! The settings: config/provenance.toml over the tier's defaults.
+//!
+//! *Parsing* (TOML, known keys, right types) is kept apart from *judging*
+//! (values that make sense together); both name the line.
+
+use std::{fmt, io, os::unix::ffi::OsStrExt, path::PathBuf};
+
+use globset::Glob;
+use provenance_core::{canon::Value, chain::MAX_INTERVAL_S, clock::Rule, digest::Digest, path};
+use serde::{Deserialize, Serialize};
+
+use super::{durable, systime};
+
+/// A settings file is at most 1 MiB.
+const MAX_BYTES: u64 = 1 << 20;
+const TIERS: &str = include_str!("../../../config/compliance-tiers.toml");
+
+/// Why there are no settings to work with.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file could not be read.
+    #[error("cannot read the settings {path}: {source}")]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Not TOML, an unknown key, or a value of the wrong type.
+    #[error("the settings {path} are not valid: {message}")]
+    Parse {
+        /// Which file, or which `--set`.
+        path: String,
+        /// The parser's message with line, column and the line itself.
+        message: String,
+    },
+    /// A value that makes no sense.
+    #[error("{path}{}: {key}: {message}", line.map(|line| format!(" line {line}")).unwrap_or_default())]
+    Value {
+        /// Which file.
+        path: String,
+        /// Where, if the key stands in the file.
+        line: Option<usize>,
+        /// Which key.
+        key: &'static str,
+        /// What is wrong and what would be right.
+        message: String,
+    },
+}
+
+/// A compliance tier.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tier {
+    /// Hashes and registry; signatures allowed, not asked for.
+    Essential,
+    /// Signed.
+    Professional,
+    /// Signed, each minute.
+    Enterprise,
+}
+
+impl fmt::Display for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Essential => "essential",
+            Self::Professional => "professional",
+            Self::Enterprise => "enterprise",
+        })
+    }
+}
+
+/// The settings in force: the file over the tier's defaults.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// Whose evidence this is.
+    pub client: String,
+    /// On which host.
+    pub host: String,
+    /// Under which tier.
+    pub tier: Tier,
+    /// Where everything is kept.
+    pub state_dir: PathBuf,
+    /// `credential:NAME` or a path; `None` in the essential tier only.
+    pub signing_key: Option<String>,
+    /// Seconds between records.
+    pub interval_s: u64,
+    /// Globs of watched files.
+    pub watch: Vec<String>,
+    /// Globs of files that are not.
+    pub exclude: Vec<String>,
+    /// The systemd journal.
+    pub journal: Journal,
+    /// When the clock counts as agreed.
+    pub rule: Rule,
+    /// A bundle for each such period, in seconds; `None` by command only.
+    pub bundle_every_s: Option<u64>,
+    /// Controls that a scheduled bundle names.
+    pub controls: Vec<String>,
+    /// Days until a bundle's artifacts may be removed.
+    pub bundle_days: u64,
+    /// Digest of all of this.
+    pub sha256: Digest,
+}
+
+/// Which journal is read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Journal {
+    /// None.
+    Off,
+    /// The machine's own.
+    System,
+    /// The journal files of a folder.
+    Folder(PathBuf),
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    client: String,
+    host: Option<String>,
+    tier: Tier,
+    #[serde(default = "default_state_dir")]
+    state_dir: PathBuf,
+    signing_key: Option<String>,
+    #[serde(default)]
+    chain: Chain,
+    #[serde(default)]
+    time: Time,
+    #[serde(default)]
+    bundle: Bundle,
+    #[serde(default)]
+    retention: Retention,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct Chain {
+    interval_s: Option<u64>,
+    watch: Vec<String>,
+    exclude: Vec<String>,
+    journal: JournalSetting,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(untagged, expecting = "journal is true, false or the path of a folder")]
+enum JournalSetting {
+    On(bool),
+    Folder(PathBuf),
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct Time {
+    offset_alarm_ms: u64,
+    min_agreeing: Option<u32>,
+}
+
+#[derive(Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct Bundle {
+    every: Option<String>,
+    controls: Vec<String>,
+}
+
+#[derive(Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+struct Retention {
+    bundle_days: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tiers {
+    essential: TierDefaults,
+    professional: TierDefaults,
+    enterprise: TierDefaults,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TierDefaults {
+    interval_s: u64,
+    min_agreeing: u32,
+    signed: bool,
+    bundle_every: String,
+    retention_days: u64,
+}
+
+impl Default for Chain {
+    fn default() -> Self {
+        Self {
+            interval_s: None,
+            watch: vec!["/var/log/**".into()],
+            exclude: vec!["/var/log/journal/**".into()],
+            journal: JournalSetting::On(true),
+        }
+    }
+}
+
+impl Default for Time {
+    fn default() -> Self {
+        Self { offset_alarm_ms: 100, min_agreeing: None }
+    }
+}
+
+fn default_state_dir() -> PathBuf {
+    "/var/lib/msp-provenance".into()
+}
+
+impl Config {
+    /// Reads the file at `path`, puts each `KEY=VALUE` of `set` over it, and
+    /// judges the whole.
+    ///
+    /// # Errors
+    /// [`ConfigError`], naming the line where there is one.
+    pub fn load(path: &std::path::Path, set: &[String]) -> Result<Self, ConfigError> {
+        let bytes = durable::read_limited(path, MAX_BYTES)
+            .map_err(|source| ConfigError::Read { path: path.into(), source })?;
+        let name = path.display().to_string();
+        let text = String::from_utf8(bytes)
+            .map_err(|error| parse_error(&name, format!("not UTF-8: {error}")))?;
+        Self::parse(&name, &text, set)
+    }
+
+    /// [`Self::load`] from a text; `name` is what errors call it.
+    ///
+    /// # Errors
+    /// [`ConfigError`], naming the line where there is one.
+    pub fn parse(name: &str, text: &str, set: &[String]) -> Result<Self, ConfigError> {
+        // Typed first, because only then the parser names the line.
+        let mut file: File =
+            toml::from_str(text).map_err(|error| parse_error(name, error.to_string()))?;
+        if !set.is_empty() {
+            let mut table: toml::Table =
+                toml::from_str(text).map_err(|error| parse_error(name, error.to_string()))?;
+            for setting in set {
+                override_key(&mut table, setting)?;
+            }
+            file = table.try_into().map_err(|error: toml::de::Error| {
+                parse_error("with --set", error.message().to_owned())
+            })?;
+        }
+        Judge { name, text }.judge(file)
+    }
+}
+
+impl Config {
+    /// The settings in force as JSON; its digest is what `config_sha256` in
+    /// the chain names. The signing key's place is in it, the key is not.
+    pub fn to_value(&self) -> Value {
+        let list =
+            |items: &[String]| Value::Array(items.iter().map(|i| i.as_str().into()).collect());
+        let path = |path: &std::path::Path| path::encode(path.as_os_str().as_bytes());
+        let journal = match &self.journal {
+            Journal::Off => false.into(),
+            Journal::System => true.into(),
+            Journal::Folder(folder) => path(folder).into(),
+        };
+        Value::object([
+            ("client", self.client.as_str().into()),
+            ("host", self.host.as_str().into()),
+            ("tier", self.tier.to_string().into()),
+            ("state_dir", path(&self.state_dir).into()),
+            ("interval_s", self.interval_s.into()),
+            ("watch", list(&self.watch)),
+            ("exclude", list(&self.exclude)),
+            ("journal", journal),
+            ("offset_alarm_ns", self.rule.alarm_ns.into()),
+            ("min_agreeing", self.rule.min_agreeing.into()),
+            ("controls", list(&self.controls)),
+            ("bundle_days", self.bundle_days.into()),
+        ])
+        .with_some("signing_key", self.signing_key.as_deref())
+        .with_some("bundle_every_s", self.bundle_every_s)
+    }
+}
+
+/// `KEY=VALUE`, the key dotted, the value in TOML.
+fn override_key(table: &mut toml::Table, setting: &str) -> Result<(), ConfigError> {
+    let patch: toml::Table = toml::from_str(setting).map_err(|error| {
+        parse_error(
+            &format!("--set {setting}"),
+            format!("{} (write KEY=VALUE as in the file, strings in quotes)", error.message()),
+        )
+    })?;
+    merge(table, patch);
+    Ok(())
+}
+
+fn merge(into: &mut toml::Table, from: toml::Table) {
+    for (key, value) in from {
+        match (into.get_mut(&key), value) {
+            (Some(toml::Value::Table(old)), toml::Value::Table(new)) => merge(old, new),
+            (_, value) => {
+                into.insert(key, value);
+            }
+        }
+    }
+}
+
+fn parse_error(path: &str, message: String) -> ConfigError {
+    ConfigError::Parse { path: path.into(), message: message.trim_end().into() }
+}
+
+struct Judge<'a> {
+    name: &'a str,
+    text: &'a str,
+}
+
+impl Judge<'_> {
+    fn judge(&self, file: File) -> Result<Config, ConfigError> {
+        let tier = tier_defaults(file.tier)?;
+        self.origin_part("client", &file.client)?;
+        let host = file.host.unwrap_or_else(systime::host_name);
+        self.origin_part("host", &host)?;
+        if tier.signed && file.signing_key.is_none() {
+            let message = format!(
+                "the tier {} signs its evidence: set signing_key to a key made by \
+                 `provenanced keygen`, or choose the tier essential",
+                file.tier
+            );
+            return Err(self.wrong("signing_key", message));
+        }
+        let interval_s = file.chain.interval_s.unwrap_or(tier.interval_s);
+        if !(1..=MAX_INTERVAL_S).contains(&interval_s) {
+            return Err(self.wrong("interval_s", "1 to 86400 seconds".into()));
+        }
+        for (key, globs) in [("watch", &file.chain.watch), ("exclude", &file.chain.exclude)] {
+            self.globs(key, globs)?;
+        }
+        let alarm_ns = i64::try_from(file.time.offset_alarm_ms)
+            .ok()
+            .filter(|ms| (1..=3_600_000).contains(ms))
+            .ok_or_else(|| self.wrong("offset_alarm_ms", "1 to 3600000 milliseconds".into()))?
+            * 1_000_000;
+        let every = file.bundle.every.as_deref().unwrap_or(&tier.bundle_every);
+        let mut config = Config {
+            client: file.client,
+            host,
+            tier: file.tier,
+            state_dir: file.state_dir,
+            signing_key: file.signing_key,
+            interval_s,
+            watch: file.chain.watch,
+            exclude: file.chain.exclude,
+            journal: match file.chain.journal {
+                JournalSetting::On(true) => Journal::System,
+                JournalSetting::On(false) => Journal::Off,
+                JournalSetting::Folder(path) => Journal::Folder(path),
+            },
+            rule: Rule {
+                alarm_ns,
+                min_agreeing: file.time.min_agreeing.unwrap_or(tier.min_agreeing),
+            },
+            bundle_every_s: self.every(every)?,
+            controls: file.bundle.controls,
+            bundle_days: file.retention.bundle_days.unwrap_or(tier.retention_days),
+            sha256: Digest::ZERO,
+        };
+        self.controls(&config.controls)?;
+        config.sha256 = Digest::of(&config.to_value().encode());
+        Ok(config)
+    }
+
+    /// Client and host are parts of the checkpoint's origin, a line of text
+    /// with `/` between its parts.
+    fn origin_part(&self, key: &'static str, value: &str) -> Result<(), ConfigError> {
+        let fits = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if value.is_empty() || value.len() > 128 || !value.chars().all(fits) {
+            let message = "1 to 128 letters, digits, `-`, `_` or `.`".into();
+            return Err(self.wrong(key, message));
+        }
+        Ok(())
+    }
+
+    fn globs(&self, key: &'static str, globs: &[String]) -> Result<(), ConfigError> {
+        for glob in globs {
+            if !glob.starts_with('/') {
+                return Err(self.wrong(key, format!("{glob:?} does not begin with /")));
+            }
+            Glob::new(glob).map_err(|error| self.wrong(key, error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    fn controls(&self, controls: &[String]) -> Result<(), ConfigError> {
+        match controls.iter().find(|id| id.is_empty() || id.len() > 64) {
+            Some(id) => Err(self.wrong("controls", format!("{id:?} is not 1 to 64 bytes long"))),
+            None => Ok(()),
+        }
+    }
+
+    /// `off`, or a number with `s`, `m`, `h` or `d`.
+    fn every(&self, text: &str) -> Result<Option<u64>, ConfigError> {
+        if text == "off" {
+            return Ok(None);
+        }
+        let wrong = || self.wrong("every", "\"off\", or 60s to 31d, such as \"24h\"".into());
+        let unit = match text.bytes().last() {
+            Some(b's') => 1,
+            Some(b'm') => 60,
+            Some(b'h') => 3_600,
+            Some(b'd') => 86_400,
+            _ => return Err(wrong()),
+        };
+        let number = text.get(..text.len() - 1).and_then(|number| number.parse::<u64>().ok());
+        let seconds = number.and_then(|number| number.checked_mul(unit));
+        seconds.filter(|s| (60..=31 * 86_400).contains(s)).map(Some).ok_or_else(wrong)
+    }
+
+    fn wrong(&self, key: &'static str, message: String) -> ConfigError {
+        let set = |line: &str| {
+            line.trim_start()
+                .strip_prefix(key)
+                .is_some_and(|rest| rest.trim_start().starts_with('='))
+        };
+        let line = self.text.lines().position(set).map(|index| index + 1);
+        ConfigError::Value { path: self.name.into(), line, key, message }
+    }
+}
+
+fn tier_defaults(tier: Tier) -> Result<TierDefaults, ConfigError> {
+    let tiers: Tiers = toml::from_str(TIERS)
+        .map_err(|error| parse_error("compliance-tiers.toml", error.to_string()))?;
+    Ok(match tier {
+        Tier::Essential => tiers.essential,
+        Tier::Professional => tiers.professional,
+        Tier::Enterprise => tiers.enterprise,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHIPPED: &str = include_str!("../../../config/provenance.toml");
+
+    fn parse(text: &str) -> Result<Config, ConfigError> {
+        Config::parse("f.toml", text, &[])
+    }
+
+    #[test]
+    fn the_shipped_file_states_the_defaults() {
+        let shipped = parse(SHIPPED).unwrap();
+        let least = "client = \"clinic-001\"\ntier = \"enterprise\"\n\
+                     signing_key = \"credential:signing-key\"\n\
+                     [bundle]\ncontrols = [\"164.312(b)\", \"164.312(c)(1)\"]\n";
+        assert_eq!(parse(least).unwrap(), shipped);
+        // The keys that are commented out take what the comment shows.
+        let uncommented = SHIPPED
+            .lines()
+            .map(|line| line.strip_prefix("# ").filter(|l| l.contains(" = ")).unwrap_or(line))
+            .map(|line| if line.starts_with("host") { "" } else { line })
+            .fold(String::new(), |text, line| text + line + "\n");
+        assert_eq!(parse(&uncommented).unwrap(), shipped);
+    }
+
+    #[test]
+    fn every_key_stands_in_the_shipped_file() {
+        let file: File = toml::from_str(SHIPPED).unwrap();
+        let full = File {
+            host: Some(String::new()),
+            chain: Chain { interval_s: Some(1), ..file.chain },
+            time: Time { min_agreeing: Some(1), ..file.time },
+            bundle: Bundle { every: Some(String::new()), ..file.bundle },
+            retention: Retention { bundle_days: Some(1) },
+            ..file
+        };
+        let table = toml::Table::try_from(full).unwrap();
+        let keys = table.iter().flat_map(|(key, value)| match value {
+            toml::Value::Table(inner) => inner.keys().cloned().collect(),
+            _ => vec![key.clone()],
+        });
+        for key in keys {
+            let stands = SHIPPED.lines().any(|line| {
+                line.trim_start_matches("# ")
+                    .strip_prefix(&*key)
+                    .is_some_and(|l| l.starts_with(" ="))
+            });
+            assert!(stands, "{key}");
+        }
+    }
+
+    #[test]
+    fn errors_name_the_line_and_what_would_be_right() {
+        let cases = [
+            ("client = \"c\"\ntier = \"gold\"", "line 2"),
+            ("client = \"c\"\ntier = \"essential\"\ntypo = 1", "line 3"),
+            ("client = \"c\"\ntier = \"essential\"\n[chain]\nintervall_s = 5", "intervall_s"),
+            ("client = \"c\"\ntier = \"essential\"\n[chain]\ninterval_s = 0", "line 4: interval_s"),
+            ("client = \"c d\"\ntier = \"essential\"", "line 1: client"),
+            ("client = \"c\"\ntier = \"enterprise\"", "keygen"),
+            ("client = \"c\"\ntier = \"essential\"\n[chain]\nwatch = [\"var\"]", "line 4: watch"),
+            ("client = \"c\"\ntier = \"essential\"\n[chain]\nwatch = [\"/a[\"]", "line 4: watch"),
+            ("client = \"c\"\ntier = \"essential\"\n[bundle]\nevery = \"5y\"", "line 4: every"),
+            ("client = \"c\"\ntier = \"essential\"\n[chain]\njournal = 5", "true, false"),
+            ("tier = \"essential\"", "client"),
+            ("client = ", "line 1"),
+        ];
+        for (text, expected) in cases {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{text}\n{error}");
+        }
+    }
+
+    #[test]
+    fn a_setting_on_the_command_line_goes_over_the_file() {
+        let set = ["chain.interval_s=5".to_owned(), "state_dir=\"./state\"".to_owned()];
+        let config = Config::parse("f", SHIPPED, &set).unwrap();
+        assert_eq!((config.interval_s, config.state_dir), (5, "./state".into()));
+        assert_ne!(config.sha256, parse(SHIPPED).unwrap().sha256);
+        for bad in ["chain.interval_s", "chain.intervall_s=5", "state_dir=x", "tier=1"] {
+            let error = Config::parse("f", SHIPPED, &[bad.into()]).unwrap_err().to_string();
+            assert!(error.contains("--set"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Files that survive a power cut: written beside their place, fsynced,
+//! renamed into it, and the folder fsynced. Paths of the state folder are made
+//! here and in [`super::chainfiles`] only.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+/// Where the parts of the state folder are.
+#[derive(Clone, Debug)]
+pub struct StateDir {
+    root: PathBuf,
+}
+
+impl StateDir {
+    /// The state folder at `root`.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The folder itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The log chain.
+    pub fn chain(&self) -> PathBuf {
+        self.root.join("chain")
+    }
+
+    /// Bytes of appends that never finished.
+    pub fn recovered(&self) -> PathBuf {
+        self.root.join("chain/recovered")
+    }
+
+    /// The registry.
+    pub fn registry(&self) -> PathBuf {
+        self.root.join("registry.db")
+    }
+
+    /// The evidence bundles.
+    pub fn bundles(&self) -> PathBuf {
+        self.root.join("bundles")
+    }
+
+    /// The newest checkpoint.
+    pub fn checkpoint(&self) -> PathBuf {
+        self.root.join("checkpoint")
+    }
+
+    /// Public keys.
+    pub fn keys(&self) -> PathBuf {
+        self.root.join("keys")
+    }
+
+    /// What can be made again from the chain; no evidence.
+    pub fn cache(&self) -> PathBuf {
+        self.root.join("cache")
+    }
+
+    /// The lock of the chain's one writer.
+    pub fn lock(&self) -> PathBuf {
+        self.root.join("cache/writer.lock")
+    }
+
+    /// What was found unfinished or unknown and set aside.
+    pub fn aside(&self) -> PathBuf {
+        self.root.join("aside")
+    }
+}
+
+/// Writes `bytes` to `path` so that after a power cut there is either the
+/// whole file or the one before it.
+///
+/// # Errors
+/// As the system calls; the file at `path` is then the one before.
+pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let tmp = beside(path);
+    let written = create(&tmp, mode)
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&tmp, path))
+        .and_then(|()| sync_parent(path));
+    if written.is_err() {
+        // Best effort: a left-over is overwritten by the next attempt.
+        let _ = fs::remove_file(&tmp);
+    }
+    written
+}
+
+/// Makes `path` and the folders above it, each fsynced into its parent.
+///
+/// # Errors
+/// As the system calls.
+pub fn create_dirs(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        create_dirs(parent)?;
+    }
+    match fs::DirBuilder::new().mode(0o750).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => sync_parent(path),
+    }
+}
+
+/// fsync(2) of the folder that holds `path`, so that its name survives.
+///
+/// # Errors
+/// As the system calls.
+pub fn sync_parent(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    sync_dir(parent.unwrap_or(Path::new(".")))
+}
+
+/// fsync(2) of a folder.
+///
+/// # Errors
+/// As the system calls.
+pub fn sync_dir(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Reads a file of at most `limit` bytes.
+///
+/// # Errors
+/// `InvalidData` where it is longer, else as the system calls.
+pub fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        let message = format!("{} is over the limit of {limit} bytes", path.display());
+        return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+    }
+    Ok(bytes)
+}
+
+/// A name beside `path` for the file that will take its place.
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".tmp");
+    name.into()
+}
+
+fn create(path: &Path, mode: u32) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_and_nothing_stays_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b/file");
+        create_dirs(path.parent().unwrap()).unwrap();
+        replace(&path, b"one", 0o640).unwrap();
+        replace(&path, b"two", 0o640).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_failed_replacement_leaves_the_file_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("folder");
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("kept"), b"x").unwrap();
+        assert!(replace(&path, b"new", 0o640).is_err());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_over_the_limit_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        fs::write(&path, [0; 11]).unwrap();
+        assert_eq!(read_limited(&path, 11).unwrap().len(), 11);
+        assert_eq!(read_limited(&path, 10).unwrap_err().kind(), io::ErrorKind::InvalidData);
+    }
+}

@@ -1,0 +1,8 @@
+//! What the machine gives: settings, clocks, files. Floor 1: imports only the
+//! core.
+
+pub mod chainfiles;
+pub mod config;
+pub mod durable;
+// pub mod policy;
+pub mod systime;

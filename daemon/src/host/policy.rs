@@ -1,0 +1,169 @@
+//! The auditor's policy file: what a verification trusts, and nothing else is
+//! trusted (config/policy.toml).
+
+use std::{io, path::{Path, PathBuf}};
+
+use provenance_core::{digest::Digest, key::PublicKey, time::Timestamp};
+use serde::Deserialize;
+
+use super::durable;
+
+/// A policy file is at most 1 MiB.
+const MAX_BYTES: u64 = 1 << 20;
+/// Where the NixOS module puts it.
+pub const DEFAULT: &str = "/etc/msp-provenance/policy.toml";
+
+/// Why there is no policy to verify by.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// The file could not be read.
+    #[error("cannot read the policy {path}: {source}")]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Not TOML, an unknown key, or a value that makes no sense.
+    #[error("the policy {path} is not valid: {message}")]
+    Invalid {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong, with the line where there is one.
+        message: String,
+    },
+}
+
+/// What an auditor trusts.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    /// The client whose evidence is expected.
+    pub client: Option<String>,
+    /// The host.
+    pub host: Option<String>,
+    /// The keys that may sign.
+    pub keys: Vec<TrustedKey>,
+    /// Whether evidence that nobody signed is acceptable (essential tier).
+    pub allow_unsigned: bool,
+    /// The longest time without a record that is acceptable, in seconds.
+    pub max_gap_s: Option<u64>,
+    /// Records that must be in the chain.
+    pub heads: Vec<ExpectedHead>,
+}
+
+/// A key that may sign, and for which span of the registry.
+#[derive(Clone, Debug)]
+pub struct TrustedKey {
+    /// What people call it.
+    pub name: String,
+    /// The key.
+    pub key: PublicKey,
+    /// The first registry record it may sign for.
+    pub from: u64,
+    /// From this registry record on it may not: revoked or succeeded.
+    pub until: Option<u64>,
+}
+
+impl TrustedKey {
+    /// Whether the key may sign a registry of `size` records.
+    pub fn covers(&self, size: u64) -> bool {
+        size > self.from && self.until.is_none_or(|until| size <= until)
+    }
+}
+
+/// A record that the auditor knows from elsewhere.
+#[derive(Clone, Debug)]
+pub struct ExpectedHead {
+    /// Its sequence number.
+    pub seq: u64,
+    /// Its hash.
+    pub hash: Digest,
+    /// Its time, where the auditor noted it.
+    pub time: Option<Timestamp>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    client: Option<String>,
+    host: Option<String>,
+    #[serde(default)]
+    allow_unsigned: bool,
+    max_gap_s: Option<u64>,
+    #[serde(default)]
+    keys: Vec<FileKey>,
+    #[serde(default)]
+    heads: Vec<FileHead>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileKey {
+    name: String,
+    public_key: String,
+    #[serde(default)]
+    from: u64,
+    until: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileHead {
+    seq: u64,
+    hash: String,
+    time: Option<String>,
+}
+
+impl Policy {
+    /// Reads and judges the policy at `path`.
+    ///
+    /// # Errors
+    /// [`PolicyError`], naming the line where there is one.
+    pub fn load(path: &Path) -> Result<Self, PolicyError> {
+        let read = |source| PolicyError::Read { path: path.into(), source };
+        let invalid = |message: String| PolicyError::Invalid { path: path.into(), message };
+        let bytes = durable::read_limited(path, MAX_BYTES).map_err(read)?;
+        let text = String::from_utf8(bytes).map_err(|error| invalid(error.to_string()))?;
+        Self::parse(&text).map_err(invalid)
+    }
+
+    /// The policy in `text`.
+    ///
+    /// # Errors
+    /// What is wrong, with the line where there is one.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let file: File = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
+        let keys = file.keys.into_iter().map(trusted).collect::<Result<Vec<_>, _>>()?;
+        let heads = file.heads.into_iter().map(expected).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self {
+            client: file.client,
+            host: file.host,
+            keys,
+            allow_unsigned: file.allow_unsigned,
+            max_gap_s: file.max_gap_s,
+            heads,
+        })
+    }
+}
+
+fn trusted(key: FileKey) -> Result<TrustedKey, String> {
+    let public = PublicKey::parse(&key.public_key)
+        .map_err(|error| format!("keys: the public_key of {:?}: {error}", key.name))?;
+    if key.until.is_some_and(|until| until <= key.from) {
+        return Err(format!("keys: {:?} ends before it begins", key.name));
+    }
+    Ok(TrustedKey { name: key.name, key: public, from: key.from, until: key.until })
+}
+
+fn expected(head: FileHead) -> Result<ExpectedHead, String> {
+    let hash = Digest::from_hex(head.hash.as_bytes())
+        .ok_or_else(|| format!("heads: the hash of {} is not 64 hex digits", head.seq))?;
+    let time = match head.time {
+        None => None,
+        Some(text) => Some(
+            Timestamp::parse(text.as_bytes())
+                .ok_or_else(|| format!("heads: {text:?} is no time with nine digits in UTC"))?,
+        ),
+    };
+    Ok(ExpectedHead { seq: head.seq, hash, time })
+}
