@@ -158,11 +158,11 @@ impl Open {
             self.file.set_len(self.length)?;
             self.dirty = false;
         }
-        let written =
-            self.file
-                .write_all(line)
-                .and_then(|()| self.file.sync_data())
-                .and_then(|()| if self.fresh { durable::sync_parent(&self.path) } else { Ok(()) });
+        let written = self
+            .file
+            .write_all(line)
+            .and_then(|()| self.file.sync_data())
+            .and_then(|()| if self.fresh { durable::sync_parent(&self.path) } else { Ok(()) });
         match written {
             Ok(()) => {
                 self.fresh = false;
