@@ -5,3 +5,5 @@
 pub mod chain;
 pub mod engine;
 pub mod host;
+pub mod registry;
+pub mod signer;

@@ -20,6 +20,7 @@ pub mod merkle;
 pub mod note;
 pub mod path;
 pub mod record;
+pub mod registry;
 pub mod report;
 pub mod scan;
 pub mod time;

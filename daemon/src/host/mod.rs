@@ -4,5 +4,5 @@
 pub mod chainfiles;
 pub mod config;
 pub mod durable;
-// pub mod policy;
+pub mod policy;
 pub mod systime;

@@ -1,7 +1,10 @@
 //! The auditor's policy file: what a verification trusts, and nothing else is
 //! trusted (config/policy.toml).
 
-use std::{io, path::{Path, PathBuf}};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use provenance_core::{digest::Digest, key::PublicKey, time::Timestamp};
 use serde::Deserialize;
@@ -132,7 +135,8 @@ impl Policy {
     /// # Errors
     /// What is wrong, with the line where there is one.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let file: File = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
+        let file: File =
+            toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
         let keys = file.keys.into_iter().map(trusted).collect::<Result<Vec<_>, _>>()?;
         let heads = file.heads.into_iter().map(expected).collect::<Result<Vec<_>, _>>()?;
         Ok(Self {

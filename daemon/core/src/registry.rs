@@ -1,0 +1,457 @@
+//! What the registry's records hold, by kind (docs/format.md §4).
+
+use alloc::{
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
+
+use crate::{canon::Value, digest::Digest, key::PublicKey, time::Timestamp};
+
+/// Why a record's data are not of its kind's form.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct EntryError(pub String);
+
+/// The data of a registry record.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Entry {
+    /// Record 0: whose registry this is, and to which log chain it belongs.
+    Genesis {
+        /// The log chain's id.
+        chain: String,
+        /// The client.
+        client: String,
+        /// The host.
+        host: String,
+        /// The machine id.
+        machine: String,
+        /// Name and version of the program.
+        software: String,
+    },
+    /// A public key begins, succeeds another, or is revoked from here on.
+    Key(KeyEntry),
+    /// The log chain's last record at this point.
+    Head {
+        /// Its sequence number.
+        seq: u64,
+        /// Its hash.
+        hash: Digest,
+    },
+    /// A day's chain file is closed.
+    Segment(Segment),
+    /// A bundle is complete.
+    Bundle(BundleEntry),
+    /// A bundle's artifacts were removed because their retention ended.
+    Expire {
+        /// The bundle's id.
+        bundle: String,
+        /// The retention applied, in days.
+        retention_days: u64,
+    },
+    /// A person looked.
+    Review {
+        /// At what.
+        what: String,
+        /// Who.
+        who: String,
+        /// With which outcome.
+        outcome: String,
+    },
+    /// Another kind; its data are canonical JSON.
+    Other,
+}
+
+/// What happens to a key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeyEntry {
+    /// What happens.
+    pub action: KeyAction,
+    /// The key.
+    pub key: PublicKey,
+    /// What people call it.
+    pub name: String,
+    /// Why, in words.
+    pub reason: Option<String>,
+    /// The key that it takes the place of.
+    pub succeeds: Option<Digest>,
+}
+
+/// What can happen to a key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeyAction {
+    /// The registry's first key.
+    Begin,
+    /// Takes the place of another.
+    Succeed,
+    /// Signs nothing from here on.
+    Revoke,
+}
+
+/// A closed chain file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Segment {
+    /// `chain/2026/11/21.jsonl`.
+    pub name: String,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// Digest of its bytes.
+    pub sha256: Digest,
+    /// Hash of its first record.
+    pub first: Digest,
+    /// The first record's sequence number.
+    pub first_seq: u64,
+    /// Hash of its last record.
+    pub last: Digest,
+    /// How many records.
+    pub count: u64,
+}
+
+/// A complete bundle.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BundleEntry {
+    /// `EB-20261121-0001`.
+    pub id: String,
+    /// Digest of `statement.json`.
+    pub statement_sha256: Digest,
+    /// The first record that the bundle is about.
+    pub first_seq: u64,
+    /// Its hash.
+    pub first_hash: Digest,
+    /// The last record.
+    pub last_seq: u64,
+    /// Its hash.
+    pub last_hash: Digest,
+    /// The period's beginning.
+    pub from: Timestamp,
+    /// The period's end.
+    pub to: Timestamp,
+    /// Whether the statement is signed.
+    pub signed: bool,
+    /// How many artifacts.
+    pub artifacts: u64,
+    /// Why it was made.
+    pub reason: String,
+}
+
+impl Entry {
+    /// Reads the data of a record of this kind, strictly: what
+    /// [`Self::to_value`] would not write is refused.
+    ///
+    /// # Errors
+    /// [`EntryError`] naming the member.
+    pub fn read(kind: &str, data: &[u8]) -> Result<Self, EntryError> {
+        let value = Value::parse(data).map_err(|error| EntryError(error.to_string()))?;
+        let members = Members(&value);
+        let entry = match kind {
+            "genesis" => Self::Genesis {
+                chain: members.text("chain")?,
+                client: members.text("client")?,
+                host: members.text("host")?,
+                machine: members.text("machine")?,
+                software: members.text("software")?,
+            },
+            "key" => Self::Key(members.key()?),
+            "head" => Self::Head { seq: members.count("seq")?, hash: members.digest("hash")? },
+            "segment" => Self::Segment(members.segment()?),
+            "bundle" => Self::Bundle(members.bundle()?),
+            "expire" => Self::Expire {
+                bundle: members.text("bundle")?,
+                retention_days: members.count("retention_days")?,
+            },
+            "review" => Self::Review {
+                what: members.text("what")?,
+                who: members.text("who")?,
+                outcome: members.text("outcome")?,
+            },
+            _ => return Ok(Self::Other),
+        };
+        if entry.to_value() == value {
+            Ok(entry)
+        } else {
+            Err(EntryError(format!("a {kind} with members that do not belong to it")))
+        }
+    }
+
+    /// The record's kind.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Genesis { .. } => "genesis",
+            Self::Key(_) => "key",
+            Self::Head { .. } => "head",
+            Self::Segment(_) => "segment",
+            Self::Bundle(_) => "bundle",
+            Self::Expire { .. } => "expire",
+            Self::Review { .. } => "review",
+            Self::Other => "other",
+        }
+    }
+
+    /// The data as JSON.
+    pub fn to_value(&self) -> Value {
+        let text = |text: &String| Value::from(text.as_str());
+        match self {
+            Self::Genesis { chain, client, host, machine, software } => Value::object([
+                ("chain", text(chain)),
+                ("client", text(client)),
+                ("host", text(host)),
+                ("machine", text(machine)),
+                ("software", text(software)),
+            ]),
+            Self::Key(key) => key.to_value(),
+            Self::Head { seq, hash } => {
+                Value::object([("seq", (*seq).into()), ("hash", (*hash).into())])
+            }
+            Self::Segment(segment) => segment.to_value(),
+            Self::Bundle(bundle) => bundle.to_value(),
+            Self::Expire { bundle, retention_days } => Value::object([
+                ("bundle", text(bundle)),
+                ("retention_days", (*retention_days).into()),
+            ]),
+            Self::Review { what, who, outcome } => Value::object([
+                ("what", text(what)),
+                ("who", text(who)),
+                ("outcome", text(outcome)),
+            ]),
+            Self::Other => Value::object([]),
+        }
+    }
+}
+
+impl KeyAction {
+    /// The value of the member `action`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Begin => "begin",
+            Self::Succeed => "succeed",
+            Self::Revoke => "revoke",
+        }
+    }
+}
+
+impl KeyEntry {
+    fn to_value(&self) -> Value {
+        Value::object([
+            ("action", self.action.as_str().into()),
+            ("fingerprint", self.key.fingerprint().into()),
+            ("name", self.name.as_str().into()),
+            ("spki", self.key.spki_base64().into()),
+        ])
+        .with_some("reason", self.reason.as_deref())
+        .with_some("succeeds", self.succeeds)
+    }
+}
+
+impl Segment {
+    fn to_value(&self) -> Value {
+        Value::object([
+            ("name", self.name.as_str().into()),
+            ("bytes", self.bytes.into()),
+            ("sha256", self.sha256.into()),
+            ("first", self.first.into()),
+            ("first_seq", self.first_seq.into()),
+            ("last", self.last.into()),
+            ("count", self.count.into()),
+        ])
+    }
+}
+
+impl BundleEntry {
+    fn to_value(&self) -> Value {
+        Value::object([
+            ("id", self.id.as_str().into()),
+            ("statement_sha256", self.statement_sha256.into()),
+            ("first_seq", self.first_seq.into()),
+            ("first_hash", self.first_hash.into()),
+            ("last_seq", self.last_seq.into()),
+            ("last_hash", self.last_hash.into()),
+            ("from", self.from.into()),
+            ("to", self.to.into()),
+            ("signed", self.signed.into()),
+            ("artifacts", self.artifacts.into()),
+            ("reason", self.reason.as_str().into()),
+        ])
+    }
+}
+
+struct Members<'a>(&'a Value);
+
+impl Members<'_> {
+    fn text(&self, name: &str) -> Result<String, EntryError> {
+        self.maybe_text(name).ok_or_else(|| wrong(name, "a string"))
+    }
+
+    fn maybe_text(&self, name: &str) -> Option<String> {
+        self.0.get(name).and_then(Value::as_str).map(String::from)
+    }
+
+    fn count(&self, name: &str) -> Result<u64, EntryError> {
+        let int = self.0.get(name).and_then(Value::as_int);
+        int.and_then(|int| u64::try_from(int).ok()).ok_or_else(|| wrong(name, "a count"))
+    }
+
+    fn digest(&self, name: &str) -> Result<Digest, EntryError> {
+        let text = self.text(name)?;
+        Digest::from_hex(text.as_bytes()).ok_or_else(|| wrong(name, "a SHA-256 digest"))
+    }
+
+    fn time(&self, name: &str) -> Result<Timestamp, EntryError> {
+        let text = self.text(name)?;
+        Timestamp::parse(text.as_bytes()).ok_or_else(|| wrong(name, "a time"))
+    }
+
+    fn key(&self) -> Result<KeyEntry, EntryError> {
+        let action = self.text("action")?;
+        let actions = [KeyAction::Begin, KeyAction::Succeed, KeyAction::Revoke];
+        let action = actions.into_iter().find(|known| known.as_str() == action);
+        let key = PublicKey::parse(&self.text("spki")?);
+        Ok(KeyEntry {
+            action: action.ok_or_else(|| wrong("action", "begin, succeed or revoke"))?,
+            key: key.map_err(|error| EntryError(format!("spki: {error}")))?,
+            name: self.text("name")?,
+            reason: self.maybe_text("reason"),
+            succeeds: match self.0.get("succeeds") {
+                Some(_) => Some(self.digest("succeeds")?),
+                None => None,
+            },
+        })
+    }
+
+    fn segment(&self) -> Result<Segment, EntryError> {
+        Ok(Segment {
+            name: self.text("name")?,
+            bytes: self.count("bytes")?,
+            sha256: self.digest("sha256")?,
+            first: self.digest("first")?,
+            first_seq: self.count("first_seq")?,
+            last: self.digest("last")?,
+            count: self.count("count")?,
+        })
+    }
+
+    fn bundle(&self) -> Result<BundleEntry, EntryError> {
+        Ok(BundleEntry {
+            id: self.text("id")?,
+            statement_sha256: self.digest("statement_sha256")?,
+            first_seq: self.count("first_seq")?,
+            first_hash: self.digest("first_hash")?,
+            last_seq: self.count("last_seq")?,
+            last_hash: self.digest("last_hash")?,
+            from: self.time("from")?,
+            to: self.time("to")?,
+            signed: self.0.get("signed") == Some(&Value::Bool(true)),
+            artifacts: self.count("artifacts")?,
+            reason: self.text("reason")?,
+        })
+    }
+}
+
+fn wrong(name: &str, expected: &str) -> EntryError {
+    EntryError(format!("{name} is not {expected}"))
+}
+
+/// The kinds that the format names; a record of any other is from a later
+/// version.
+pub const KINDS: [&str; 17] = [
+    "alert",
+    "anchor",
+    "bundle",
+    "expire",
+    "export",
+    "genesis",
+    "head",
+    "key",
+    "packet",
+    "review",
+    "sbom",
+    "segment",
+    "store",
+    "verify",
+    "certificate",
+    "package",
+    "countersign",
+];
+
+/// Whether an id is that of a bundle: `EB-YYYYMMDD-NNNN`.
+pub fn is_bundle_id(id: &str) -> bool {
+    let parts: Vec<&str> = id.split('-').collect();
+    let digits = |text: &str, length: usize| {
+        text.len() >= length && text.len() <= 9 && text.bytes().all(|c| c.is_ascii_digit())
+    };
+    matches!(parts[..], ["EB", day, number] if day.len() == 8 && digits(day, 8) && digits(number, 4))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> PublicKey {
+        PublicKey::parse("MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=").unwrap()
+    }
+
+    #[test]
+    fn every_kind_survives_its_bytes_and_no_other_member_is_taken() {
+        let (d, t) = (Digest::of(b"x"), Timestamp::from_nanos(5));
+        let text = String::from("text");
+        for entry in [
+            Entry::Genesis {
+                chain: text.clone(),
+                client: text.clone(),
+                host: text.clone(),
+                machine: text.clone(),
+                software: text.clone(),
+            },
+            Entry::Key(KeyEntry {
+                action: KeyAction::Succeed,
+                key: key(),
+                name: text.clone(),
+                reason: Some(text.clone()),
+                succeeds: Some(d),
+            }),
+            Entry::Head { seq: 4, hash: d },
+            Entry::Segment(Segment {
+                name: text.clone(),
+                bytes: 1,
+                sha256: d,
+                first: d,
+                first_seq: 0,
+                last: d,
+                count: 2,
+            }),
+            Entry::Bundle(BundleEntry {
+                id: "EB-20261121-0001".into(),
+                statement_sha256: d,
+                first_seq: 0,
+                first_hash: d,
+                last_seq: 9,
+                last_hash: d,
+                from: t,
+                to: t,
+                signed: true,
+                artifacts: 1,
+                reason: text.clone(),
+            }),
+            Entry::Expire { bundle: text.clone(), retention_days: 30 },
+            Entry::Review { what: text.clone(), who: text.clone(), outcome: text.clone() },
+        ] {
+            let value = entry.to_value();
+            assert_eq!(Entry::read(entry.kind(), &value.encode()), Ok(entry.clone()));
+            let more = value.with("zz", true).encode();
+            assert!(Entry::read(entry.kind(), &more).is_err());
+            assert!(Entry::read(entry.kind(), b"{}").is_err());
+            assert!(KINDS.contains(&entry.kind()));
+        }
+        assert_eq!(Entry::read("anchor", b"{\"a\":1}"), Ok(Entry::Other));
+        assert!(Entry::read("anchor", b"{\"a\" :1}").is_err());
+    }
+
+    #[test]
+    fn bundle_ids_have_one_form() {
+        assert!(is_bundle_id("EB-20261121-0001") && is_bundle_id("EB-20261121-10000"));
+        for id in
+            ["EB-2026112-0001", "EB-20261121-001", "XX-20261121-0001", "EB-20261121-0001/..", ""]
+        {
+            assert!(!is_bundle_id(id), "{id}");
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Reading a registry that anybody may have written.
+
+use std::path::Path;
+
+use provenance_core::{
+    digest::Digest,
+    merkle::{self, Node, Nodes},
+    record::MAX_RECORD,
+};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, limits::Limit};
+
+use super::{RegistryError, schema, writer};
+
+/// A row as it is stored; nothing of it has been verified.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Row {
+    /// The row's number.
+    pub seq: u64,
+    /// The stored hash.
+    pub hash: Vec<u8>,
+    /// The record's bytes.
+    pub body: Vec<u8>,
+}
+
+/// A registry opened for reading.
+#[derive(Debug)]
+pub struct Reader {
+    connection: Connection,
+}
+
+impl Reader {
+    /// Opens the registry at `path`; writes nothing, not even beside it where
+    /// the folder is read-only.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub fn open(path: &Path) -> Result<Self, RegistryError> {
+        if !path.is_file() {
+            return Err(RegistryError::Missing(path.into()));
+        }
+        let connection = connect(path)?;
+        for (limit, value) in [
+            (Limit::SQLITE_LIMIT_LENGTH, 2 * MAX_RECORD),
+            (Limit::SQLITE_LIMIT_SQL_LENGTH, 1 << 16),
+            (Limit::SQLITE_LIMIT_ATTACHED, 0),
+        ] {
+            connection.set_limit(limit, i32::try_from(value).unwrap_or(i32::MAX))?;
+        }
+        writer::harden(&connection)?;
+        connection.pragma_update(None, "query_only", true)?;
+        identify(&connection, path)?;
+        Ok(Self { connection })
+    }
+
+    /// How many records there are, by the last row's number.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub fn len(&self) -> Result<u64, RegistryError> {
+        let last: Option<i64> =
+            self.connection.query_row("SELECT max(seq) FROM records", [], |row| row.get(0))?;
+        Ok(last.and_then(|last| u64::try_from(last).ok()).map_or(0, |last| last + 1))
+    }
+
+    /// Whether there is no record.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub fn is_empty(&self) -> Result<bool, RegistryError> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Up to `count` rows from number `from` on. A body over the limit comes
+    /// cut to one byte over it, which no record survives.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub fn page(&self, from: u64, count: u32) -> Result<Vec<Row>, RegistryError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT seq, CAST(hash AS BLOB), substr(CAST(body AS BLOB), 1, ?3) FROM records \
+             WHERE seq >= ?1 ORDER BY seq LIMIT ?2",
+        )?;
+        let limit = i64::try_from(MAX_RECORD + 1).unwrap_or(i64::MAX);
+        let rows = statement.query_map((writer::signed(from), count, limit), read_row)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The record with this number.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub fn record(&self, seq: u64) -> Result<Option<Row>, RegistryError> {
+        Ok(self.page(seq, 1)?.into_iter().find(|row| row.seq == seq))
+    }
+
+    /// The last record of a kind.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub fn last_of_kind(&self, kind: &str) -> Result<Option<Row>, RegistryError> {
+        // The envelope's tail has one form, so LIKE finds the kind without
+        // reading JSON; rows are walked from the newest on.
+        let pattern = format!("%,\"kind\":\"{kind}\",\"prev\":\"%");
+        let mut statement = self.connection.prepare_cached(
+            "SELECT seq, CAST(hash AS BLOB), CAST(body AS BLOB) FROM records \
+             WHERE body LIKE ?1 ORDER BY seq DESC LIMIT 1",
+        )?;
+        Ok(statement.query_row([pattern], read_row).optional()?)
+    }
+
+    /// The hash of a complete subtree as stored.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub fn stored_node(&self, node: Node) -> Result<Option<Digest>, RegistryError> {
+        Ok(self::node(&self.connection, node.level, node.index)?)
+    }
+
+    /// How many nodes are stored.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub fn count_nodes(&self) -> Result<u64, RegistryError> {
+        let count: i64 =
+            self.connection.query_row("SELECT count(*) FROM nodes", [], |row| row.get(0))?;
+        Ok(u64::try_from(count).unwrap_or_default())
+    }
+
+    /// The root of the first `size` records, from stored nodes.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub fn root_at(&self, size: u64) -> Result<Digest, RegistryError> {
+        merkle::root(self, size)
+    }
+
+    /// The inclusion proof of record `index` in the tree of `size`.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub fn inclusion(&self, index: u64, size: u64) -> Result<Vec<Digest>, RegistryError> {
+        merkle::inclusion(self, index, size)
+    }
+
+    /// The proof that the tree of `new` continues that of `old`.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub fn consistency(&self, old: u64, new: u64) -> Result<Vec<Digest>, RegistryError> {
+        merkle::consistency(self, old, new)
+    }
+
+    /// Every table, trigger and view that is missing, altered or added.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub fn schema_differences(&self) -> Result<Vec<String>, RegistryError> {
+        schema::differences(&self.connection)
+    }
+
+    /// What SQLite's own check of the file's structure finds.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub fn structure_problems(&self) -> Result<Vec<String>, RegistryError> {
+        let mut statement = self.connection.prepare("PRAGMA integrity_check(20)")?;
+        let lines = statement.query_map([], |row| row.get::<_, String>(0))?;
+        let lines: Vec<String> = lines.collect::<Result<_, _>>()?;
+        Ok(lines.into_iter().filter(|line| line != "ok").collect())
+    }
+}
+
+impl Nodes for Reader {
+    type Error = RegistryError;
+
+    fn node(&self, node: Node) -> Result<Digest, RegistryError> {
+        let seq = node.index << node.level;
+        self.stored_node(node)?.ok_or_else(|| RegistryError::Damaged {
+            seq,
+            why: format!("the tree's node at level {} is missing", node.level),
+        })
+    }
+}
+
+/// Read-only; where the folder cannot be written and there is no log beside
+/// the database, as a file that nobody changes.
+fn connect(path: &Path) -> Result<Connection, RegistryError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let usable = |connection: &Connection| {
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))
+    };
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(std::time::Duration::from_secs(10))?;
+    match usable(&connection) {
+        Err(error)
+            if error.sqlite_error_code() == Some(rusqlite::ErrorCode::CannotOpen)
+                && !writer::beside(path, "-wal").exists() =>
+        {
+            let uri = provenance_core::path::encode(std::os::unix::ffi::OsStrExt::as_bytes(
+                path.as_os_str(),
+            )) + "?immutable=1";
+            let connection = Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)?;
+            usable(&connection)?;
+            Ok(connection)
+        }
+        result => {
+            result?;
+            Ok(connection)
+        }
+    }
+}
+
+/// Refuses what is no registry, and one of a later version.
+pub(super) fn identify(connection: &Connection, path: &Path) -> Result<(), RegistryError> {
+    let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    if pragma("application_id")? != schema::APPLICATION_ID {
+        let why = "its application_id is another one".into();
+        return Err(RegistryError::Foreign { path: path.into(), why });
+    }
+    match pragma("user_version")? {
+        schema::VERSION => Ok(()),
+        found if found > schema::VERSION => {
+            Err(RegistryError::Newer { path: path.into(), found, known: schema::VERSION })
+        }
+        found => {
+            let why = format!("its user_version is {found}");
+            Err(RegistryError::Foreign { path: path.into(), why })
+        }
+    }
+}
+
+/// The stored hash of a node; one of another length is none.
+pub(super) fn node(
+    connection: &Connection,
+    level: u8,
+    index: u64,
+) -> Result<Option<Digest>, rusqlite::Error> {
+    let mut statement =
+        connection.prepare_cached("SELECT hash FROM nodes WHERE level = ?1 AND idx = ?2")?;
+    let hash = statement
+        .query_row((level, writer::signed(index)), |row| row.get::<_, Vec<u8>>(0))
+        .optional()?;
+    Ok(hash.and_then(|hash| hash.try_into().ok()).map(Digest))
+}
+
+fn read_row(row: &rusqlite::Row<'_>) -> Result<Row, rusqlite::Error> {
+    let seq: i64 = row.get(0)?;
+    Ok(Row { seq: u64::try_from(seq).unwrap_or(u64::MAX), hash: row.get(1)?, body: row.get(2)? })
+}

@@ -1,0 +1,101 @@
+//! The registry's tables, triggers and views, and the check that a file has
+//! exactly these.
+
+use std::collections::BTreeMap;
+
+use rusqlite::Connection;
+
+use super::RegistryError;
+
+/// "MSPR": what sqlite's `application_id` says of a registry.
+pub(super) const APPLICATION_ID: i64 = 0x4d53_5052;
+/// The newest format known, in sqlite's `user_version`.
+pub(super) const VERSION: i64 = 1;
+
+/// Name and SQL of everything in `sqlite_schema`.
+///
+/// INSERT OR REPLACE deletes the old row without firing a delete trigger
+/// (unless `recursive_triggers` is on), but it fires the BEFORE INSERT trigger
+/// first, which refuses every `seq` but the next and every `hash` already
+/// there; UPDATE OR REPLACE fires the UPDATE trigger.
+const OBJECTS: [(&str, &str); 10] = [
+    (
+        "records",
+        "CREATE TABLE records(seq INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, body TEXT NOT NULL) STRICT",
+    ),
+    (
+        "nodes",
+        "CREATE TABLE nodes(level INTEGER NOT NULL, idx INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY(level, idx)) STRICT, WITHOUT ROWID",
+    ),
+    (
+        "records_successor",
+        "CREATE TRIGGER records_successor BEFORE INSERT ON records WHEN new.seq IS NOT (SELECT coalesce(max(seq) + 1, 0) FROM records) OR length(new.hash) != 32 OR EXISTS (SELECT 1 FROM records WHERE hash = new.hash) OR json_extract(new.body, '$.seq') IS NOT new.seq OR json_extract(new.body, '$.prev') IS NOT coalesce((SELECT lower(hex(hash)) FROM records ORDER BY seq DESC LIMIT 1), '0000000000000000000000000000000000000000000000000000000000000000') BEGIN SELECT RAISE(ABORT, 'records are append-only: not the successor of the last record'); END",
+    ),
+    (
+        "records_no_update",
+        "CREATE TRIGGER records_no_update BEFORE UPDATE ON records BEGIN SELECT RAISE(ABORT, 'records are append-only: no update'); END",
+    ),
+    (
+        "records_no_delete",
+        "CREATE TRIGGER records_no_delete BEFORE DELETE ON records BEGIN SELECT RAISE(ABORT, 'records are append-only: no delete'); END",
+    ),
+    (
+        "nodes_new",
+        "CREATE TRIGGER nodes_new BEFORE INSERT ON nodes WHEN length(new.hash) != 32 OR new.idx IS NOT (SELECT coalesce(max(idx) + 1, 0) FROM nodes WHERE level = new.level) BEGIN SELECT RAISE(ABORT, 'nodes are append-only: not the next node of its level'); END",
+    ),
+    (
+        "nodes_no_update",
+        "CREATE TRIGGER nodes_no_update BEFORE UPDATE ON nodes BEGIN SELECT RAISE(ABORT, 'nodes are append-only: no update'); END",
+    ),
+    (
+        "nodes_no_delete",
+        "CREATE TRIGGER nodes_no_delete BEFORE DELETE ON nodes BEGIN SELECT RAISE(ABORT, 'nodes are append-only: no delete'); END",
+    ),
+    (
+        "bundles",
+        "CREATE VIEW bundles AS SELECT seq, json_extract(body, '$.data.id') AS id, json_extract(body, '$.time') AS time, json_extract(body, '$.data.from') AS period_from, json_extract(body, '$.data.to') AS period_to, json_extract(body, '$.data.signed') AS signed FROM records WHERE json_extract(body, '$.kind') = 'bundle'",
+    ),
+    (
+        "keys",
+        "CREATE VIEW keys AS SELECT seq, json_extract(body, '$.data.action') AS action, json_extract(body, '$.data.fingerprint') AS fingerprint, json_extract(body, '$.data.name') AS name, json_extract(body, '$.time') AS time FROM records WHERE json_extract(body, '$.kind') = 'key'",
+    ),
+];
+
+/// Makes the schema in an empty database, in one transaction.
+pub(super) fn create(connection: &mut Connection) -> Result<(), RegistryError> {
+    let transaction =
+        connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let objects: i64 =
+        transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    // Another process may have been first.
+    if objects == 0 {
+        for (_, sql) in OBJECTS {
+            transaction.execute_batch(sql)?;
+        }
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", VERSION)?;
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Names every object that is missing, altered or added.
+pub(super) fn differences(connection: &Connection) -> Result<Vec<String>, RegistryError> {
+    let mut statement = connection.prepare(
+        "SELECT name, coalesce(sql, '') FROM sqlite_schema \
+         WHERE name NOT LIKE 'sqlite\\_autoindex\\_%' ESCAPE '\\' ORDER BY name LIMIT 1000",
+    )?;
+    let rows =
+        statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+    let mut found: BTreeMap<String, String> = rows.collect::<Result<_, _>>()?;
+    let mut differences = vec![];
+    for (name, sql) in OBJECTS {
+        match found.remove(name) {
+            None => differences.push(format!("{name} is missing")),
+            Some(text) if text != sql => differences.push(format!("{name} was altered")),
+            Some(_) => {}
+        }
+    }
+    differences.extend(found.into_keys().map(|name| format!("{name:?} was added")));
+    Ok(differences)
+}
