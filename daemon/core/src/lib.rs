@@ -10,13 +10,18 @@
 
 extern crate alloc;
 
+pub mod bundle;
 pub mod canon;
 pub mod chain;
 pub mod clock;
 pub mod digest;
+pub mod dsse;
 pub mod logs;
 pub mod path;
+pub mod proof;
 pub mod record;
 pub mod report;
 pub mod scan;
+pub mod sigstore;
+pub mod statement;
 pub mod time;
