@@ -145,8 +145,9 @@ pub fn keygen(folder: &Path, name: &str) -> Result<(PathBuf, PathBuf, PublicKey)
     let secret = SigningKey::from_bytes(&seed);
     let form = |_| SignerError::Form(key_path.clone());
     let public = PublicKey::from_bytes(&secret.verifying_key().to_bytes()).map_err(form)?;
-    let pem =
-        secret.to_pkcs8_pem(LineEnding::LF).map_err(|_| SignerError::Form(key_path.clone()))?;
+    // Version 1, without the public key: openssl 3.0 reads no version 2.
+    let pair = KeypairBytes { secret_key: *seed, public_key: None };
+    let pem = pair.to_pkcs8_pem(LineEnding::LF).map_err(|_| SignerError::Form(key_path.clone()))?;
     durable::create_dirs(folder).map_err(|source| write(folder, source))?;
     write_new(&key_path, pem.as_bytes(), 0o600).map_err(|source| write(&key_path, source))?;
     let public_pem = public.to_pem();

@@ -10,18 +10,23 @@
 
 extern crate alloc;
 
+pub mod bundle;
 pub mod canon;
 pub mod chain;
 pub mod clock;
 pub mod digest;
+pub mod dsse;
 pub mod key;
 pub mod logs;
 pub mod merkle;
 pub mod note;
 pub mod path;
+pub mod proof;
 pub mod record;
 pub mod registry;
 pub mod report;
 pub mod scan;
+pub mod sigstore;
+pub mod statement;
 pub mod time;
 pub mod verify;

@@ -1,1 +1,2 @@
+//! What an auditor runs: read-only, no key.
 fn main() {}

@@ -1,1 +1,2 @@
+//! The daemon and everything that writes or holds a key.
 fn main() {}

@@ -1,0 +1,1 @@
+79MiK+ZJXzkrZri0eHkWJVQ52dY31+voEDum/3/twXaTF2lwdgnnwj+qC1/07eQfbICaT2htaDTEz01ZA5KwCA==
