@@ -340,5 +340,4 @@ fn fitting(entries: &[LogEntry<'_>]) -> usize {
 }
 
 #[cfg(test)]
-#[path = "engine_tests.rs"]
 mod tests;

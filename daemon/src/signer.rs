@@ -192,5 +192,4 @@ fn private(path: &Path) -> Result<(), SignerError> {
 }
 
 #[cfg(test)]
-#[path = "signer_tests.rs"]
 mod tests;

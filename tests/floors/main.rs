@@ -28,7 +28,8 @@ const FLOORS: &[Floor] = &[
     Floor {
         name: "adapters",
         modules: &[
-            "logs", "sources", "registry", "signer", "bitcoin", "store", "sbom", "nix", "alert",
+            "chain", "logs", "sources", "registry", "signer", "bitcoin", "store", "sbom", "nix",
+            "alert",
         ],
         may_use: &["host"],
         siblings: false,
@@ -45,7 +46,7 @@ const FLOORS: &[Floor] = &[
     Floor {
         name: "audit",
         modules: &["audit"],
-        may_use: &["host", "registry::reader", "services::packet::reader"],
+        may_use: &["host", "registry::reader"],
         siblings: true,
         io: true,
     },

@@ -440,5 +440,4 @@ impl Source<'static> {
 }
 
 #[cfg(test)]
-#[path = "clock_tests.rs"]
 mod tests;

@@ -14,6 +14,7 @@ pub mod bundle;
 pub mod canon;
 pub mod chain;
 pub mod clock;
+pub mod codes;
 pub mod digest;
 pub mod dsse;
 pub mod key;

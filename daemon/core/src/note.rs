@@ -182,5 +182,4 @@ impl Checkpoint {
 }
 
 #[cfg(test)]
-#[path = "note_tests.rs"]
 mod tests;

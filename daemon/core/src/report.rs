@@ -7,6 +7,7 @@ use alloc::{
     vec::Vec,
 };
 
+pub use crate::codes::Code;
 use crate::{canon::Value, digest::Digest, time::Timestamp};
 
 /// How many findings of one code a report keeps; the rest are counted.
@@ -55,118 +56,6 @@ impl Severity {
             Self::Error => "error",
         }
     }
-}
-
-macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident = $text:literal, $severity:ident;)*) => {
-        /// The stable codes of findings.
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-        pub enum Code { $($(#[$doc])* $name,)* }
-
-        impl Code {
-            /// Every code, for the documentation's test.
-            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
-
-            /// The code as scripts see it.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$name => $text,)* }
-            }
-
-            /// What a finding of this code does to the verdict.
-            pub fn severity(self) -> Severity {
-                match self { $(Self::$name => Severity::$severity,)* }
-            }
-        }
-    };
-}
-
-codes! {
-    /// A line is no record, or its data are not of its kind's form.
-    RecordMalformed = "record.malformed", Error;
-    /// A line is JSON but not its canonical form.
-    RecordNoncanonical = "record.noncanonical", Error;
-    /// Record 0 is missing, repeated or not of kind `genesis`.
-    ChainGenesis = "chain.genesis", Error;
-    /// A sequence number is not the successor of the one before it.
-    ChainSeq = "chain.seq", Error;
-    /// `prev` is not the hash of the record before.
-    ChainBroken = "chain.broken", Error;
-    /// The chain at some place is another one than a head, segment or
-    /// checkpoint recorded.
-    ChainForked = "chain.forked", Error;
-    /// The chain ends before a record that a head or checkpoint names.
-    ChainTruncated = "chain.truncated", Error;
-    /// A record stands in the file of another day, or a file is out of place.
-    ChainFile = "chain.file", Error;
-    /// No tick for over two intervals without a `stop`.
-    ChainGap = "chain.gap", Warning;
-    /// Bytes behind the last line's end: an append that never finished.
-    ChainTorn = "chain.torn", Warning;
-    /// A record's time is before its predecessor's.
-    ChainTimeBackwards = "chain.time_backwards", Warning;
-    /// A range or generation does not follow from those before it.
-    LogRange = "log.range", Error;
-    /// Bytes on disk differ from a recorded range.
-    LogModified = "log.modified", Error;
-    /// A file that is recorded as present is not there.
-    LogMissing = "log.missing", Error;
-    /// A log that only grows became shorter.
-    LogShrunk = "log.shrunk", Warning;
-    /// Recorded bytes are no longer on this machine.
-    LogUnverifiable = "log.unverifiable", Info;
-    /// A source could not be read for a time.
-    LogUnreadable = "log.unreadable", Warning;
-    /// The recorded clock verdict does not follow from its sources.
-    ClockVerdict = "clock.verdict", Error;
-    /// The system clock jumped between two records.
-    ClockStepped = "clock.stepped", Warning;
-    /// No source vouched for the clock.
-    ClockUnsynchronised = "clock.unsynchronised", Warning;
-    /// A time source disagreed with the others.
-    ClockDisputed = "clock.disputed", Warning;
-    /// The sources agree that the clock is off by more than the threshold.
-    ClockAnomalous = "clock.anomalous", Warning;
-    /// A registry record does not follow from the one before it, or its
-    /// stored hash is not the hash of its body.
-    RegistryBroken = "registry.broken", Error;
-    /// A trigger, table or view is missing, altered or added.
-    RegistryTriggers = "registry.triggers", Error;
-    /// The tree over the records has another root than recorded or signed.
-    RegistryRoot = "registry.root", Error;
-    /// The registry is not there, or not readable as one.
-    RegistryMissing = "registry.missing", Error;
-    /// A bundle is recorded, and its folder is not there.
-    RegistryMissingBundle = "registry.missing_bundle", Error;
-    /// The newest checkpoint is missing or is no checkpoint of this log.
-    CheckpointInvalid = "checkpoint.invalid", Error;
-    /// A checkpoint's signature is not by a key of the policy.
-    CheckpointSignature = "checkpoint.signature", Error;
-    /// A file's bytes are not those that the statement names.
-    BundleDigest = "bundle.digest", Error;
-    /// A bundle's file is missing, added or unreadable.
-    BundleFile = "bundle.file", Error;
-    /// A signature does not verify.
-    BundleSignature = "bundle.signature", Error;
-    /// Nobody signed.
-    BundleUnsigned = "bundle.unsigned", Error;
-    /// The key is not in the policy, revoked, or outside its span.
-    BundleKey = "bundle.key", Error;
-    /// The statement's chain range is not in the chain that the bundle holds.
-    BundleChain = "bundle.chain", Error;
-    /// A bundle folder that the registry does not know.
-    BundleUnregistered = "bundle.unregistered", Error;
-    /// The statement is no statement of the stated form.
-    BundleMalformed = "bundle.malformed", Error;
-    /// The artifacts were removed because their retention ended.
-    BundleExpired = "bundle.expired", Info;
-    /// A record is not shown to be in the tree.
-    ProofInclusion = "proof.inclusion", Error;
-    /// A tree is not shown to continue an earlier one.
-    ProofConsistency = "proof.consistency", Error;
-    /// The records come less often than the policy asks.
-    PolicyCadence = "policy.cadence", Error;
-    /// The records are of another client or host than the policy names.
-    PolicyClient = "policy.client", Error;
 }
 
 /// Where a finding points, as closely as the evidence allows.
@@ -479,51 +368,4 @@ fn continues(last: &Finding, next: &Finding) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_verdict_follows_from_findings_and_gaps() {
-        let mut report = Report::new();
-        assert_eq!(report.verdict(), Verdict::Verified);
-        report.find(Finding::new(Code::ChainGap, Place::seq(3), "gap"));
-        report.not_checked("logs", "not asked for");
-        assert_eq!(report.verdict(), Verdict::Verified);
-        report.undecided("signatures", "no policy");
-        assert_eq!(report.verdict(), Verdict::Inconclusive);
-        report.find(Finding::new(Code::ChainBroken, Place::seq(4), "broken"));
-        assert_eq!(report.verdict(), Verdict::Failed);
-    }
-
-    #[test]
-    fn a_run_of_like_findings_is_one_and_all_are_counted() {
-        let mut report = Report::new();
-        for seq in 0..1000 {
-            report.find(Finding::new(Code::ClockUnsynchronised, Place::seq(seq), "no source"));
-        }
-        assert_eq!(report.findings().len(), 1);
-        assert_eq!(report.findings()[0].place.to_seq, Some(999));
-        for seq in 0..1000 {
-            report.find(Finding::new(Code::ChainSeq, Place::seq(seq * 2), "seq"));
-        }
-        assert_eq!(report.findings().len(), 1 + MAX_PER_CODE);
-        assert_eq!(
-            report.counts().find(|(code, _)| *code == Code::ChainSeq),
-            Some((Code::ChainSeq, 1000))
-        );
-    }
-
-    #[test]
-    fn absorbing_an_error_whose_finding_was_not_kept_still_fails() {
-        let mut report = Report::new();
-        for seq in 0..MAX_PER_CODE as u64 {
-            report.find(
-                Finding::new(Code::ChainSeq, Place::seq(seq * 2), "x").severity(Severity::Info),
-            );
-        }
-        let mut other = Report::new();
-        other.find(Finding::new(Code::ChainSeq, Place::seq(1), "x"));
-        report.absorb(other);
-        assert_eq!(report.verdict(), Verdict::Failed);
-    }
-}
+mod tests;

@@ -198,5 +198,4 @@ fn lock(state: &StateDir) -> Result<File, ChainError> {
 }
 
 #[cfg(test)]
-#[path = "writer_tests.rs"]
 mod tests;

@@ -1,6 +1,6 @@
 //! Reading a registry that anybody may have written.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use provenance_core::{
     digest::Digest,
@@ -9,7 +9,8 @@ use provenance_core::{
 };
 use rusqlite::{Connection, OpenFlags, OptionalExtension, limits::Limit};
 
-use super::{RegistryError, schema, writer};
+pub use super::error::RegistryError;
+use super::{schema, writer};
 
 /// A row as it is stored; nothing of it has been verified.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -106,6 +107,18 @@ impl Reader {
              WHERE body LIKE ?1 ORDER BY seq DESC LIMIT 1",
         )?;
         Ok(statement.query_row([pattern], read_row).optional()?)
+    }
+
+    /// The ids of all bundles on record, each with its record's number.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub fn bundle_ids(&self) -> Result<BTreeMap<String, u64>, RegistryError> {
+        let mut statement = self.connection.prepare("SELECT id, seq FROM bundles")?;
+        let rows = statement.query_map([], |row| {
+            Ok((row.get::<_, String>(0)?, u64::try_from(row.get::<_, i64>(1)?).unwrap_or_default()))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// The hash of a complete subtree as stored.

@@ -413,5 +413,4 @@ fn stepped(place: Place, step: i64) -> Finding {
 }
 
 #[cfg(test)]
-#[path = "chain_tests.rs"]
 mod tests;
