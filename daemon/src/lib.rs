@@ -1,1 +1,3 @@
 //! msp-provenance.
+
+pub mod logs;
