@@ -14,6 +14,7 @@ pub mod canon;
 pub mod chain;
 pub mod clock;
 pub mod digest;
+pub mod export;
 pub mod logs;
 pub mod path;
 pub mod record;
