@@ -194,6 +194,11 @@ impl World {
         sources
     }
 
+    /// Sources and generations that are followed now.
+    pub fn followed(&self) -> (usize, usize) {
+        self.follower.len()
+    }
+
     fn of(&self, name: &str) -> impl Iterator<Item = &LogEntry<'static>> {
         self.history.iter().filter(move |entry| self.name(&entry.src) == name)
     }
