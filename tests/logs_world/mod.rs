@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test program uses its own part")]
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
     fs,
     io::Write as _,
@@ -163,6 +163,27 @@ impl World {
             }
         }
         end
+    }
+
+    /// Like [`Self::covered`], `None` where `truth` are not its bytes.
+    pub fn try_covered(&self, name: &str, generation: u64, truth: &[u8]) -> Option<u64> {
+        let mut end = 0;
+        for entry in self.of(name).filter(|entry| entry.generation == generation) {
+            if let What::Range { from, to, sha256 } = entry.what {
+                let (from, until) = (usize::try_from(from).ok()?, usize::try_from(to).ok()?);
+                if Digest::of(truth.get(from..until)?) != sha256 {
+                    return None;
+                }
+                end = to;
+            }
+        }
+        Some(end)
+    }
+
+    /// All generations there ever were.
+    pub fn generations(&self) -> BTreeSet<(String, u64)> {
+        let all = self.history.iter();
+        all.map(|entry| (self.name(&entry.src), entry.generation)).collect()
     }
 
     /// Where a generation's bytes were said to be at last.

@@ -47,6 +47,9 @@ pub(super) struct Generation {
     pub place: Place,
     /// The file when it was last looked at; unknown after [`State::replay`].
     pub seen: Option<FileStat>,
+    /// The last bytes that were read, to know them again; unknown after a
+    /// start.
+    pub edge: Vec<u8>,
     /// Nothing was left to read then.
     pub settled: bool,
     /// The file at `place` is the compressed form.
@@ -67,6 +70,7 @@ impl Generation {
             last: None,
             place: Place::Name,
             seen: None,
+            edge: Vec::new(),
             settled: false,
             packed: false,
             unreadable: false,

@@ -27,6 +27,8 @@ use super::{
 /// Where the first range of a generation ends at the latest.
 pub(super) const HEAD: u64 = 4096;
 const BUFFER: usize = 256 << 10;
+/// How many of the last bytes are kept to know a file again.
+const EDGE: u64 = 64;
 /// A last range longer than this is not read again.
 const MAX_COMPARED: u64 = 64 << 20;
 
@@ -120,6 +122,7 @@ impl Reader {
             Err(errno) => return Looked::Unreadable(errno),
         }
         generation.settled = generation.to == stat.size;
+        generation.edge = edge(&file, generation).unwrap_or_default();
         Looked::Same
     }
 
@@ -129,36 +132,49 @@ impl Reader {
         if size < generation.to {
             return Looked::Shrunk { size };
         }
-        // After a start nothing vouches for the inode: the last range is
-        // compared too, because many logs begin alike.
-        let last = generation
-            .last
-            .filter(|last| generation.seen.is_none() && last.to - last.from <= MAX_COMPARED);
-        for range in [generation.head, last].into_iter().flatten() {
-            match self.digest(file, range.from, range.to) {
-                Ok(Some(sha256)) if sha256 == range.sha256 => {}
-                Ok(Some(_)) => return Looked::Foreign { size },
-                Ok(None) => return Looked::Raced,
-                Err(errno) => return Looked::Unreadable(errno),
-            }
+        match self.begins_and_ends(file, size, generation) {
+            Ok(true) => Looked::Same,
+            Ok(false) => Looked::Foreign { size },
+            Err(None) => Looked::Raced,
+            Err(Some(errno)) => Looked::Unreadable(errno),
         }
-        Looked::Same
     }
 
-    /// The digest of a range; `None` where the file does not reach that far.
-    fn digest(&mut self, file: &File, from: u64, to: u64) -> Result<Option<Digest>, u32> {
+    /// Whether the head is what was recorded and, where bytes were added, also
+    /// what stands before them: many logs begin alike, and one that was cut
+    /// may have grown past its old size. Before the first look after a start
+    /// that is the whole last range. Where nothing was added, a changed byte
+    /// is for the auditor to find, who knows every range.
+    fn begins_and_ends(
+        &mut self,
+        file: &File,
+        size: u64,
+        generation: &Generation,
+    ) -> Result<bool, Option<u32>> {
+        let grown = size > generation.to;
+        let last = generation.last.filter(|last| {
+            grown && generation.edge.is_empty() && last.to - last.from <= MAX_COMPARED
+        });
+        for range in [generation.head, last].into_iter().flatten() {
+            if self.digest(file, range.from, range.to)? != range.sha256 {
+                return Ok(false);
+            }
+        }
+        Ok(!grown || generation.edge.is_empty() || edge(file, generation)? == generation.edge)
+    }
+
+    /// The digest of a range; `Err(None)` where the file does not reach that
+    /// far.
+    fn digest(&mut self, file: &File, from: u64, to: u64) -> Result<Digest, Option<u32>> {
         let (mut at, mut hasher) = (from, Hasher::new());
         while at < to {
             let want = usize::try_from(to - at).unwrap_or(usize::MAX).min(BUFFER);
-            let Some(window) = self.buffer.get_mut(..want) else { return Ok(None) };
-            match file.read_exact_at(window, at) {
-                Ok(()) => hasher.update(window),
-                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
-                Err(error) => return Err(io_number(&error)),
-            }
+            let Some(window) = self.buffer.get_mut(..want) else { return Err(None) };
+            read_exact(file, window, at)?;
+            hasher.update(window);
             at += want as u64;
         }
-        Ok(Some(hasher.finish()))
+        Ok(hasher.finish())
     }
 
     /// Records the bytes behind what was recorded, up to `size`, in one range;
@@ -252,6 +268,24 @@ pub(super) fn open(
     };
     let (kind, stat) = look(&file, b"", AtFlags::EMPTY_PATH)?;
     Ok((kind == FileType::RegularFile && stat.id == expected.id).then_some((file, stat)))
+}
+
+/// The last bytes that were recorded of a generation, as they stand in the
+/// file.
+fn edge(file: &File, generation: &Generation) -> Result<Vec<u8>, Option<u32>> {
+    let length = generation.to.min(EDGE);
+    let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
+    read_exact(file, &mut bytes, generation.to - length)?;
+    Ok(bytes)
+}
+
+/// # Errors
+/// The errno, or `None` where the file ends before.
+fn read_exact(file: &File, window: &mut [u8], at: u64) -> Result<(), Option<u32>> {
+    file.read_exact_at(window, at).map_err(|error| match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => None,
+        _ => Some(io_number(&error)),
+    })
 }
 
 fn io_number(error: &std::io::Error) -> u32 {
