@@ -3,9 +3,15 @@
 
 mod logs_world;
 
-use std::{fs, os::unix::fs::symlink};
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt as _, symlink},
+    sync::mpsc,
+    time::Duration,
+};
 
 use logs_world::World;
+use msp_provenance::logs::wake::Waker;
 
 #[test]
 fn only_added_bytes_are_recorded_and_nothing_where_nothing_happened() {
@@ -183,12 +189,10 @@ fn excluded_files_and_folders_are_left_out() {
 }
 
 #[test]
-fn a_file_that_cannot_be_opened_is_said_once_and_goes_on_after() {
+fn a_folder_in_the_place_of_a_log_is_no_log() {
     let mut world = World::new();
     world.append("log", b"one\n");
     world.collect();
-    // A loop of links in the path of a literal pattern cannot be resolved;
-    // a directory in a file's place is no log at all.
     world.rename("log", "aside");
     fs::create_dir(world.path("log")).unwrap();
     world.expect(&["log#0 rotated aside"]);
@@ -196,6 +200,95 @@ fn a_file_that_cannot_be_opened_is_said_once_and_goes_on_after() {
     world.rename("aside", "log");
     world.append("log", b"two\n");
     world.expect(&["log#0 4-8", "log#0 rotated log"]);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_said_once_and_goes_on_after() {
+    without_override(|| {
+        let mut world = World::new();
+        world.append("log", b"one\n");
+        world.collect();
+        world.append("log", b"two\n");
+        world.append("new", b"x\n");
+        set_mode(&world, "log", 0o000);
+        set_mode(&world, "new", 0o000);
+        world.expect(&["log#0 unreadable 13", "new#0 appeared", "new#0 unreadable 13"]);
+        world.expect(&[]);
+        set_mode(&world, "log", 0o644);
+        set_mode(&world, "new", 0o644);
+        world.expect(&["log#0 4-8", "new#0 0-2"]);
+        world.append("log", b"three\n");
+        set_mode(&world, "log", 0o000);
+        world.expect(&["log#0 unreadable 13"]);
+    });
+}
+
+#[test]
+fn nothing_below_a_folder_that_cannot_be_read_is_called_gone() {
+    without_override(|| {
+        let mut world = World::new();
+        world.append("sub/log", b"one\n");
+        world.collect();
+        for mode in [0o000, 0o600] {
+            set_mode(&world, "sub", mode);
+            assert_eq!(world.collect().len(), 1, "the folder, or the file in it, is said");
+            world.expect(&[]);
+            set_mode(&world, "sub", 0o755);
+            world.expect(&[]);
+        }
+        world.append("sub/log", b"two\n");
+        world.expect(&["sub/log#0 4-8"]);
+    });
+}
+
+/// Runs a test on a thread that obeys file modes, also as root.
+fn without_override(test: impl FnOnce() + Send) {
+    use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+    let limited = || {
+        let mut sets = capabilities(None).unwrap();
+        let over = CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
+        sets.effective.remove(over);
+        set_capabilities(None, sets).unwrap();
+        test();
+    };
+    std::thread::scope(|scope| scope.spawn(limited).join().unwrap());
+}
+
+fn set_mode(world: &World, name: &str, mode: u32) {
+    fs::set_permissions(world.path(name), fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn what_moves_files_wakes_and_what_writes_to_them_does_not() {
+    let world = World::new();
+    world.append("log", b"one\n");
+    let (sender, receiver) = mpsc::channel();
+    let wake = move || sender.send(()).unwrap();
+    let waker = Waker::new(world.follower(), wake).unwrap();
+    assert!(waker.unwatched().is_empty());
+    world.append("log", b"two\n");
+    world.append("state/own", b"x\n");
+    assert!(receiver.recv_timeout(Duration::from_millis(400)).is_err());
+    world.rename("log", "log.1");
+    receiver.recv_timeout(Duration::from_secs(10)).unwrap();
+    world.append("log", b"one\n");
+    receiver.recv_timeout(Duration::from_secs(10)).unwrap();
+    world.remove("log.1");
+    receiver.recv_timeout(Duration::from_secs(10)).unwrap();
+}
+
+#[test]
+fn thousands_of_files_are_surveyed_and_only_changed_ones_are_opened() {
+    let mut world = World::new();
+    for i in 0..5000 {
+        world.append(&format!("d{}/{i}.log", i % 50), b"x\n");
+    }
+    assert_eq!(world.collect().len(), 10_000);
+    world.expect(&[]);
+    world.append("d7/7.log", b"y\n");
+    world.expect(&["d7/7.log#0 2-4"]);
+    world.restored();
+    world.expect(&[]);
 }
 
 #[test]

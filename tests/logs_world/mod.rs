@@ -215,6 +215,10 @@ impl World {
         sources
     }
 
+    pub fn follower(&self) -> &Follower {
+        &self.follower
+    }
+
     /// Sources and generations that are followed now.
     pub fn followed(&self) -> (usize, usize) {
         self.follower.len()
@@ -243,6 +247,8 @@ impl World {
                     assert_eq!(*end, *from, "a hole: {entry:?}");
                     *end = *to;
                 }
+                // A directory that cannot be read has no generation.
+                What::Event(Event::Unreadable { .. }) => {}
                 _ => assert!(ends.contains_key(&key), "an event of no generation: {entry:?}"),
             }
         }
@@ -260,6 +266,7 @@ impl World {
                 format!("rotated {}", self.name(location))
             }
             What::Event(Event::Truncated { to, size }) => format!("truncated {to}>{size}"),
+            What::Event(Event::Unreadable { errno }) => format!("unreadable {errno}"),
             What::Event(event) => event.name().to_owned(),
             What::Journal { .. } => unreachable!(),
         };
