@@ -162,6 +162,20 @@ impl Engine {
         self.failing.as_ref().map(|failing| failing.since)
     }
 
+    /// The moment at which the record asked for is to be dated: its verdict on
+    /// the clock was made then.
+    pub fn writing_at(&self) -> Option<&Now> {
+        match &self.writing {
+            Some(Writing::Queued(now) | Writing::Tick { now, .. }) => Some(now),
+            None => None,
+        }
+    }
+
+    /// Whether everything that the sources handed over is on disk.
+    pub fn is_settled(&self) -> bool {
+        self.logs.is_empty() && self.failing.is_none()
+    }
+
     /// The settings in force.
     pub fn settings(&self) -> &Settings {
         &self.settings

@@ -3,7 +3,10 @@
 //! audits that the two programs run.
 
 pub mod chain;
+pub mod cli;
 pub mod engine;
 pub mod host;
+pub mod logs;
 pub mod registry;
+pub mod services;
 pub mod signer;

@@ -17,6 +17,7 @@ pub mod clock;
 pub mod codes;
 pub mod digest;
 pub mod dsse;
+pub mod export;
 pub mod key;
 pub mod logs;
 pub mod merkle;

@@ -1,2 +1,17 @@
-//! The daemon and everything that writes or holds a key.
-fn main() {}
+//! The appliance's program: docs/operations.md.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use msp_provenance::cli::{provenanced::Cli, usage};
+
+fn main() -> ExitCode {
+    match Cli::try_parse().map(Cli::run) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(failure)) => {
+            eprintln!("provenanced: {}", failure.message);
+            failure.exit.into()
+        }
+        Err(error) => usage(&error),
+    }
+}

@@ -1,0 +1,113 @@
+//! The command lines: one definition each, from which help, completions and
+//! man pages are made.
+
+pub mod provenanced;
+
+use std::fmt;
+
+/// Exit codes, after sysexits(3) where that has one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Exit {
+    /// Verified, or done.
+    Done = 0,
+    /// Findings: the verification failed.
+    Failed = 1,
+    /// Nothing wrong was seen, and not everything could be checked.
+    Inconclusive = 2,
+    /// The command line.
+    Usage = 64,
+    /// The input is malformed.
+    Data = 65,
+    /// There is no such input.
+    NoInput = 66,
+    /// A defect of this program.
+    Internal = 70,
+    /// Reading or writing failed.
+    Io = 74,
+    /// Somebody else is at it: try again.
+    Temporary = 75,
+    /// The settings.
+    Config = 78,
+}
+
+impl From<Exit> for std::process::ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// What a command ends with when it cannot do its work.
+#[derive(Debug)]
+pub struct Failure {
+    /// The process's exit code.
+    pub exit: Exit,
+    /// What went wrong, where, and what to do next.
+    pub message: String,
+}
+
+impl Failure {
+    /// A failure with this code.
+    pub fn new(exit: Exit, message: impl fmt::Display) -> Self {
+        Self { exit, message: message.to_string() }
+    }
+}
+
+/// What a command line's parser ends with: help and version are no failures.
+pub fn usage(error: &clap::Error) -> std::process::ExitCode {
+    // A closed pipe is no reason to panic.
+    let _ = error.print();
+    if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() }
+}
+
+/// Prints a line of result; a closed pipe is no reason to panic.
+pub fn say(text: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+/// Prints a shell's completions of a command line.
+pub fn completions<C: clap::CommandFactory>(shell: clap_complete::Shell, name: &str) {
+    clap_complete::generate(shell, &mut C::command(), name, &mut std::io::stdout().lock());
+}
+
+/// The exit code for an I/O error.
+pub fn io_exit(error: &std::io::Error) -> Exit {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => Exit::NoInput,
+        std::io::ErrorKind::InvalidData => Exit::Data,
+        _ => Exit::Io,
+    }
+}
+
+/// Reads a time: RFC 3339 in UTC, with or without a fraction, or a day.
+///
+/// # Errors
+/// What is accepted.
+pub fn time(text: &str) -> Result<provenance_core::time::Timestamp, String> {
+    let day = text.len() == 10;
+    let full = if day { format!("{text}T00:00:00Z") } else { text.to_owned() };
+    let parsed = full.strip_suffix('Z').and_then(|rest| {
+        let (seconds, fraction) = rest.split_once('.').unwrap_or((rest, ""));
+        let padded = (fraction.len() <= 9).then(|| format!("{seconds}.{fraction:0<9}Z"))?;
+        provenance_core::time::Timestamp::parse(padded.as_bytes())
+    });
+    parsed.ok_or_else(|| "write 2026-11-21T04:20:00Z or 2026-11-21 (always UTC)".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_with_or_without_a_fraction_and_as_days() {
+        let text = |text: &str| time(text).map(|time| time.to_string());
+        assert_eq!(text("2026-11-21").unwrap(), "2026-11-21T00:00:00.000000000Z");
+        assert_eq!(text("2026-11-21T04:20:00Z").unwrap(), "2026-11-21T04:20:00.000000000Z");
+        assert_eq!(text("2026-11-21T04:20:00.5Z").unwrap(), "2026-11-21T04:20:00.500000000Z");
+        for bad in
+            ["", "yesterday", "2026-11-21T04:20:00", "2026-11-21T04:20:00+01:00", "2026-13-01"]
+        {
+            assert!(time(bad).is_err(), "{bad}");
+        }
+    }
+}

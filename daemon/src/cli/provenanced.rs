@@ -1,0 +1,322 @@
+//! `provenanced`: everything that writes, or holds a key.
+
+use std::{io::IsTerminal, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+use provenance_core::{canon::Value, registry::Entry, time::Timestamp};
+
+use super::{Exit, Failure, io_exit};
+use crate::{
+    chain::ChainError,
+    host::{
+        config::{Config, ConfigError},
+        durable::StateDir,
+        systime::{Clock, SystemClock},
+    },
+    registry::RegistryError,
+    services::{
+        ServiceError,
+        bundle::{self, Request},
+        evidence::Evidence,
+        run,
+    },
+    signer::{self, Signer, SignerError},
+};
+
+/// Compliance evidence and time attestation: the appliance's side
+#[derive(Debug, Parser)]
+#[command(name = "provenanced", version, about, max_term_width = 100)]
+#[command(
+    after_help = "Example:\n  provenanced keygen --out /etc/msp-provenance --name signing\n  \
+    provenanced run --config /etc/msp-provenance/provenance.toml\n\n\
+    Exit codes: 0 done, 64 usage, 65 malformed, 66 no such input, 70 internal, 74 I/O, \
+    75 try again, 78 configuration."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon: chain the logs, attest the time, keep the registry
+    #[command(after_help = "Example:\n  provenanced run --config provenance.toml --ticks 3 \
+        --set chain.interval_s=5")]
+    Run {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// End after N ticks, in order
+        #[arg(long, value_name = "N")]
+        ticks: Option<u64>,
+    },
+    /// Parse and judge the settings, and say what is wrong in which line
+    #[command(after_help = "Example:\n  provenanced check-config --config provenance.toml")]
+    CheckConfig {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Print the settings in force as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make an Ed25519 key pair: NAME.key (PKCS#8 PEM, 0600) and NAME.pub (SPKI PEM)
+    #[command(
+        after_help = "Example:\n  provenanced keygen --out /etc/msp-provenance --name signing"
+    )]
+    Keygen {
+        /// The folder for both files
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// What the files are called
+        #[arg(long, default_value = "signing", value_parser = key_name)]
+        name: String,
+    },
+    /// Make an evidence bundle now
+    #[command(after_help = "Example:\n  provenanced bundle --config provenance.toml \
+        --artifact report.pdf --control '164.312(b)' --reason 'incident 42'")]
+    Bundle {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// A file to attach; may be repeated
+        #[arg(long = "artifact", value_name = "PATH")]
+        artifacts: Vec<PathBuf>,
+        /// A control that it is evidence for; may be repeated
+        #[arg(long = "control", value_name = "ID")]
+        controls: Vec<String>,
+        /// Why it is made
+        #[arg(long, value_name = "TEXT", default_value = "by command")]
+        reason: String,
+        /// Records from this time on (default: from the last bundle's end on)
+        #[arg(long, value_name = "T", value_parser = super::time)]
+        from: Option<Timestamp>,
+        /// Records before this time (default: up to the last)
+        #[arg(long, value_name = "T", value_parser = super::time)]
+        to: Option<Timestamp>,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Record that a person looked at something, and with which outcome
+    #[command(after_help = "Example:\n  provenanced review --config provenance.toml \
+        --what EB-20261121-0001 --outcome 'no irregularities'")]
+    Review {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// What was looked at: a bundle's id, a record, an alert
+        #[arg(long, value_name = "ID")]
+        what: String,
+        /// What came of it
+        #[arg(long, value_name = "TEXT")]
+        outcome: String,
+        /// Who looked (default: the user of this process)
+        #[arg(long, value_name = "NAME")]
+        who: Option<String>,
+    },
+    /// Print shell completions
+    #[command(
+        after_help = "Example:\n  provenanced completions bash > /etc/bash_completion.d/provenanced"
+    )]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+struct ConfigArgs {
+    /// The settings file (config/provenance.toml shows every key)
+    #[arg(long, value_name = "FILE", default_value = "/etc/msp-provenance/provenance.toml")]
+    config: PathBuf,
+    /// Put a setting over the file's, as KEY=VALUE in TOML; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+impl ConfigArgs {
+    fn load(&self) -> Result<Config, Failure> {
+        Config::load(&self.config, &self.set).map_err(|error| {
+            let exit = match &error {
+                ConfigError::Read { source, .. } => io_exit(source),
+                _ => Exit::Config,
+            };
+            Failure::new(exit, error)
+        })
+    }
+}
+
+impl Cli {
+    /// Does what the command line asks.
+    ///
+    /// # Errors
+    /// [`Failure`] with the exit code and what to do next.
+    pub fn run(self) -> Result<(), Failure> {
+        log_to_journal_or_stderr();
+        match self.command {
+            Command::Run { config, ticks } => daemon(&config, ticks),
+            Command::CheckConfig { config, json } => check_config(&config, json),
+            Command::Keygen { out, name } => keygen(&out, &name),
+            Command::Bundle { config, artifacts, controls, reason, from, to, json } => {
+                let request = Request { artifacts, controls, reason, from, to };
+                make_bundle(&config.load()?, &request, json)
+            }
+            Command::Review { config, what, outcome, who } => {
+                review(&config.load()?, what, outcome, who)
+            }
+            Command::Completions { shell } => {
+                super::completions::<Self>(shell, "provenanced");
+                Ok(())
+            }
+        }
+    }
+}
+
+fn daemon(args: &ConfigArgs, ticks: Option<u64>) -> Result<(), Failure> {
+    let config = args.load()?;
+    let internal = |error: std::io::Error| Failure::new(Exit::Io, error);
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(internal)?;
+    let clock = SystemClock::new().map_err(internal)?;
+    let options = run::Options { config_path: args.config.clone(), set: args.set.clone(), ticks };
+    runtime.block_on(run::run(config, options, clock)).map_err(failure)
+}
+
+fn check_config(args: &ConfigArgs, json: bool) -> Result<(), Failure> {
+    let config = args.load()?;
+    if json {
+        say(&String::from_utf8_lossy(&config.to_value().encode()));
+    } else {
+        say(&format!(
+            "{}: in order. tier {}, a record each {} s, {}",
+            args.config.display(),
+            config.tier,
+            config.interval_s,
+            if config.signing_key.is_some() { "signed" } else { "unsigned" }
+        ));
+    }
+    Ok(())
+}
+
+fn keygen(out: &std::path::Path, name: &str) -> Result<(), Failure> {
+    let (key, public, fingerprint) =
+        signer::keygen(out, name).map_err(|error| failure(error.into()))?;
+    say(&format!(
+        "{} (secret, 0600)\n{} (give this to your auditor)\nSHA-256 of the public key: {}",
+        key.display(),
+        public.display(),
+        fingerprint.fingerprint()
+    ));
+    Ok(())
+}
+
+fn make_bundle(config: &Config, request: &Request, json: bool) -> Result<(), Failure> {
+    let (state, mut evidence, now) = open(config)?;
+    let made = bundle::make(config, &state, &mut evidence, now, request).map_err(failure)?;
+    if json {
+        let value = made.entry_value().with("path", made.path.display().to_string());
+        say(&String::from_utf8_lossy(&value.encode()));
+    } else {
+        say(&format!(
+            "{}: records {} to {}, {} artifacts, {}\n{}",
+            made.id,
+            made.entry.first_seq,
+            made.entry.last_seq,
+            made.entry.artifacts,
+            if made.entry.signed { "signed" } else { "unsigned (the tier allows it)" },
+            made.path.display()
+        ));
+    }
+    Ok(())
+}
+
+fn review(
+    config: &Config,
+    what: String,
+    outcome: String,
+    who: Option<String>,
+) -> Result<(), Failure> {
+    let (_, mut evidence, now) = open(config)?;
+    let user = || std::env::var("SUDO_USER").or_else(|_| std::env::var("USER"));
+    let who = who
+        .or_else(|| user().ok())
+        .ok_or_else(|| Failure::new(Exit::Usage, "cannot tell who reviews: give --who NAME"))?;
+    evidence.record(now, &[Entry::Review { what, who, outcome }]).map_err(failure)?;
+    say("recorded");
+    Ok(())
+}
+
+/// The state of a daemon that may be running: registry transactions are safe
+/// across processes, and the chain is only read.
+fn open(config: &Config) -> Result<(StateDir, Evidence, Timestamp), Failure> {
+    let state = StateDir::new(&config.state_dir);
+    if !state.registry().is_file() {
+        let message = format!(
+            "there is no registry in {}: has `provenanced run` been started with this state_dir?",
+            state.root().display()
+        );
+        return Err(Failure::new(Exit::NoInput, message));
+    }
+    let clock = SystemClock::new().map_err(|error| Failure::new(Exit::Io, error))?;
+    let now = clock.now().time;
+    let signer = config.signing_key.as_deref().map(Signer::load).transpose();
+    let signer = signer.map_err(|error| failure(error.into()))?;
+    let evidence = Evidence::open(config, &state, signer, now).map_err(failure)?;
+    Ok((state, evidence, now))
+}
+
+fn failure(error: ServiceError) -> Failure {
+    let exit = match &error {
+        ServiceError::Chain(ChainError::Locked(_))
+        | ServiceError::Registry(RegistryError::Busy) => Exit::Temporary,
+        ServiceError::Chain(ChainError::Broken { .. }) | ServiceError::State(_) => Exit::Data,
+        ServiceError::Registry(
+            RegistryError::Foreign { .. }
+            | RegistryError::Newer { .. }
+            | RegistryError::Damaged { .. },
+        ) => Exit::Data,
+        ServiceError::Registry(RegistryError::Missing(_)) | ServiceError::Empty(_) => Exit::NoInput,
+        ServiceError::Chain(_) | ServiceError::Registry(_) => Exit::Io,
+        ServiceError::Signer(SignerError::Exists(_)) | ServiceError::Request(_) => Exit::Usage,
+        ServiceError::Signer(SignerError::Write { .. }) => Exit::Io,
+        ServiceError::Signer(_) | ServiceError::Pattern(_) => Exit::Config,
+        ServiceError::Io { source, .. } => io_exit(source),
+    };
+    Failure::new(exit, error)
+}
+
+fn key_name(name: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    if !name.is_empty() && name.len() <= 64 && name.chars().all(fits) {
+        Ok(name.to_owned())
+    } else {
+        Err("1 to 64 letters, digits, - or _".into())
+    }
+}
+
+/// Under systemd straight to the journal, with fields; else to standard error.
+fn log_to_journal_or_stderr() {
+    use tracing_subscriber::{EnvFilter, prelude::*};
+    let filter = EnvFilter::try_from_env("PROVENANCED_LOG").unwrap_or_else(|_| "info".into());
+    let registry = tracing_subscriber::registry().with(filter);
+    let journal = std::env::var_os("JOURNAL_STREAM").and_then(|_| tracing_journald::layer().ok());
+    // That a subscriber is set already can't be in a program of one main.
+    let _ = match journal {
+        Some(journal) => registry.with(journal).try_init(),
+        None => {
+            let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            let stderr = tracing_subscriber::fmt::layer()
+                .with_writer(std::io::stderr)
+                .with_target(false)
+                .with_ansi(colour);
+            registry.with(stderr).try_init()
+        }
+    };
+}
+
+fn say(text: &str) {
+    super::say(text);
+}
+
+impl bundle::Made {
+    fn entry_value(&self) -> Value {
+        Entry::Bundle(self.entry.clone()).to_value()
+    }
+}

@@ -1,0 +1,81 @@
+use super::*;
+
+const SHIPPED: &str = include_str!("../../../../config/provenance.toml");
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse("f.toml", text, &[])
+}
+
+#[test]
+fn the_shipped_file_states_the_defaults() {
+    let shipped = parse(SHIPPED).unwrap();
+    let least = "client = \"clinic-001\"\ntier = \"enterprise\"\n\
+                 signing_key = \"credential:signing-key\"\n\
+                 [bundle]\ncontrols = [\"164.312(b)\", \"164.312(c)(1)\"]\n";
+    assert_eq!(parse(least).unwrap(), shipped);
+    // The keys that are commented out take what the comment shows.
+    let uncommented = SHIPPED
+        .lines()
+        .map(|line| line.strip_prefix("# ").filter(|l| l.contains(" = ")).unwrap_or(line))
+        .map(|line| if line.starts_with("host") { "" } else { line })
+        .fold(String::new(), |text, line| text + line + "\n");
+    assert_eq!(parse(&uncommented).unwrap(), shipped);
+}
+
+#[test]
+fn every_key_stands_in_the_shipped_file() {
+    let file: File = toml::from_str(SHIPPED).unwrap();
+    let full = File {
+        host: Some(String::new()),
+        chain: Chain { interval_s: Some(1), ..file.chain },
+        time: Time { min_agreeing: Some(1), ..file.time },
+        bundle: Bundle { every: Some(String::new()), ..file.bundle },
+        retention: Retention { bundle_days: Some(1) },
+        ..file
+    };
+    let table = toml::Table::try_from(full).unwrap();
+    let keys = table.iter().flat_map(|(key, value)| match value {
+        toml::Value::Table(inner) => inner.keys().cloned().collect(),
+        _ => vec![key.clone()],
+    });
+    for key in keys {
+        let stands = SHIPPED.lines().any(|line| {
+            line.trim_start_matches("# ").strip_prefix(&*key).is_some_and(|l| l.starts_with(" ="))
+        });
+        assert!(stands, "{key}");
+    }
+}
+
+#[test]
+fn errors_name_the_line_and_what_would_be_right() {
+    let cases = [
+        ("client = \"c\"\ntier = \"gold\"", "line 2"),
+        ("client = \"c\"\ntier = \"essential\"\ntypo = 1", "line 3"),
+        ("client = \"c\"\ntier = \"essential\"\n[chain]\nintervall_s = 5", "intervall_s"),
+        ("client = \"c\"\ntier = \"essential\"\n[chain]\ninterval_s = 0", "line 4: interval_s"),
+        ("client = \"c d\"\ntier = \"essential\"", "line 1: client"),
+        ("client = \"c\"\ntier = \"enterprise\"", "keygen"),
+        ("client = \"c\"\ntier = \"essential\"\n[chain]\nwatch = [\"var\"]", "line 4: watch"),
+        ("client = \"c\"\ntier = \"essential\"\n[chain]\nwatch = [\"/a[\"]", "line 4: watch"),
+        ("client = \"c\"\ntier = \"essential\"\n[bundle]\nevery = \"5y\"", "line 4: every"),
+        ("client = \"c\"\ntier = \"essential\"\n[chain]\njournal = 5", "true, false"),
+        ("tier = \"essential\"", "client"),
+        ("client = ", "line 1"),
+    ];
+    for (text, expected) in cases {
+        let error = parse(text).unwrap_err().to_string();
+        assert!(error.contains(expected), "{text}\n{error}");
+    }
+}
+
+#[test]
+fn a_setting_on_the_command_line_goes_over_the_file() {
+    let set = ["chain.interval_s=5".to_owned(), "state_dir=\"./state\"".to_owned()];
+    let config = Config::parse("f", SHIPPED, &set).unwrap();
+    assert_eq!((config.interval_s, config.state_dir), (5, "./state".into()));
+    assert_ne!(config.sha256, parse(SHIPPED).unwrap().sha256);
+    for bad in ["chain.interval_s", "chain.intervall_s=5", "state_dir=x", "tier=1"] {
+        let error = Config::parse("f", SHIPPED, &[bad.into()]).unwrap_err().to_string();
+        assert!(error.contains("--set"), "{error}");
+    }
+}

@@ -1,0 +1,267 @@
+//! The registry's side of a tick: heads, checkpoints, closed files, keys.
+
+use std::{fs, io};
+
+use provenance_core::{
+    canon::Value,
+    note::{self, Checkpoint, Note},
+    record::Record,
+    registry::{Entry, KeyAction, KeyEntry},
+    report::{Head, Report},
+    time::{Day, Timestamp},
+    verify::chain::{ChainVerifier, FileSummary},
+};
+
+use super::{SOFTWARE, ServiceError};
+use crate::{
+    host::{
+        chainfiles::{self, ChainFile},
+        config::Config,
+        durable::{self, StateDir},
+        systime,
+    },
+    registry::{Appended, Reader, Tail, Writer},
+    signer::Signer,
+};
+
+/// A checkpoint file is at most this long.
+const MAX_CHECKPOINT: u64 = 64 << 10;
+
+/// The registry with the key that signs its checkpoints.
+#[derive(Debug)]
+pub struct Evidence {
+    state: StateDir,
+    registry: Writer,
+    signer: Option<Signer>,
+    origin: String,
+    chain: String,
+}
+
+impl Evidence {
+    /// Opens the registry, or begins one; its key becomes part of it.
+    ///
+    /// # Errors
+    /// [`ServiceError`]; a registry of another client or host is one.
+    pub fn open(
+        config: &Config,
+        state: &StateDir,
+        signer: Option<Signer>,
+        now: Timestamp,
+    ) -> Result<Self, ServiceError> {
+        durable::create_dirs(state.root())
+            .map_err(ServiceError::io(format!("cannot make {}", state.root().display())))?;
+        let mut registry = Writer::open(&state.registry())?;
+        if registry.tail()?.size == 0 {
+            registry.append(now, &[("genesis", genesis(config)?.to_value())])?;
+        }
+        let reader = Reader::open(&state.registry())?;
+        let chain = chain_id(&reader, config)?;
+        let origin = Checkpoint::origin(&config.client, &config.host);
+        let mut evidence = Self { state: state.clone(), registry, signer, origin, chain };
+        evidence.register_key(&reader, now)?;
+        Ok(evidence)
+    }
+
+    /// The log chain's id.
+    pub fn chain(&self) -> &str {
+        &self.chain
+    }
+
+    /// The signing key, where there is one.
+    pub fn signer(&self) -> Option<&Signer> {
+        self.signer.as_ref()
+    }
+
+    /// A reader of the registry.
+    ///
+    /// # Errors
+    /// [`ServiceError`].
+    pub fn reader(&self) -> Result<Reader, ServiceError> {
+        Ok(Reader::open(&self.state.registry())?)
+    }
+
+    /// Commits the chain's head together with `entries`, and makes a
+    /// checkpoint over all of it, where there is a key.
+    ///
+    /// # Errors
+    /// [`ServiceError`].
+    pub fn commit(
+        &mut self,
+        now: Timestamp,
+        head: Head,
+        entries: &[Entry],
+    ) -> Result<(Vec<Appended>, Tail, Option<String>), ServiceError> {
+        let head = Entry::Head { seq: head.seq, hash: head.hash };
+        let rows: Vec<(&str, Value)> = std::iter::once(&head)
+            .chain(entries)
+            .map(|entry| (entry.kind(), entry.to_value()))
+            .collect();
+        let (appended, tail) = self.registry.append(now, &rows)?;
+        let note = self.checkpoint(tail)?;
+        Ok((appended, tail, note))
+    }
+
+    /// Records every chain file of a day before `day` that is not recorded
+    /// as closed yet.
+    ///
+    /// # Errors
+    /// [`ServiceError`].
+    pub fn close_days(&mut self, now: Timestamp, day: Day) -> Result<(), ServiceError> {
+        let last = self.reader()?.last_of_kind("segment")?;
+        let last = last.and_then(|row| match read_entry(&row.body) {
+            Some(Entry::Segment(segment)) => Some(segment.name),
+            _ => None,
+        });
+        let listing = chainfiles::list(&self.state.chain())
+            .map_err(ServiceError::io("cannot list the chain's files"))?;
+        let mut rows = vec![];
+        for file in listing.files {
+            let closed = last.as_deref().is_some_and(|last| &*file.name <= last);
+            if !closed && file.day.is_some_and(|of| of < day) {
+                let summary = summarise(&file).map_err(ServiceError::io(file.name.clone()))?;
+                rows.extend(segment(summary).map(|entry| ("segment", entry.to_value())));
+            }
+        }
+        if !rows.is_empty() {
+            self.registry.append(now, &rows)?;
+        }
+        Ok(())
+    }
+
+    /// Appends entries without a head of their own.
+    ///
+    /// # Errors
+    /// [`ServiceError`].
+    pub fn record(&mut self, now: Timestamp, entries: &[Entry]) -> Result<(), ServiceError> {
+        let rows: Vec<_> = entries.iter().map(|entry| (entry.kind(), entry.to_value())).collect();
+        let (_, tail) = self.registry.append(now, &rows)?;
+        self.checkpoint(tail)?;
+        Ok(())
+    }
+
+    /// The newest checkpoint, whoever of our processes made it.
+    ///
+    /// # Errors
+    /// [`ServiceError`].
+    pub fn newest_checkpoint(&self) -> Result<Option<String>, ServiceError> {
+        let path = self.state.checkpoint();
+        match durable::read_limited(&path, MAX_CHECKPOINT) {
+            Ok(bytes) => Ok(String::from_utf8(bytes).ok()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(ServiceError::io(format!("cannot read {}", path.display()))(error)),
+        }
+    }
+
+    /// Signs the tree and keeps the note as the newest, unless another
+    /// process kept one of a larger tree meanwhile.
+    fn checkpoint(&self, tail: Tail) -> Result<Option<String>, ServiceError> {
+        let Some(signer) = &self.signer else { return Ok(None) };
+        let checkpoint =
+            Checkpoint { origin: self.origin.clone(), size: tail.size, root: tail.root };
+        let text = checkpoint.to_text();
+        let note = note::sign(&text, &self.origin, signer.public(), |m| signer.sign(m));
+        let newest = self.newest_checkpoint()?.and_then(|note| size_of(&note));
+        if newest.is_none_or(|size| size <= tail.size) {
+            durable::replace(&self.state.checkpoint(), note.as_bytes(), 0o640)
+                .map_err(ServiceError::io("cannot write the checkpoint"))?;
+        }
+        Ok(Some(note))
+    }
+
+    /// The key in use is in the registry before it signs anything there.
+    fn register_key(&mut self, reader: &Reader, now: Timestamp) -> Result<(), ServiceError> {
+        let Some(signer) = &self.signer else { return Ok(()) };
+        let key = signer.public().clone();
+        let last = reader.last_of_kind("key")?.and_then(|row| read_entry(&row.body));
+        let (action, succeeds) = match last {
+            Some(Entry::Key(last)) if last.key == key && last.action != KeyAction::Revoke => {
+                return self.keep_public(&key);
+            }
+            Some(Entry::Key(last)) if last.key == key => {
+                let message = "the signing key was revoked: make another with `provenanced keygen`";
+                return Err(ServiceError::Request(message.into()));
+            }
+            Some(Entry::Key(last)) => (KeyAction::Succeed, Some(last.key.fingerprint())),
+            _ => (KeyAction::Begin, None),
+        };
+        self.keep_public(&key)?;
+        let name = self.origin.clone();
+        let entry = Entry::Key(KeyEntry { action, key, name, reason: None, succeeds });
+        self.record(now, &[entry])
+    }
+
+    /// `keys/<fingerprint>.pub`: for people; a verifier trusts its policy.
+    fn keep_public(&self, key: &provenance_core::key::PublicKey) -> Result<(), ServiceError> {
+        let path = self.state.keys().join(format!("{}.pub", key.fingerprint()));
+        if path.is_file() {
+            return Ok(());
+        }
+        durable::create_dirs(&self.state.keys())
+            .and_then(|()| durable::replace(&path, key.to_pem().as_bytes(), 0o644))
+            .map_err(ServiceError::io("cannot keep the public key"))
+    }
+}
+
+/// The tree size of a checkpoint's note.
+pub fn size_of(note: &str) -> Option<u64> {
+    let note = Note::parse(note).ok()?;
+    Checkpoint::parse(note.text).ok().map(|checkpoint| checkpoint.size)
+}
+
+/// The entry of a registry record, where it is one.
+pub fn read_entry(body: &[u8]) -> Option<Entry> {
+    let record = Record::parse(body).ok()?;
+    Entry::read(record.kind, record.data).ok()
+}
+
+fn genesis(config: &Config) -> Result<Entry, ServiceError> {
+    let mut id = [0; 16];
+    getrandom::fill(&mut id)
+        .map_err(|error| ServiceError::State(format!("no random bytes: {error}")))?;
+    Ok(Entry::Genesis {
+        chain: provenance_core::digest::to_hex(&id),
+        client: config.client.clone(),
+        host: config.host.clone(),
+        machine: systime::machine_id(),
+        software: SOFTWARE.into(),
+    })
+}
+
+fn chain_id(reader: &Reader, config: &Config) -> Result<String, ServiceError> {
+    let first = reader.record(0)?.and_then(|row| read_entry(&row.body));
+    let Some(Entry::Genesis { chain, client, host, .. }) = first else {
+        let message = "the registry's record 0 is no genesis; run `provctl verify-chain`";
+        return Err(ServiceError::State(message.into()));
+    };
+    if (&client, &host) != (&config.client, &config.host) {
+        return Err(ServiceError::State(format!(
+            "the state folder belongs to {client}/{host}, and the settings name {}/{}: \
+             correct the settings, or use another state_dir",
+            config.client, config.host
+        )));
+    }
+    Ok(chain)
+}
+
+fn segment(summary: FileSummary) -> Option<Entry> {
+    let (first, last) = summary.first.zip(summary.last)?;
+    Some(Entry::Segment(provenance_core::registry::Segment {
+        name: summary.name,
+        bytes: summary.bytes,
+        sha256: summary.sha256?,
+        first: first.hash,
+        first_seq: first.seq,
+        last: last.hash,
+        count: summary.count,
+    }))
+}
+
+fn summarise(file: &ChainFile) -> io::Result<FileSummary> {
+    let (mut verifier, mut report) = (ChainVerifier::new(true, true), Report::new());
+    verifier.begin_file(&file.name, file.day);
+    chainfiles::for_each_line::<io::Error>(fs::File::open(&file.path)?, |line| {
+        verifier.line(line, &mut report);
+        Ok(())
+    })?;
+    Ok(verifier.end_file())
+}

@@ -1,0 +1,62 @@
+//! What `provenanced` does: it puts the adapters to the engine's decisions.
+
+pub mod bundle;
+pub mod evidence;
+pub mod follow;
+mod notify;
+pub mod recover;
+pub mod retain;
+pub mod run;
+
+use crate::{chain::ChainError, registry::RegistryError, signer::SignerError};
+
+/// Name and version, as records hold it.
+pub const SOFTWARE: &str = concat!("provenanced ", env!("CARGO_PKG_VERSION"));
+
+/// What a service ends with.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// The chain.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// The registry.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The signing key.
+    #[error(transparent)]
+    Signer(#[from] SignerError),
+    /// A pattern in the settings.
+    #[error(transparent)]
+    Pattern(#[from] crate::logs::PatternError),
+    /// The state folder is not in a state that this program leaves behind.
+    #[error("{0}")]
+    State(String),
+    /// What the caller asked for cannot be done.
+    #[error("{0}")]
+    Request(String),
+    /// Nothing was recorded that could be bundled.
+    #[error("there is nothing to bundle: {0}")]
+    Empty(String),
+    /// A file or folder.
+    #[error("{what}: {source}")]
+    Io {
+        /// Which, and what was to be done with it.
+        what: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+}
+
+impl From<std::io::Error> for ServiceError {
+    fn from(source: std::io::Error) -> Self {
+        Self::Io { what: "the chain's files could not be read".into(), source }
+    }
+}
+
+impl ServiceError {
+    /// For `map_err`: an I/O error with what it was about.
+    pub fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Io { what, source }
+    }
+}

@@ -1,0 +1,471 @@
+//! The daemon: it waits, asks the sources, does what the engine decides, and
+//! keeps going whatever fails.
+
+use std::{collections::VecDeque, path::PathBuf, time::Duration};
+
+use provenance_core::{
+    chain::Body,
+    logs::{Event, LogEntry, What},
+    time::Now,
+};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::Notify,
+    time::{Instant, Interval, MissedTickBehavior, interval_at},
+};
+
+use super::{
+    SOFTWARE, ServiceError,
+    bundle::{self, Request},
+    evidence::{Evidence, size_of},
+    follow::{Followers, Thread},
+    notify,
+    recover::{self, Past},
+    retain,
+};
+use crate::{
+    chain::{ChainError, ChainWriter},
+    engine::{Action, Engine, Input, Settings},
+    host::{
+        config::{Config, ConfigError},
+        durable::StateDir,
+        systime::{self, Clock},
+    },
+    signer::Signer,
+};
+
+/// While records cannot be written, another attempt is made this often.
+const RETRY: Duration = Duration::from_secs(5);
+/// The followers' state is kept every so many ticks.
+const SNAPSHOT_EVERY: u64 = 60;
+/// Between two ticks the logs are read early at most this often.
+const EARLY_READS: u32 = 8;
+
+/// How the daemon is started.
+pub struct Options {
+    /// The settings file.
+    pub config_path: PathBuf,
+    /// What goes over it, from the command line.
+    pub set: Vec<String>,
+    /// End after so many ticks.
+    pub ticks: Option<u64>,
+}
+
+/// Runs until a signal or the last tick asked for, and ends in order.
+///
+/// # Errors
+/// [`ServiceError`] where it cannot begin; later failures are retried, said
+/// and recorded.
+pub async fn run(
+    config: Config,
+    options: Options,
+    clock: impl Clock + Clone + Send + 'static,
+) -> Result<(), ServiceError> {
+    let mut daemon = Daemon::start(config, clock).await?;
+    notify::ready();
+    tracing::info!(
+        client = daemon.config.client,
+        state = %daemon.state.root().display(),
+        interval_s = daemon.config.interval_s,
+        "chaining"
+    );
+    let reason = daemon.serve(&options).await?;
+    notify::stopping();
+    daemon.stop(&reason).await;
+    Ok(())
+}
+
+struct Daemon<C> {
+    config: Config,
+    state: StateDir,
+    clock: C,
+    engine: Engine,
+    chain: ChainWriter,
+    evidence: Evidence,
+    followers: Thread,
+    /// Tells that files were created, renamed or deleted.
+    moved: std::sync::Arc<Notify>,
+    early_reads: u32,
+    /// The tree size of the newest checkpoint in the chain.
+    chained_checkpoint: u64,
+    ticks: u64,
+    sources: (usize, usize),
+    /// What could not be done and is to be done again after the next tick.
+    undone: Vec<Action>,
+}
+
+impl<C: Clock + Clone + Send + 'static> Daemon<C> {
+    async fn start(config: Config, clock: C) -> Result<Self, ServiceError> {
+        let state = StateDir::new(&config.state_dir);
+        let chain = ChainWriter::open(&state)?;
+        let signer = config.signing_key.as_deref().map(Signer::load).transpose()?;
+        let now = clock.now().time;
+        let fresh = !state.registry().exists();
+        if fresh && chain.head().is_some() {
+            return Err(ServiceError::State(format!(
+                "{} has a chain and no registry.db: put it back from a copy, or begin with a new \
+                 state_dir",
+                state.root().display()
+            )));
+        }
+        let mut evidence = Evidence::open(&config, &state, signer, now)?;
+        {
+            let _lock = bundle::lock(&state)?;
+            let reader = evidence.reader()?;
+            bundle::settle(&state, &mut evidence, &reader, now)?;
+        }
+        let last_bundle = bundle::last_bundle(&evidence.reader()?)?.map(|bundle| bundle.to);
+        let moved = std::sync::Arc::new(Notify::new());
+        let opened = open_followers(&config, &state, &clock, chain, evidence, &moved).await?;
+        let (followers, Opened { past, chain, evidence }) = opened;
+        let engine = Engine::new(settings(&config), past.last.clone(), last_bundle);
+        let mut daemon = Self {
+            state,
+            clock,
+            engine,
+            chain,
+            evidence,
+            followers,
+            moved,
+            early_reads: 0,
+            chained_checkpoint: past.checkpoint,
+            ticks: 0,
+            sources: (0, 0),
+            undone: vec![],
+            config,
+        };
+        daemon.begin(past).await;
+        Ok(daemon)
+    }
+
+    async fn begin(&mut self, past: Past) {
+        let reason = match (&past.last, past.stopped) {
+            (None, _) => "first start",
+            (_, true) => "after an orderly stop",
+            (_, false) => "after an end without a stop record",
+        };
+        let input = Input::Start { reason: reason.into(), recovered: past.recovered };
+        self.decide(input).await;
+    }
+
+    /// Waits and acts; returns why it ends.
+    async fn serve(&mut self, options: &Options) -> Result<String, ServiceError> {
+        let caught = |kind| signal(kind).map_err(ServiceError::io("cannot catch signals"));
+        let mut terminate: Signal = caught(SignalKind::terminate())?;
+        let mut interrupt = caught(SignalKind::interrupt())?;
+        let mut hangup = caught(SignalKind::hangup())?;
+        let mut ticks = every(Duration::from_secs(self.config.interval_s));
+        let mut retry = every(RETRY);
+        let mut watchdog = every(notify::watchdog_interval().unwrap_or(Duration::from_secs(3600)));
+        let moved = self.moved.clone();
+        loop {
+            tokio::select! {
+                biased;
+                _ = terminate.recv() => return Ok("SIGTERM".into()),
+                _ = interrupt.recv() => return Ok("SIGINT".into()),
+                _ = hangup.recv() => {
+                    if self.reload(options).await {
+                        ticks = every(Duration::from_secs(self.config.interval_s));
+                    }
+                }
+                _ = ticks.tick() => {
+                    self.tick().await;
+                    if options.ticks.is_some_and(|limit| self.ticks >= limit) {
+                        return Ok(format!("{} ticks were asked for", self.ticks));
+                    }
+                }
+                _ = retry.tick(), if self.engine.failing_since().is_some() => self.tick().await,
+                () = moved.notified(), if self.early_reads < EARLY_READS => {
+                    self.early_reads += 1;
+                    self.collect(Duration::from_secs(2), false).await;
+                }
+                _ = watchdog.tick() => {}
+            }
+            // The loop goes round: that is what the watchdog is to know. A
+            // disk that refuses records is said and recorded, not restarted.
+            notify::alive();
+        }
+    }
+
+    async fn tick(&mut self) {
+        self.early_reads = 0;
+        let half = Duration::from_secs(self.config.interval_s).div_f64(2.0);
+        self.collect(half.min(Duration::from_secs(30)), true).await;
+        let failing = self.engine.failing_since().is_some();
+        let now = self.clock.now();
+        let sources = vec![systime::kernel_source(now.time)];
+        self.decide(Input::Tick(sources)).await;
+        if self.engine.failing_since().is_none() {
+            self.ticks += 1;
+            if failing {
+                tracing::info!("records are written again");
+            }
+            self.settle_checkpoint().await;
+            let undone = std::mem::take(&mut self.undone);
+            for action in undone {
+                self.act(action).await;
+            }
+            if self.ticks % SNAPSHOT_EVERY == 1 {
+                self.snapshot().await;
+            }
+        }
+        self.say();
+    }
+
+    async fn collect(&mut self, time: Duration, tick: bool) {
+        if !self.engine.wants_logs() {
+            return;
+        }
+        match self.followers.collect(time).await {
+            Ok(collected) => {
+                self.sources = collected.sources;
+                self.engine.step(&self.clock.now(), Input::Logs(collected.entries));
+            }
+            Err(at_work) if tick => {
+                tracing::warn!(?at_work, "the logs could not be read in time for this tick");
+                let ms = u64::try_from(at_work.as_millis()).unwrap_or(u64::MAX);
+                let what = What::Event(Event::Late { ms });
+                let entry = LogEntry { src: "files:all".into(), generation: 0, what };
+                self.engine.step(&self.clock.now(), Input::Logs(vec![entry]));
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// Does what the engine decides until nothing is left to do.
+    async fn decide(&mut self, input: Input) {
+        let mut actions: VecDeque<Action> = self.engine.step(&self.clock.now(), input).into();
+        while let Some(action) = actions.pop_front() {
+            match action {
+                Action::Append(_) => {
+                    let outcome = self.append(action);
+                    let now = self.clock.now();
+                    actions.extend(self.engine.step(&now, outcome));
+                }
+                action => self.act(action).await,
+            }
+        }
+    }
+
+    /// The record's time is read here, as close to its commit as can be; the
+    /// clock's verdict in it was made at that moment too.
+    fn append(&mut self, action: Action) -> Input {
+        let Action::Append(body) = action else { return Input::Failed(None) };
+        let time = match self.engine.writing_at() {
+            Some(now) => now.time,
+            None => self.clock.now().time,
+        };
+        match self.chain.append(time, &body) {
+            Ok(_) => {
+                if let Body::Checkpoint { note } = &body {
+                    self.chained_checkpoint = size_of(note).unwrap_or(self.chained_checkpoint);
+                }
+                Input::Appended
+            }
+            Err(error) => {
+                tracing::error!("a record could not be written, trying again: {error}");
+                let errno = match &error {
+                    ChainError::Io(error) => error.raw_os_error(),
+                    _ => None,
+                };
+                Input::Failed(errno.and_then(|errno| u32::try_from(errno).ok()))
+            }
+        }
+    }
+
+    async fn act(&mut self, action: Action) {
+        let now = self.clock.now();
+        let done = match &action {
+            Action::Append(_) => Ok(()),
+            Action::Checkpoint | Action::FinalCheckpoint => self.checkpoint(&now),
+            Action::CloseDaysBefore(day) => self.evidence.close_days(now.time, *day),
+            Action::Bundle => self.bundle(&now),
+        };
+        if let Err(error) = done {
+            tracing::error!("{action:?} failed, trying again at the next tick: {error}");
+            if !self.undone.contains(&action) {
+                self.undone.push(action);
+            }
+        }
+    }
+
+    fn checkpoint(&mut self, now: &Now) -> Result<(), ServiceError> {
+        match self.chain.head() {
+            Some(head) => self.evidence.commit(now.time, head, &[]).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// A checkpoint that is newer than the chain's newest goes into it,
+    /// whichever process made it.
+    async fn settle_checkpoint(&mut self) {
+        let newest = match self.evidence.newest_checkpoint() {
+            Ok(newest) => newest,
+            Err(error) => return tracing::error!("{error}"),
+        };
+        if let Some(note) = newest
+            && size_of(&note).is_some_and(|size| size > self.chained_checkpoint)
+        {
+            Box::pin(self.decide(Input::Checkpoint { note })).await;
+        }
+    }
+
+    fn bundle(&mut self, now: &Now) -> Result<(), ServiceError> {
+        let request = Request { reason: "scheduled".into(), ..Request::default() };
+        let made = bundle::make(&self.config, &self.state, &mut self.evidence, now.time, &request);
+        match made {
+            Ok(made) => tracing::info!(id = %made.id, "bundle made"),
+            Err(ServiceError::Empty(_)) => {}
+            Err(error) => return Err(error),
+        }
+        let expired = retain::expire(&self.config, &self.state, &mut self.evidence, now.time)?;
+        if !expired.is_empty() {
+            tracing::info!(count = expired.len(), "artifacts removed: their retention ended");
+        }
+        Ok(())
+    }
+
+    /// Whether the settings were taken over.
+    async fn reload(&mut self, options: &Options) -> bool {
+        notify::reloading();
+        let loaded = Config::load(&options.config_path, &options.set);
+        let taken = match loaded.and_then(|config| self.fits(config)) {
+            Ok(config) if config == self.config => {
+                tracing::info!("the settings are unchanged");
+                false
+            }
+            Ok(config) => self.take_over(config).await,
+            Err(error) => {
+                tracing::error!("the settings were not reloaded: {error}");
+                false
+            }
+        };
+        notify::ready();
+        taken
+    }
+
+    /// What a running chain cannot change.
+    fn fits(&self, config: Config) -> Result<Config, ConfigError> {
+        let key = match () {
+            () if config.state_dir != self.config.state_dir => "state_dir",
+            () if config.client != self.config.client => "client",
+            () if config.host != self.config.host => "host",
+            () if config.signing_key != self.config.signing_key => "signing_key",
+            () => return Ok(config),
+        };
+        Err(ConfigError::Value {
+            path: "reload".into(),
+            line: None,
+            key,
+            message: "cannot change while the daemon runs: restart it".into(),
+        })
+    }
+
+    async fn take_over(&mut self, config: Config) -> bool {
+        // The new followers begin where the old ones are: what those hold is
+        // recorded first.
+        let follows = (&config.watch, &config.exclude, &config.journal)
+            != (&self.config.watch, &self.config.exclude, &self.config.journal);
+        if follows {
+            self.tick().await;
+            let Some(snapshot) = self.followers.snapshot().await else {
+                tracing::error!(
+                    "the settings were not reloaded: the logs are being read; try again"
+                );
+                return false;
+            };
+            let (taken, state, moved) = (config.clone(), self.state.clone(), self.moved.clone());
+            let started = Thread::start(move || {
+                let mut followers = Followers::open(&taken, &state)?;
+                if recover::Replay::restore(&mut followers, &snapshot).is_err() {
+                    let message = "a snapshot of the followers could not be read back";
+                    return Err(ServiceError::State(message.into()));
+                }
+                followers.watch(&moved);
+                Ok((followers, ()))
+            })
+            .await;
+            match started {
+                Ok((followers, ())) => self.followers = followers,
+                Err(error) => {
+                    tracing::error!("the settings were not reloaded: {error}");
+                    return false;
+                }
+            }
+        }
+        self.config = config;
+        self.decide(Input::Reload(settings(&self.config))).await;
+        tracing::info!("settings reloaded");
+        true
+    }
+
+    async fn snapshot(&mut self) {
+        if let (Some(head), Some(snapshot)) = (self.chain.head(), self.followers.snapshot().await)
+            && self.engine.is_settled()
+            && let Err(error) = recover::keep_snapshot(&self.state, head, snapshot)
+        {
+            tracing::warn!("the followers' snapshot could not be kept: {error}");
+        }
+    }
+
+    async fn stop(&mut self, reason: &str) {
+        tracing::info!(reason, "stopping");
+        self.decide(Input::Stop { reason: reason.into() }).await;
+        self.snapshot().await;
+    }
+
+    fn say(&self) {
+        match (self.engine.failing_since(), self.chain.head()) {
+            (Some(since), _) => {
+                notify::status(&format!("records cannot be written since {since}; trying again"));
+            }
+            (None, Some(head)) => notify::status(&format!(
+                "record {} at {}; {} sources",
+                head.seq, head.time, self.sources.0
+            )),
+            (None, None) => {}
+        }
+    }
+}
+
+struct Opened {
+    past: Past,
+    chain: ChainWriter,
+    evidence: Evidence,
+}
+
+async fn open_followers<C: Clock + Clone + Send + 'static>(
+    config: &Config,
+    state: &StateDir,
+    clock: &C,
+    mut chain: ChainWriter,
+    evidence: Evidence,
+    moved: &std::sync::Arc<Notify>,
+) -> Result<(Thread, Opened), ServiceError> {
+    let (config, state, moved) = (config.clone(), state.clone(), moved.clone());
+    let now = clock.now().time;
+    Thread::start(move || {
+        let mut followers = Followers::open(&config, &state)?;
+        let past = recover::recover(&config, &state, &mut chain, &evidence, now, &mut followers)?;
+        followers.watch(&moved);
+        Ok((followers, Opened { past, chain, evidence }))
+    })
+    .await
+}
+
+fn settings(config: &Config) -> Settings {
+    Settings {
+        software: SOFTWARE.into(),
+        config_sha256: config.sha256,
+        interval_s: config.interval_s,
+        rule: config.rule,
+        bundle_every_s: config.bundle_every_s,
+    }
+}
+
+/// A missed beat is not made up for: the next record says the gap.
+fn every(period: Duration) -> Interval {
+    let mut interval = interval_at(Instant::now() + period, period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}
