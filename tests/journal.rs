@@ -1,5 +1,12 @@
 //! The journal follower on journal files made by systemd's own tool, its
 //! digests against what `journalctl -o export` says.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test ends where something is wrong"
+)]
 
 use std::{
     fs,

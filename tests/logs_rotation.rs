@@ -1,6 +1,13 @@
 //! The log follower against the real logrotate: in every mode, over several
 //! cycles, each generation's ranges cover its bytes without a hole and the
 //! digests are those of the bytes that were written.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test ends where something is wrong"
+)]
 
 mod logs_world;
 

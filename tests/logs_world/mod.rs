@@ -21,28 +21,28 @@ use provenance_core::{
 };
 
 /// See the module.
-pub struct World {
+pub(crate) struct World {
     dir: tempfile::TempDir,
     settings: Settings,
     follower: Follower,
     /// All entries, by tick, in the order of the record.
-    pub history: Vec<LogEntry<'static>>,
+    pub(crate) history: Vec<LogEntry<'static>>,
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::build(&["**"], &[], 1 << 30)
     }
 
-    pub fn watching(patterns: &[&str]) -> Self {
+    pub(crate) fn watching(patterns: &[&str]) -> Self {
         Self::build(patterns, &[], 1 << 30)
     }
 
-    pub fn excluding(patterns: &[&str]) -> Self {
+    pub(crate) fn excluding(patterns: &[&str]) -> Self {
         Self::build(&["**"], patterns, 1 << 30)
     }
 
-    pub fn with_budget(budget: u64) -> Self {
+    pub(crate) fn with_budget(budget: u64) -> Self {
         Self::build(&["**"], &[], budget)
     }
 
@@ -63,15 +63,15 @@ impl World {
         Self { dir, settings, follower, history: Vec::new() }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    pub fn append(&self, name: &str, bytes: &[u8]) {
+    pub(crate) fn append(&self, name: &str, bytes: &[u8]) {
         self.append_raw(name.as_bytes(), bytes);
     }
 
-    pub fn append_raw(&self, name: &[u8], bytes: &[u8]) {
+    pub(crate) fn append_raw(&self, name: &[u8], bytes: &[u8]) {
         let path = self.dir.path().join(OsStr::from_bytes(name));
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         let mut file = fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
@@ -79,24 +79,24 @@ impl World {
     }
 
     /// Cuts the file in place, as copytruncate does, and writes.
-    pub fn write(&self, name: &str, bytes: &[u8]) {
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) {
         fs::write(self.path(name), bytes).unwrap();
     }
 
-    pub fn rename(&self, from: &str, to: &str) {
+    pub(crate) fn rename(&self, from: &str, to: &str) {
         fs::rename(self.path(from), self.path(to)).unwrap();
     }
 
-    pub fn copy(&self, from: &str, to: &str) {
+    pub(crate) fn copy(&self, from: &str, to: &str) {
         fs::copy(self.path(from), self.path(to)).unwrap();
     }
 
-    pub fn remove(&self, name: &str) {
+    pub(crate) fn remove(&self, name: &str) {
         fs::remove_file(self.path(name)).unwrap();
     }
 
     /// zstd keeps what it compressed.
-    pub fn remove_if(&self, name: &str) {
+    pub(crate) fn remove_if(&self, name: &str) {
         if self.path(name).exists() {
             self.remove(name);
         }
@@ -104,7 +104,7 @@ impl World {
 
     /// Runs a program in the folder; after `--`, the file that takes its
     /// output.
-    pub fn run(&self, program: &str, arguments: &[&str]) {
+    pub(crate) fn run(&self, program: &str, arguments: &[&str]) {
         let mut parts = arguments.split(|argument| *argument == "--");
         let mut command = Command::new(program);
         command.current_dir(self.dir.path()).args(parts.next().unwrap());
@@ -116,7 +116,7 @@ impl World {
     }
 
     /// Collects; gives the entries in short form.
-    pub fn collect(&mut self) -> Vec<String> {
+    pub(crate) fn collect(&mut self) -> Vec<String> {
         let entries = self.follower.collect(Instant::now() + Duration::from_secs(60));
         for entry in &entries {
             let bytes = entry.to_value().encode();
@@ -129,12 +129,12 @@ impl World {
     }
 
     #[track_caller]
-    pub fn expect(&mut self, expected: &[&str]) {
+    pub(crate) fn expect(&mut self, expected: &[&str]) {
         assert_eq!(self.collect(), expected);
     }
 
     /// A restart: the follower is made anew from the chain.
-    pub fn replayed(&mut self) {
+    pub(crate) fn replayed(&mut self) {
         self.follower = Follower::new(&self.settings).unwrap();
         for entry in &self.history {
             self.follower.replay(entry);
@@ -142,7 +142,7 @@ impl World {
     }
 
     /// A restart with the cached state.
-    pub fn restored(&mut self) {
+    pub(crate) fn restored(&mut self) {
         let snapshot = self.follower.snapshot();
         let bytes = snapshot.encode();
         let read = provenance_core::canon::Value::parse(&bytes).unwrap();
@@ -153,7 +153,7 @@ impl World {
 
     /// The bytes that a generation's ranges say it has, must be a prefix of
     /// `truth`, and its digests those of `truth`. Gives how many.
-    pub fn covered(&self, name: &str, generation: u64, truth: &[u8]) -> u64 {
+    pub(crate) fn covered(&self, name: &str, generation: u64, truth: &[u8]) -> u64 {
         let mut end = 0;
         for entry in self.of(name).filter(|entry| entry.generation == generation) {
             if let What::Range { from, to, sha256 } = entry.what {
@@ -166,7 +166,7 @@ impl World {
     }
 
     /// Like [`Self::covered`], `None` where `truth` are not its bytes.
-    pub fn try_covered(&self, name: &str, generation: u64, truth: &[u8]) -> Option<u64> {
+    pub(crate) fn try_covered(&self, name: &str, generation: u64, truth: &[u8]) -> Option<u64> {
         let mut end = 0;
         for entry in self.of(name).filter(|entry| entry.generation == generation) {
             if let What::Range { from, to, sha256 } = entry.what {
@@ -181,13 +181,13 @@ impl World {
     }
 
     /// All generations there ever were.
-    pub fn generations(&self) -> BTreeSet<(String, u64)> {
+    pub(crate) fn generations(&self) -> BTreeSet<(String, u64)> {
         let all = self.history.iter();
         all.map(|entry| (self.name(&entry.src), entry.generation)).collect()
     }
 
     /// Where a generation's bytes were said to be at last.
-    pub fn place(&self, name: &str, generation: u64) -> Option<PathBuf> {
+    pub(crate) fn place(&self, name: &str, generation: u64) -> Option<PathBuf> {
         let mut place = None;
         for entry in self.of(name).filter(|entry| entry.generation == generation) {
             match &entry.what {
@@ -206,7 +206,7 @@ impl World {
     }
 
     /// Sources by name, with how many generations each has had.
-    pub fn sources(&self) -> BTreeMap<String, u64> {
+    pub(crate) fn sources(&self) -> BTreeMap<String, u64> {
         let mut sources = BTreeMap::new();
         for entry in &self.history {
             let count: &mut u64 = sources.entry(self.name(&entry.src)).or_default();
@@ -215,12 +215,12 @@ impl World {
         sources
     }
 
-    pub fn follower(&self) -> &Follower {
+    pub(crate) fn follower(&self) -> &Follower {
         &self.follower
     }
 
     /// Sources and generations that are followed now.
-    pub fn followed(&self) -> (usize, usize) {
+    pub(crate) fn followed(&self) -> (usize, usize) {
         self.follower.len()
     }
 
@@ -229,7 +229,7 @@ impl World {
     }
 
     /// What any history must obey.
-    pub fn check(&self) {
+    pub(crate) fn check(&self) {
         let mut ends: BTreeMap<(&str, u64), u64> = BTreeMap::new();
         let mut opened: BTreeMap<&str, u64> = BTreeMap::new();
         for entry in &self.history {
