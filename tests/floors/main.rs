@@ -28,7 +28,8 @@ const FLOORS: &[Floor] = &[
     Floor {
         name: "adapters",
         modules: &[
-            "logs", "sources", "registry", "signer", "bitcoin", "store", "sbom", "nix", "alert",
+            "chain", "logs", "sources", "registry", "signer", "bitcoin", "store", "sbom", "nix",
+            "alert",
         ],
         may_use: &["host"],
         siblings: false,
@@ -187,6 +188,11 @@ fn what_is_allowed_is_not_found() {
         source("daemon/src/logs/a/tests.rs", "fn f() { x.unwrap() }"),
     ];
     assert_eq!(violations(&test_file), Vec::<String>::new());
+    let pointed_to = [
+        source("daemon/src/logs.rs", "#[cfg(test)]\n#[path = \"logs_tests.rs\"]\nmod tests;"),
+        source("daemon/src/logs_tests.rs", "fn f() { x.unwrap() }"),
+    ];
+    assert_eq!(violations(&pointed_to), Vec::<String>::new());
     let not_a_test = [
         source("daemon/src/logs/a.rs", "mod tests;"),
         source("daemon/src/logs/a/tests.rs", "fn f() { x.unwrap() }"),
@@ -214,7 +220,10 @@ fn violations(sources: &[Source]) -> Vec<String> {
         .collect();
     let test_files: BTreeSet<String> = stripped
         .iter()
-        .flat_map(|(source, _, tests)| tests.iter().flat_map(|name| files_of(source, name)))
+        .flat_map(|(source, _, tests)| {
+            let named = tests.iter().flat_map(|name| files_of(source, name));
+            named.chain(pointed_to(source)).collect::<Vec<_>>()
+        })
         .collect();
     let mut out = Vec::new();
     for (source, code, _) in &stripped {
@@ -363,6 +372,15 @@ fn files_of(source: &Source, name: &str) -> [String; 2] {
         _ => stem,
     };
     [format!("{folder}/{name}.rs"), format!("{folder}/{name}/mod.rs")]
+}
+
+/// The files that `#[cfg(test)] #[path = "…"]` points to.
+fn pointed_to(source: &Source) -> impl Iterator<Item = String> {
+    let folder = source.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    source.text.split("#[cfg(test)]").skip(1).filter_map(move |item| {
+        let (name, _) = item.trim_start().strip_prefix("#[path = \"")?.split_once('"')?;
+        Some(format!("{folder}/{name}"))
+    })
 }
 
 fn project() -> Vec<Source> {
