@@ -103,8 +103,12 @@ fn tree(
             break;
         }
     }
+    if token(at) == "as" && path.len() == 1 {
+        // The root itself under another name would hide what is used.
+        path.push("self".to_owned());
+    }
     out.push(path);
-    while prefix.first().is_some() && token(at) == "as" {
+    if token(at) == "as" {
         at += 2;
     }
     at

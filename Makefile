@@ -1,0 +1,22 @@
+# Each target installs what it needs and says so. README.md tells what they do.
+.PHONY: run test bench lint fuzz
+
+run:
+	tests/scripts/setup build
+	tests/scripts/run
+
+test:
+	tests/scripts/setup build test
+	tests/scripts/run-all
+
+bench:
+	tests/scripts/setup build
+	cargo bench --locked
+
+lint:
+	tests/scripts/setup build lint
+	tests/scripts/lint
+
+fuzz:
+	tests/scripts/setup build
+	tests/scripts/fuzz

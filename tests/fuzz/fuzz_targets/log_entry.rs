@@ -1,0 +1,14 @@
+//! An entry of `logs`: what is read is written alike.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use provenance_core::{logs, scan::Scan};
+
+fuzz_target!(|bytes: &[u8]| {
+    let mut scan = Scan::new(bytes);
+    if let Ok(entry) = logs::read_entry(&mut scan)
+        && scan.finish().is_ok()
+    {
+        assert_eq!(entry.to_value().encode(), bytes);
+    }
+});

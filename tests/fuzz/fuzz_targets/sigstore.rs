@@ -1,0 +1,21 @@
+//! A Sigstore bundle and a detached signature: no input verifies with a key
+//! that signed nothing.
+#![no_main]
+
+use ed25519_dalek::VerifyingKey;
+use libfuzzer_sys::fuzz_target;
+use provenance_core::{dsse, sigstore::SigstoreBundle};
+
+/// The public key of test 1 in RFC 8032 §7.1.
+const KEY: [u8; 32] = [
+    0xd7, 0x5a, 0x98, 0x01, 0x82, 0xb1, 0x0a, 0xb7, 0xd5, 0x4b, 0xfe, 0xd3, 0xc9, 0x64, 0x07, 0x3a,
+    0x0e, 0xe1, 0x72, 0xf3, 0xda, 0xa6, 0x23, 0x25, 0xaf, 0x02, 0x1a, 0x68, 0xf7, 0x07, 0x51, 0x1a,
+];
+
+fuzz_target!(|bytes: &[u8]| {
+    let Ok(key) = VerifyingKey::from_bytes(&KEY) else { return };
+    if let Ok(bundle) = SigstoreBundle::parse(bytes) {
+        assert!(bundle.verify(&key, &bundle.key_hint()).is_err());
+    }
+    assert!(dsse::verify_detached(b"a statement", bytes, &key).is_err());
+});
