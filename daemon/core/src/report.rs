@@ -292,6 +292,19 @@ impl Report {
         self.worst = self.worst.max(other.worst);
     }
 
+    /// The same report, its places inside the folder `name` of the bundle `id`.
+    pub fn within(mut self, name: &str, id: &str) -> Self {
+        for finding in &mut self.findings {
+            let file = finding.place.file.take();
+            finding.place.file = Some(match file {
+                Some(file) => alloc::format!("{name}/{file}"),
+                None => name.into(),
+            });
+            finding.place.bundle = Some(id.into());
+        }
+        self
+    }
+
     /// The findings kept.
     pub fn findings(&self) -> &[Finding] {
         &self.findings

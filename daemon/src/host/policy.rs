@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use provenance_core::{digest::Digest, key::PublicKey, time::Timestamp};
+use provenance_core::{digest::Digest, key::PublicKey, time::Timestamp, verify::bundle::Trusted};
 use serde::Deserialize;
 
 use super::durable;
@@ -45,33 +45,13 @@ pub struct Policy {
     /// The host.
     pub host: Option<String>,
     /// The keys that may sign.
-    pub keys: Vec<TrustedKey>,
+    pub keys: Vec<Trusted>,
     /// Whether evidence that nobody signed is acceptable (essential tier).
     pub allow_unsigned: bool,
     /// The longest time without a record that is acceptable, in seconds.
     pub max_gap_s: Option<u64>,
     /// Records that must be in the chain.
     pub heads: Vec<ExpectedHead>,
-}
-
-/// A key that may sign, and for which span of the registry.
-#[derive(Clone, Debug)]
-pub struct TrustedKey {
-    /// What people call it.
-    pub name: String,
-    /// The key.
-    pub key: PublicKey,
-    /// The first registry record it may sign for.
-    pub from: u64,
-    /// From this registry record on it may not: revoked or succeeded.
-    pub until: Option<u64>,
-}
-
-impl TrustedKey {
-    /// Whether the key may sign a registry of `size` records.
-    pub fn covers(&self, size: u64) -> bool {
-        size > self.from && self.until.is_none_or(|until| size <= until)
-    }
 }
 
 /// A record that the auditor knows from elsewhere.
@@ -150,13 +130,13 @@ impl Policy {
     }
 }
 
-fn trusted(key: FileKey) -> Result<TrustedKey, String> {
+fn trusted(key: FileKey) -> Result<Trusted, String> {
     let public = PublicKey::parse(&key.public_key)
         .map_err(|error| format!("keys: the public_key of {:?}: {error}", key.name))?;
     if key.until.is_some_and(|until| until <= key.from) {
         return Err(format!("keys: {:?} ends before it begins", key.name));
     }
-    Ok(TrustedKey { name: key.name, key: public, from: key.from, until: key.until })
+    Ok(Trusted { name: key.name, key: public, from: key.from, until: key.until })
 }
 
 fn expected(head: FileHead) -> Result<ExpectedHead, String> {

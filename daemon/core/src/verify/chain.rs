@@ -63,6 +63,8 @@ pub struct ChainVerifier {
     rule: Rule,
     sources: Sources,
     digests: bool,
+    /// The longest time without a record that the policy accepts.
+    max_gap_s: Option<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -102,7 +104,15 @@ impl ChainVerifier {
             rule: DEFAULT_RULE,
             sources: Sources::new(partial),
             digests,
+            max_gap_s: None,
         }
+    }
+
+    /// A longer time than this between two records, explained or not, is a
+    /// finding of its own.
+    pub fn with_max_gap(mut self, seconds: Option<u64>) -> Self {
+        self.max_gap_s = seconds;
+        self
     }
 
     /// The next chain file; `day` is what its name says.
@@ -380,13 +390,21 @@ impl ChainVerifier {
         // Within one boot CLOCK_BOOTTIME counts, also through a suspend, and
         // cannot be set; across boots there is only the system clock.
         let ms = if moment.boot == boot { by_boottime.unwrap_or(by_clock) } else { by_clock };
+        let span = human_span(ms.saturating_mul(1_000_000));
+        if let Some(max) =
+            self.max_gap_s.filter(|max| ms / 1_000 > i64::try_from(*max).unwrap_or(i64::MAX))
+        {
+            let message = format!("nothing was recorded for {span}; the policy accepts {max} s");
+            let mut place = self.here().at_seq(head.seq);
+            place.time = Some((moment.time, head.time));
+            report.find(Finding::new(Code::PolicyCadence, place, message));
+        }
         let limit = i64::try_from(interval.saturating_mul(2_000)).unwrap_or(i64::MAX);
         if moment.stopped || ms <= limit {
             return;
         }
         let mut place = self.here().at_seq(head.seq);
         place.time = Some((moment.time, head.time));
-        let span = human_span(ms.saturating_mul(1_000_000));
         let message = format!("nothing was recorded for {span}, and no stop explains it");
         report.find(Finding::new(Code::ChainGap, place, message));
     }

@@ -1,0 +1,230 @@
+//! The registry, record by record (docs/format.md §4, steps 4.1 to 4.5).
+
+use alloc::{
+    format,
+    string::{String, ToString},
+};
+
+use crate::{
+    digest::Digest,
+    merkle::{Frontier, Node, leaf_hash},
+    record::{Record, RecordError},
+    registry::{Entry, KINDS},
+    report::{Code, Finding, Place, Report},
+    time::Timestamp,
+};
+
+/// The file's name in places.
+pub const FILE: &str = "registry.db";
+
+/// A record that was read, whatever was found about it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Seen {
+    /// Its place.
+    pub seq: u64,
+    /// Its hash.
+    pub hash: Digest,
+    /// Its time.
+    pub time: Timestamp,
+    /// What it holds.
+    pub entry: Entry,
+}
+
+/// Verifies the registry's records in their order, in constant memory.
+#[derive(Debug, Default)]
+pub struct RegistryVerifier {
+    frontier: Frontier,
+    prev: Option<Digest>,
+    identity: Option<(String, String, String)>,
+}
+
+impl RegistryVerifier {
+    /// A verifier that has seen nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The next row as it is stored: its number, its hash, its body. Each node
+    /// of the tree that it completes is held against what `stored` has.
+    pub fn row(
+        &mut self,
+        (number, hash, body): (u64, &[u8], &[u8]),
+        mut stored: impl FnMut(Node) -> Option<Digest>,
+        report: &mut Report,
+    ) -> Option<Seen> {
+        report.checked("registry records", 1);
+        let due = self.frontier.size();
+        let place = Place::file(FILE).at_seq(number);
+        let broken = |message: &str| Finding::new(Code::RegistryBroken, place.clone(), message);
+        if number != due {
+            let message = "rows are missing or added here";
+            report.find(broken(message).values(due, number));
+        }
+        let computed = Digest::of(body);
+        if computed.0[..] != *hash {
+            let message = "the stored hash is not that of the body";
+            report.find(broken(message).values(computed, crate::digest::to_hex(hash)));
+        }
+        let prev = self.prev.replace(computed).unwrap_or(Digest::ZERO);
+        self.grow(body, &place, &mut stored, report);
+        let record = match Record::parse(body) {
+            Ok(record) => record,
+            Err(error) => {
+                report.find(Finding::new(code(&error), place, error.to_string()));
+                return None;
+            }
+        };
+        if record.seq != due {
+            report.find(broken("the record is of another place").values(due, record.seq));
+        }
+        if record.prev != prev {
+            let message = "this record was not appended to the one before it: one of the two \
+                           was changed, or records between them were removed or added";
+            report.find(broken(message).values(record.prev, prev));
+        }
+        self.content(&record, computed, place, report)
+    }
+
+    /// How many records, and the root over them.
+    pub fn tree(&self) -> &Frontier {
+        &self.frontier
+    }
+
+    /// The log chain's id, client and host, from record 0.
+    pub fn identity(&self) -> Option<(&str, &str, &str)> {
+        self.identity.as_ref().map(|(chain, client, host)| (&**chain, &**client, &**host))
+    }
+
+    fn grow(
+        &mut self,
+        body: &[u8],
+        place: &Place,
+        stored: &mut impl FnMut(Node) -> Option<Digest>,
+        report: &mut Report,
+    ) {
+        self.frontier.push(leaf_hash(body), |node, hash| {
+            let found = stored(node);
+            if found != Some(hash) {
+                let message = format!(
+                    "the stored node {} of level {} is another one",
+                    node.index, node.level
+                );
+                let finding = Finding::new(Code::RegistryRoot, place.clone(), message);
+                let text = found.map_or_else(|| "nothing".into(), |found| found.to_string());
+                report.find(finding.values(hash, text));
+            }
+        });
+    }
+
+    fn content(
+        &mut self,
+        record: &Record<'_>,
+        hash: Digest,
+        place: Place,
+        report: &mut Report,
+    ) -> Option<Seen> {
+        if !KINDS.contains(&record.kind) {
+            let why = "this version does not know that kind of record; use a newer provctl";
+            let what = format!("registry record {} of kind {}", record.seq, record.kind);
+            report.undecided(what, why);
+        }
+        let entry = match Entry::read(record.kind, record.data) {
+            Ok(entry) => entry,
+            Err(error) => {
+                report.find(Finding::new(Code::RecordMalformed, place, error.to_string()));
+                return None;
+            }
+        };
+        let first = self.frontier.size() == 1;
+        if first != matches!(entry, Entry::Genesis { .. }) {
+            let message = "record 0, and no other, is of kind genesis";
+            report.find(Finding::new(Code::RegistryBroken, place, message));
+        }
+        if let Entry::Genesis { chain, client, host, .. } = &entry {
+            self.identity.get_or_insert((chain.clone(), client.clone(), host.clone()));
+        }
+        Some(Seen { seq: record.seq, hash, time: record.time, entry })
+    }
+}
+
+fn code(error: &RecordError) -> Code {
+    match error {
+        RecordError::NonCanonical(_) => Code::RecordNoncanonical,
+        _ => Code::RecordMalformed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{canon::Value, record};
+    use alloc::{collections::BTreeMap, vec, vec::Vec};
+
+    struct Table {
+        rows: Vec<(u64, Vec<u8>, Vec<u8>)>,
+        nodes: BTreeMap<Node, Digest>,
+    }
+
+    fn table(count: u64) -> Table {
+        let (mut rows, mut nodes) = (vec![], BTreeMap::new());
+        let (mut frontier, mut prev) = (Frontier::new(), Digest::ZERO);
+        let text = |text: &str| Value::from(text);
+        for seq in 0..count {
+            let (kind, data) = match seq {
+                0 => {
+                    let names = ["chain", "client", "host", "machine", "software"];
+                    ("genesis", Value::object(names.map(|name| (name, text(name)))))
+                }
+                _ => {
+                    let hash = Digest::of(&seq.to_be_bytes());
+                    ("head", Entry::Head { seq, hash }.to_value())
+                }
+            };
+            let body = record::encode(kind, seq, prev, Timestamp::from_nanos(1), &data);
+            prev = Digest::of(&body);
+            frontier.push(leaf_hash(&body), |node, hash| {
+                nodes.insert(node, hash);
+            });
+            rows.push((seq, prev.0.to_vec(), body));
+        }
+        Table { rows, nodes }
+    }
+
+    fn codes(table: &Table) -> Vec<&'static str> {
+        let (mut verifier, mut report) = (RegistryVerifier::new(), Report::new());
+        for (seq, hash, body) in &table.rows {
+            let stored = |node| table.nodes.get(&node).copied();
+            verifier.row((*seq, hash, body), stored, &mut report);
+        }
+        report.counts().map(|(code, _)| code.as_str()).collect()
+    }
+
+    #[test]
+    fn a_good_registry_has_no_finding_and_each_change_has() {
+        assert_eq!(codes(&table(9)), Vec::<&str>::new());
+        let mut removed = table(9);
+        removed.rows.remove(4);
+        assert!(codes(&removed).contains(&"registry.broken"));
+        let mut hash = table(9);
+        hash.rows[4].1[0] ^= 1;
+        assert_eq!(codes(&hash), ["registry.broken"]);
+        let mut node = table(9);
+        node.nodes.get_mut(&Node { level: 1, index: 2 }).unwrap().0[0] ^= 1;
+        assert_eq!(codes(&node), ["registry.root"]);
+        let mut renumbered = table(9);
+        renumbered.rows[8].0 = 9;
+        assert_eq!(codes(&renumbered), ["registry.broken"]);
+    }
+
+    #[test]
+    fn each_changed_byte_of_a_body_is_found_even_with_its_hash_made_new() {
+        let good = table(5);
+        for at in 0..good.rows[3].2.len() {
+            let mut bad = table(5);
+            bad.rows[3].2[at] ^= 1;
+            bad.rows[3].1 = Digest::of(&bad.rows[3].2).0.to_vec();
+            assert!(codes(&bad).contains(&"registry.root"), "{at}");
+            assert!(codes(&bad).contains(&"registry.broken"), "{at}");
+        }
+    }
+}

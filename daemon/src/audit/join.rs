@@ -1,0 +1,317 @@
+//! Chain and registry side by side (docs/format.md, steps 4.6 to 5.4): the
+//! registry is walked just ahead of the chain, so that each head, closed file
+//! and checkpoint is held against the other side in constant memory.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use provenance_core::{
+    digest::Digest,
+    merkle::Frontier,
+    note::{Checkpoint, Note},
+    registry::{BundleEntry, Entry, KeyEntry, Segment},
+    report::{Code, Finding, Head, Place, Report},
+    verify::{
+        chain::FileSummary,
+        registry::{FILE, RegistryVerifier},
+    },
+};
+
+use crate::registry::reader::{Reader, RegistryError, Row};
+
+/// Rows that are read at once.
+const PAGE: u32 = 128;
+/// Roots and chain hashes that are remembered: two processes may commit heads
+/// and checkpoints a little out of order.
+const RECENT: usize = 4_096;
+
+/// A head that is expected in the chain.
+#[derive(Clone, Copy, Debug)]
+struct Expected {
+    seq: u64,
+    hash: Digest,
+    row: u64,
+}
+
+/// The registry being walked.
+pub(super) struct Join<'a> {
+    reader: &'a Reader,
+    verifier: RegistryVerifier,
+    page: VecDeque<Row>,
+    next: u64,
+    done: bool,
+    /// The first record that is verified: heads before it are not in view.
+    from: Option<u64>,
+    heads: VecDeque<Expected>,
+    /// Hashes of the chain's newest records.
+    recent: VecDeque<Head>,
+    /// Heads whose record is too far back to be remembered.
+    pub stragglers: Vec<(u64, Digest, u64)>,
+    /// Roots of the newest sizes.
+    roots: VecDeque<(u64, Digest)>,
+    segments: BTreeMap<String, (Segment, u64)>,
+    files: BTreeMap<String, FileSummary>,
+    /// The size that the newest checkpoint signs.
+    signed_size: u64,
+    /// The last head that it covers.
+    pub signed_head: Option<u64>,
+    /// The last head of all.
+    pub last_head: Option<u64>,
+    /// Every key event, in order.
+    pub keys: Vec<KeyEntry>,
+    /// Every bundle on record; the newest entry of an id counts.
+    pub bundles: BTreeMap<String, (BundleEntry, u64)>,
+    /// Bundles whose artifacts were removed.
+    pub expired: BTreeMap<String, u64>,
+}
+
+impl<'a> Join<'a> {
+    pub(super) fn new(reader: &'a Reader, signed_size: u64) -> Self {
+        Self {
+            reader,
+            verifier: RegistryVerifier::new(),
+            page: VecDeque::new(),
+            next: 0,
+            done: false,
+            from: None,
+            heads: VecDeque::new(),
+            recent: VecDeque::new(),
+            stragglers: vec![],
+            roots: VecDeque::new(),
+            segments: BTreeMap::new(),
+            files: BTreeMap::new(),
+            signed_size,
+            signed_head: None,
+            last_head: None,
+            keys: vec![],
+            bundles: BTreeMap::new(),
+            expired: BTreeMap::new(),
+        }
+    }
+
+    /// The tree over what has been walked.
+    pub(super) fn tree(&self) -> &Frontier {
+        self.verifier.tree()
+    }
+
+    /// The chain's id, client and host, from the registry's record 0.
+    pub(super) fn identity(&self) -> Option<(&str, &str, &str)> {
+        self.verifier.identity()
+    }
+
+    /// The next record of the chain.
+    pub(super) fn record(&mut self, head: Head, report: &mut Report) -> Result<(), RegistryError> {
+        self.from.get_or_insert(head.seq);
+        self.recent.push_back(head);
+        if self.recent.len() > RECENT {
+            self.recent.pop_front();
+        }
+        loop {
+            match self.heads.front() {
+                Some(expected) if expected.seq > head.seq => return Ok(()),
+                Some(expected) => {
+                    let expected = *expected;
+                    self.heads.pop_front();
+                    self.compare(expected, report);
+                }
+                None if self.done => return Ok(()),
+                None => self.advance(report)?,
+            }
+        }
+    }
+
+    /// A checkpoint in the chain: its root is the tree's at that size.
+    pub(super) fn checkpoint(
+        &mut self,
+        note: &str,
+        place: Place,
+        report: &mut Report,
+    ) -> Result<(), RegistryError> {
+        let checkpoint = Note::parse(note).and_then(|note| Checkpoint::parse(note.text));
+        match checkpoint {
+            Ok(checkpoint) => self.check_root(&checkpoint, place, report),
+            Err(error) => {
+                report.find(Finding::new(Code::CheckpointInvalid, place, error.to_string()));
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether the registry had this root at this size.
+    pub(super) fn check_root(
+        &mut self,
+        checkpoint: &Checkpoint,
+        place: Place,
+        report: &mut Report,
+    ) -> Result<(), RegistryError> {
+        while self.tree().size() < checkpoint.size && !self.done {
+            self.advance(report)?;
+        }
+        report.checked("checkpoints", 1);
+        if let Some((_, client, host)) = self.identity()
+            && checkpoint.origin != Checkpoint::origin(client, host)
+        {
+            let message = format!("the checkpoint is of {}", checkpoint.origin);
+            report.find(Finding::new(Code::CheckpointInvalid, place.clone(), message));
+        }
+        let size = self.tree().size();
+        if size < checkpoint.size {
+            let message =
+                "the registry ends before what the checkpoint signs: records were cut off";
+            let finding = Finding::new(Code::RegistryRoot, place, message);
+            report.find(finding.values(checkpoint.size, size));
+            return Ok(());
+        }
+        let known = self.roots.iter().rev().find(|(size, _)| *size == checkpoint.size);
+        let root = match known {
+            Some((_, root)) => *root,
+            // The stored nodes have been held against the records.
+            None => self.reader.root_at(checkpoint.size)?,
+        };
+        if root != checkpoint.root {
+            let message = "the registry is not the one that the checkpoint signs";
+            let finding = Finding::new(Code::RegistryRoot, place, message);
+            report.find(finding.values(checkpoint.root, root));
+        }
+        Ok(())
+    }
+
+    /// A file of the chain has been read to its end.
+    pub(super) fn file(&mut self, summary: FileSummary, report: &mut Report) {
+        match self.segments.remove(&summary.name) {
+            Some((segment, row)) => compare_segment(&segment, row, &summary, report),
+            None => {
+                self.files.insert(summary.name.clone(), summary);
+            }
+        }
+    }
+
+    /// The chain has been read; the rest of the registry is walked. Where the
+    /// whole chain was read, heads behind its end show that it was cut.
+    pub(super) fn finish(
+        &mut self,
+        head: Option<Head>,
+        whole: bool,
+        report: &mut Report,
+    ) -> Result<(), RegistryError> {
+        loop {
+            while let Some(expected) = self.heads.pop_front() {
+                if head.is_some_and(|head| expected.seq <= head.seq) {
+                    self.compare(expected, report);
+                } else if whole {
+                    let message = "the chain ends before a record that the registry names: \
+                                   records were cut off";
+                    let place = Place::file(FILE).at_seq(expected.row);
+                    let finding = Finding::new(Code::ChainTruncated, place, message);
+                    let got = head.map_or_else(|| "nothing".into(), |head| head.seq.to_string());
+                    report.find(finding.values(format!("record {}", expected.seq), got));
+                }
+            }
+            if self.done {
+                break;
+            }
+            self.advance(report)?;
+        }
+        for (name, (segment, row)) in std::mem::take(&mut self.segments) {
+            if whole {
+                let message = format!("the closed file {name} is not there");
+                let place = Place::file(FILE).at_seq(row);
+                let finding = Finding::new(Code::ChainTruncated, place, message);
+                report.find(finding.values(segment.sha256, "nothing"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads and verifies the next row.
+    fn advance(&mut self, report: &mut Report) -> Result<(), RegistryError> {
+        if self.page.is_empty() {
+            self.page = self.reader.page(self.next, PAGE)?.into();
+        }
+        let Some(row) = self.page.pop_front() else {
+            self.done = true;
+            return Ok(());
+        };
+        self.next = row.seq.saturating_add(1);
+        let stored = |node| self.reader.stored_node(node).ok().flatten();
+        let number = self.tree().size();
+        let seen = self.verifier.row((row.seq, &row.hash, &row.body), stored, report);
+        let root = (self.tree().size(), self.tree().root());
+        self.roots.push_back(root);
+        if self.roots.len() > RECENT {
+            self.roots.pop_front();
+        }
+        match seen.map(|seen| seen.entry) {
+            Some(Entry::Head { seq, hash }) => {
+                self.heads.push_back(Expected { seq, hash, row: number });
+                self.last_head = self.last_head.max(Some(seq));
+                if number < self.signed_size {
+                    self.signed_head = self.signed_head.max(Some(seq));
+                }
+            }
+            Some(Entry::Segment(segment)) => self.segment(segment, number, report),
+            Some(Entry::Key(key)) => self.keys.push(key),
+            Some(Entry::Bundle(bundle)) => {
+                self.bundles.insert(bundle.id.clone(), (bundle, number));
+            }
+            Some(Entry::Expire { bundle, .. }) => {
+                self.expired.insert(bundle, number);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn segment(&mut self, segment: Segment, row: u64, report: &mut Report) {
+        match self.files.remove(&segment.name) {
+            Some(summary) => compare_segment(&segment, row, &summary, report),
+            None => {
+                self.segments.insert(segment.name.clone(), (segment, row));
+            }
+        }
+    }
+
+    fn compare(&mut self, expected: Expected, report: &mut Report) {
+        if self.from.is_none_or(|from| expected.seq < from) {
+            return;
+        }
+        match self.recent.iter().rev().find(|head| head.seq == expected.seq) {
+            Some(head) => {
+                compare_head((expected.seq, expected.hash, expected.row), head.hash, report)
+            }
+            None => self.stragglers.push((expected.seq, expected.hash, expected.row)),
+        }
+    }
+}
+
+/// Step 4.6: the registry's head is the chain's record of that number.
+pub(super) fn compare_head((seq, hash, row): (u64, Digest, u64), got: Digest, report: &mut Report) {
+    report.checked("heads", 1);
+    if hash != got {
+        let message = format!(
+            "record {seq} of the chain is not the one that registry record {row} names: the \
+             chain was written anew from there or before"
+        );
+        report.find(Finding::new(Code::ChainForked, Place::seq(seq), message).values(hash, got));
+    }
+}
+
+/// Step 4.7: a closed file is what its segment says.
+fn compare_segment(segment: &Segment, row: u64, summary: &FileSummary, report: &mut Report) {
+    report.checked("closed files", 1);
+    let mut differ = |what: &str, expected: String, got: String| {
+        if expected != got {
+            let message = format!("the file's {what} is not what registry record {row} says");
+            let finding = Finding::new(Code::ChainForked, Place::file(&summary.name), message);
+            report.find(finding.values(expected, got));
+        }
+    };
+    let hash =
+        |head: Option<Head>| head.map_or_else(|| "nothing".into(), |head| head.hash.to_string());
+    differ("length", segment.bytes.to_string(), summary.bytes.to_string());
+    differ("number of records", segment.count.to_string(), summary.count.to_string());
+    differ("first record", segment.first.to_string(), hash(summary.first));
+    differ("last record", segment.last.to_string(), hash(summary.last));
+    if let Some(sha256) = summary.sha256 {
+        differ("digest", segment.sha256.to_string(), sha256.to_string());
+    }
+}
