@@ -106,7 +106,7 @@ impl Collect<'_> {
         match looked {
             Looked::Shrunk { .. } | Looked::Foreign { .. } => {
                 task.reason = match looked {
-                    _ if moved || one.packed => Reason::Gone,
+                    _ if moved || one.packed || one.may_be_packed() => Reason::Gone,
                     Looked::Foreign { .. } if one.born().is_none() => Reason::Foreign,
                     Looked::Shrunk { size } | Looked::Foreign { size } => Reason::Cut { size },
                     _ => Reason::Gone,
