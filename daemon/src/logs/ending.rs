@@ -126,7 +126,8 @@ impl Collect<'_> {
     /// Files that by name and size may hold the bytes, the place recorded
     /// last at first. Content decides: names only keep the search small. A
     /// plain copy is expected where a file was cut; where it is gone, a few
-    /// bytes that many logs begin with are not enough to go by.
+    /// bytes that many logs begin with are not enough to go by, unless the chain
+    /// has named the file.
     fn candidates(&self, task: &Task, one: &Generation) -> Vec<usize> {
         let src = task.src.as_slice();
         let stem = stem(src);
@@ -135,8 +136,9 @@ impl Collect<'_> {
         let likely = free.filter(|(at, found)| {
             let path = self.survey.path(*at);
             let packed = Packing::of(path) != Packing::Plain;
-            let possible = packed || copied && found.stat.size >= one.to;
-            possible && path != src && name(path).starts_with(stem)
+            let recorded = one.path(src) == Some(path);
+            let possible = packed || (copied || recorded) && found.stat.size >= one.to;
+            possible && path != src && (recorded || name(path).starts_with(stem))
         });
         let mut candidates: Vec<_> = likely.map(|(at, _)| at).collect();
         candidates.sort_by_key(|at| one.path(src) != Some(self.survey.path(*at)));
