@@ -11,9 +11,10 @@
 
 mod logs_world;
 
-use std::{fs, io::Write as _};
+use std::{fs, io::Write as _, sync::OnceLock};
 
 use logs_world::World;
+use proptest::prelude::*;
 
 #[test]
 fn a_compressed_successor_gives_the_tail_and_the_place() {
@@ -142,4 +143,61 @@ fn a_bomb_in_the_name_of_a_compressed_form_is_refused_within_the_budget() {
     }
     assert!(collects >= 16, "{collects}");
     world.expect(&[]);
+}
+
+/// The same text, packed by each tool.
+fn packed() -> &'static [(&'static str, Vec<u8>)] {
+    static PACKED: OnceLock<Vec<(&'static str, Vec<u8>)>> = OnceLock::new();
+    PACKED.get_or_init(|| {
+        let world = World::new();
+        world.append("log", &text());
+        let tools = [("gzip", "gz"), ("xz", "xz"), ("zstd", "zst")];
+        let pack = |(tool, ending): (&str, &'static str)| {
+            world.run(tool, &["-q", "-c", "log", "--", "packed"]);
+            (ending, fs::read(world.path("packed")).unwrap())
+        };
+        tools.map(pack).to_vec()
+    })
+}
+
+fn text() -> Vec<u8> {
+    (0..2000_u32).flat_map(|i| format!("line {} of it\n", i * i % 977).into_bytes()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 100, failure_persistence: None, ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn a_damaged_compressed_form_does_no_harm(
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+        which in 0..3_usize,
+    ) {
+        let (ending, whole) = &packed()[which];
+        let mut bytes = whole.clone();
+        for (at, byte) in damage {
+            *at.get_mut(&mut bytes) = byte;
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        let mut world = World::new();
+        let text = text();
+        world.append("log", &text[..text.len() / 2]);
+        world.collect();
+        world.remove("log");
+        let name = format!("log.1.{ending}");
+        world.append(&name, &bytes);
+        for _ in 0..4 {
+            world.collect();
+        }
+        // Either it was recognised, and its head and last range are right, or
+        // it is a source of its own, byte for byte.
+        if world.place("log", 0) != Some(world.path(&name)) {
+            prop_assert_eq!(world.covered(&name, 0, &bytes), bytes.len() as u64);
+        }
+        world.expect(&[]);
+    }
 }

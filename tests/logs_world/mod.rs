@@ -221,7 +221,7 @@ impl World {
 
     /// Sources and generations that are followed now.
     pub(crate) fn followed(&self) -> (usize, usize) {
-        self.follower.len()
+        self.follower.followed()
     }
 
     fn of(&self, name: &str) -> impl Iterator<Item = &LogEntry<'static>> {

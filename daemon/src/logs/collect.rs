@@ -106,7 +106,7 @@ impl Collect<'_> {
         match looked {
             Looked::Shrunk { .. } | Looked::Foreign { .. } => {
                 task.reason = match looked {
-                    _ if moved || one.packed => Reason::Gone,
+                    _ if moved || one.packed || one.may_be_packed() => Reason::Gone,
                     Looked::Foreign { .. } if one.born().is_none() => Reason::Foreign,
                     Looked::Shrunk { size } | Looked::Foreign { size } => Reason::Cut { size },
                     _ => Reason::Gone,
@@ -261,7 +261,9 @@ fn locate(follower: &Follower, survey: &mut Survey) -> (Vec<Task>, Vec<Task>) {
     }
     let mut missing = Vec::new();
     let inodes = if elsewhere.is_empty() { BTreeMap::new() } else { by_inode(survey) };
-    for (one, mut task) in elsewhere {
+    // The newest first: of two generations that one file held (it was cut
+    // between them) the later has it.
+    for (one, mut task) in elsewhere.into_iter().rev() {
         let mut same = inodes.get(&one.id.ino).into_iter().flatten().filter(|at| {
             let found = survey.found.get(**at);
             found.is_some_and(|found| !found.claimed && one.may_be(&found.stat, restored))

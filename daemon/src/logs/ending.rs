@@ -18,6 +18,9 @@ use super::{
 /// still being written.
 const PATIENCE: u8 = 2;
 
+/// How many bytes tell a copy of a file that is gone.
+const MIN_COPY: u64 = 64;
+
 /// A comparison to be continued in the next collect.
 pub(super) struct Job {
     src: Vec<u8>,
@@ -47,7 +50,7 @@ impl Collect<'_> {
             self.reader.event(&task.src, one.number, Event::Truncated { to, size });
             one.place = Place::Lost;
         }
-        match self.search(&task.src, &mut one) {
+        match self.search(task, &mut one) {
             Search::Found { place, stat, tail } => {
                 if let Some(tail) = tail {
                     self.reader.range(&task.src, &mut one, tail);
@@ -92,9 +95,10 @@ impl Collect<'_> {
     }
 
     /// Looks for a generation's bytes among the files that are nobody's.
-    fn search(&mut self, src: &[u8], one: &mut Generation) -> Search {
+    fn search(&mut self, task: &Task, one: &mut Generation) -> Search {
         let mut undecided = false;
-        for at in self.candidates(src, one) {
+        let src = task.src.as_slice();
+        for at in self.candidates(task, one) {
             let Some((place, stat, follow)) = self.file(at) else { continue };
             let Some(verdict) = self.probe(src, one, (&place, &stat, follow)) else { continue };
             match verdict {
@@ -120,14 +124,21 @@ impl Collect<'_> {
     }
 
     /// Files that by name and size may hold the bytes, the place recorded
-    /// last at first. Content decides: names only keep the search small.
-    fn candidates(&self, src: &[u8], one: &Generation) -> Vec<usize> {
+    /// last at first. Content decides: names only keep the search small. A
+    /// plain copy is expected where a file was cut; where it is gone, a few
+    /// bytes that many logs begin with are not enough to go by, unless the chain
+    /// has named the file.
+    fn candidates(&self, task: &Task, one: &Generation) -> Vec<usize> {
+        let src = task.src.as_slice();
         let stem = stem(src);
+        let copied = one.to >= MIN_COPY || matches!(task.reason, Reason::Cut { .. });
         let free = self.survey.found.iter().enumerate().filter(|(_, found)| !found.claimed);
         let likely = free.filter(|(at, found)| {
             let path = self.survey.path(*at);
-            let large = Packing::of(path) != Packing::Plain || found.stat.size >= one.to;
-            large && path != src && name(path).starts_with(stem)
+            let packed = Packing::of(path) != Packing::Plain;
+            let recorded = one.path(src) == Some(path);
+            let possible = packed || (copied || recorded) && found.stat.size >= one.to;
+            possible && path != src && (recorded || name(path).starts_with(stem))
         });
         let mut candidates: Vec<_> = likely.map(|(at, _)| at).collect();
         candidates.sort_by_key(|at| one.path(src) != Some(self.survey.path(*at)));

@@ -9,7 +9,10 @@ use provenance_core::{
     path,
 };
 
-use super::scan::{FileId, FileStat};
+use super::{
+    packed::Packing,
+    scan::{FileId, FileStat},
+};
 
 /// A digested range of a generation's bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -90,6 +93,14 @@ impl Generation {
     /// When its file was born, where that is known.
     pub(super) fn born(&self) -> Option<i64> {
         self.seen.and_then(|seen| seen.btime)
+    }
+
+    /// After a start, the chain has said where the bytes are, but not whether
+    /// that file is the generation's own or a compressed form, which may even
+    /// have the inode that the generation's own file had.
+    pub(super) fn may_be_packed(&self) -> bool {
+        let packed = |path: &[u8]| Packing::of(path) != Packing::Plain;
+        self.seen.is_none() && matches!(&self.place, Place::At(path) if packed(path))
     }
 
     /// Takes note of a range that was recorded.

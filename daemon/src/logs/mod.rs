@@ -140,7 +140,7 @@ impl Follower {
     }
 
     /// How many sources and generations are followed now.
-    pub fn len(&self) -> (usize, usize) {
+    pub fn followed(&self) -> (usize, usize) {
         let generations = self.state.sources.values().map(|source| source.generations.len());
         (self.state.sources.len(), generations.sum())
     }

@@ -3,15 +3,18 @@
 //! is compressed or deleted. Never for truth: without it, every tick finds
 //! the same.
 
-use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
 use std::{
+    ffi::OsStr,
+    os::unix::ffi::OsStrExt,
     path::PathBuf,
     sync::mpsc::{self, RecvTimeoutError},
     thread,
     time::{Duration, Instant},
 };
 
-use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher, event::ModifyKind};
+use notify::{
+    Config, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher, event::ModifyKind,
+};
 
 use super::{Follower, scan::is_below};
 
@@ -57,7 +60,8 @@ impl Waker {
                 let _ = sender.send(());
             }
         };
-        let mut watcher = notify::recommended_watcher(handler)?;
+        let config = Config::default().with_follow_symlinks(false);
+        let mut watcher = RecommendedWatcher::new(handler, config)?;
         let mut unwatched = Vec::new();
         for (dir, deep) in follower.patterns.directories() {
             let mode = if deep { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
