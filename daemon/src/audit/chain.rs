@@ -42,6 +42,8 @@ pub struct Options {
     pub expect_head: Option<Digest>,
     /// A checkpoint that the auditor holds.
     pub checkpoint: Option<String>,
+    /// Re-read the logs too, below this root.
+    pub logs: Option<PathBuf>,
 }
 
 /// What was found at the path.

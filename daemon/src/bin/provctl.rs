@@ -1,2 +1,17 @@
-//! What an auditor runs: read-only, no key.
-fn main() {}
+//! The auditor's program: docs/format.md says what it checks.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use msp_provenance::cli::{provctl::Cli, usage};
+
+fn main() -> ExitCode {
+    match Cli::try_parse().map(Cli::run) {
+        Ok(Ok(exit)) => exit.into(),
+        Ok(Err(failure)) => {
+            eprintln!("provctl: {}", failure.message);
+            failure.exit.into()
+        }
+        Err(error) => usage(&error),
+    }
+}

@@ -1,7 +1,9 @@
 //! The command lines: one definition each, from which help, completions and
 //! man pages are made.
 
+pub mod provctl;
 pub mod provenanced;
+mod render;
 
 use std::fmt;
 

@@ -100,7 +100,7 @@ impl Followers {
             entries.extend(journal.collect(limits));
         }
         logs::sort(&mut entries);
-        Collected { entries, sources: self.files.len() }
+        Collected { entries, sources: self.files.followed() }
     }
 
     fn snapshot(&self) -> Value {

@@ -1,0 +1,377 @@
+//! `provctl`: read-only, no key, no network.
+
+use std::{
+    io::{self, IsTerminal},
+    path::{Path, PathBuf},
+};
+
+use clap::{Args, Parser, Subcommand};
+use provenance_core::{
+    canon::Value,
+    digest::Digest,
+    report::{Report, Verdict},
+    time::Timestamp,
+};
+
+use super::{Exit, Failure, completions, io_exit, render, say};
+use crate::{
+    audit::{AuditError, Trust, bundle, chain, registry, status},
+    host::{
+        durable::{self, StateDir},
+        policy::{self, Policy, PolicyError},
+    },
+    registry::reader::{Reader, RegistryError},
+};
+
+/// Verify compliance evidence: anywhere, offline, without trusting the appliance
+#[derive(Debug, Parser)]
+#[command(name = "provctl", version, about, max_term_width = 100)]
+#[command(after_help = "Example:\n  provctl verify-chain --state /var/lib/msp-provenance \
+    --policy policy.toml\n\n\
+    Exit codes: 0 verified, 1 verification failed, 2 inconclusive, 64 usage, 65 malformed, \
+    66 no such input, 70 internal, 74 I/O, 75 try again, 78 configuration.")]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Verify the chain, the registry, the checkpoints, the bundles, and the joins between them
+    #[command(
+        after_help = "Example:\n  provctl verify-chain --state ./state --policy policy.toml --logs"
+    )]
+    VerifyChain(VerifyChain),
+    /// Verify evidence bundles by themselves
+    #[command(after_help = "Example:\n  provctl verify EB-20261121-0001 --policy policy.toml")]
+    Verify {
+        /// Bundle folders
+        #[arg(required = true, value_name = "FILE|DIR")]
+        paths: Vec<PathBuf>,
+        #[command(flatten)]
+        policy: PolicyArgs,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the last tick, the newest checkpoint and the newest bundle
+    #[command(after_help = "Example:\n  provctl status --state ./state --json")]
+    Status {
+        #[command(flatten)]
+        state: StateArgs,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Look into the registry
+    #[command(after_help = "Example:\n  provctl registry list --state ./state --kind bundle")]
+    Registry {
+        #[command(subcommand)]
+        command: RegistryCommand,
+    },
+    /// Print shell completions
+    #[command(after_help = "Example:\n  provctl completions bash > /etc/bash_completion.d/provctl")]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+struct VerifyChain {
+    #[command(flatten)]
+    state: StateArgs,
+    #[command(flatten)]
+    policy: PolicyArgs,
+    /// Re-read the watched logs too, rotated and compressed ones included
+    #[arg(long)]
+    logs: bool,
+    /// With --logs: where the logs' file system is mounted
+    #[arg(long, value_name = "DIR", default_value = "/", requires = "logs")]
+    root: PathBuf,
+    /// Records from this time on only
+    #[arg(long, value_name = "T", value_parser = super::time)]
+    from: Option<Timestamp>,
+    /// Records before this time only
+    #[arg(long, value_name = "T", value_parser = super::time)]
+    to: Option<Timestamp>,
+    /// A record with this hash must be in the chain
+    #[arg(long, value_name = "HASH", value_parser = hash)]
+    expect_head: Option<Digest>,
+    /// A checkpoint that you hold: the registry must continue it
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+    /// Answer in JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum RegistryCommand {
+    /// A line for each record
+    List {
+        #[command(flatten)]
+        state: StateArgs,
+        #[command(flatten)]
+        filter: FilterArgs,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// One record: by its number, its hash, or the id in it
+    Show {
+        /// Number, hash or id
+        id: String,
+        #[command(flatten)]
+        state: StateArgs,
+        /// Answer in JSON (the record's own bytes)
+        #[arg(long)]
+        json: bool,
+    },
+    /// The records as lines, byte for byte
+    Export {
+        #[command(flatten)]
+        state: StateArgs,
+        #[command(flatten)]
+        filter: FilterArgs,
+        /// The same: an export is JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+struct StateArgs {
+    /// The state folder; for verify-chain also a bare chain folder, or one day's file
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/msp-provenance")]
+    state: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct PolicyArgs {
+    /// Whom you trust (default: /etc/msp-provenance/policy.toml, where that exists)
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct FilterArgs {
+    /// Of this kind only
+    #[arg(long, value_name = "K")]
+    kind: Option<String>,
+    /// From this time on only
+    #[arg(long, value_name = "T", value_parser = super::time)]
+    from: Option<Timestamp>,
+    /// Before this time only
+    #[arg(long, value_name = "T", value_parser = super::time)]
+    to: Option<Timestamp>,
+}
+
+impl Cli {
+    /// Does what the command line asks.
+    ///
+    /// # Errors
+    /// [`Failure`] with the exit code and what to do next.
+    pub fn run(self) -> Result<Exit, Failure> {
+        match self.command {
+            Command::VerifyChain(args) => verify_chain(&args),
+            Command::Verify { paths, policy, json } => verify(&paths, &policy, json),
+            Command::Status { state, json } => show_status(&state.state, json),
+            Command::Registry { command } => look(command),
+            Command::Completions { shell } => {
+                completions::<Self>(shell, "provctl");
+                Ok(Exit::Done)
+            }
+        }
+    }
+}
+
+fn verify_chain(args: &VerifyChain) -> Result<Exit, Failure> {
+    let trust = args.policy.load()?;
+    let checkpoint = match &args.checkpoint {
+        Some(path) => Some(read_text(path)?),
+        None => None,
+    };
+    let options = chain::Options {
+        from: args.from,
+        to: args.to,
+        expect_head: args.expect_head,
+        checkpoint,
+        logs: args.logs.then(|| args.root.clone()),
+    };
+    let bar = bar();
+    let mut progress = |count: u64| bar.set_position(count);
+    let report = chain::verify(&args.state.state, &trust, &options, &mut progress);
+    bar.finish_and_clear();
+    conclude(&report.map_err(failure)?, args.json)
+}
+
+fn verify(paths: &[PathBuf], policy: &PolicyArgs, json: bool) -> Result<Exit, Failure> {
+    let trust = policy.load()?;
+    let mut reports = vec![];
+    for path in paths {
+        reports.push((path, bundle::verify(path, &trust).map_err(failure)?));
+    }
+    if let [(_, report)] = &reports[..] {
+        return conclude(report, json);
+    }
+    let worst = reports.iter().map(|(_, report)| report.verdict()).max();
+    if json {
+        let each = reports
+            .iter()
+            .map(|(path, report)| report.to_value().with("path", path.display().to_string()));
+        say_value(&Value::object([
+            ("verdict", worst.map_or("inconclusive", Verdict::as_str).into()),
+            ("reports", Value::Array(each.collect())),
+        ]));
+    } else {
+        for (path, report) in &reports {
+            say(&format!(
+                "{}\n{}",
+                render::plain(&path.display().to_string()),
+                render::report(report)
+            ));
+        }
+    }
+    Ok(exit_of(worst.unwrap_or(Verdict::Inconclusive)))
+}
+
+fn show_status(path: &Path, json: bool) -> Result<Exit, Failure> {
+    let status = status::read(path).map_err(failure)?;
+    if json {
+        say_value(&status.to_value());
+    } else {
+        say(&render::status(&status));
+    }
+    Ok(Exit::Done)
+}
+
+fn look(command: RegistryCommand) -> Result<Exit, Failure> {
+    let open = |state: &StateArgs| {
+        let path = StateDir::new(&state.state).registry();
+        Reader::open(&path).map_err(|error| failure(error.into()))
+    };
+    match command {
+        RegistryCommand::List { state, filter, json } => {
+            let mut rows = vec![];
+            registry::each(&open(&state)?, &filter.into(), |record| {
+                if json {
+                    rows.push(Value::object([
+                        ("seq", record.seq.into()),
+                        ("time", record.time.into()),
+                        ("kind", record.kind.into()),
+                        ("hash", record.hash().into()),
+                    ]));
+                } else {
+                    let data = String::from_utf8_lossy(record.data).into_owned();
+                    say(&format!(
+                        "{:>8}  {}  {:<10} {}",
+                        record.seq,
+                        record.time,
+                        record.kind,
+                        render::plain(&render::shortened(&data, 90))
+                    ));
+                }
+            })
+            .map_err(failure)?;
+            if json {
+                say_value(&Value::Array(rows));
+            }
+        }
+        RegistryCommand::Show { id, state, json } => {
+            let body = registry::find(&open(&state)?, &id).map_err(failure)?;
+            if json {
+                say(&String::from_utf8_lossy(&body));
+            } else {
+                say(&render::value(&Value::parse(&body).unwrap_or(Value::Null)));
+            }
+        }
+        RegistryCommand::Export { state, filter, json: _ } => {
+            registry::each(&open(&state)?, &filter.into(), |record| {
+                say(&String::from_utf8_lossy(record.line));
+            })
+            .map_err(failure)?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn conclude(report: &Report, json: bool) -> Result<Exit, Failure> {
+    if json {
+        say_value(&report.to_value());
+    } else {
+        say(&render::report(report));
+    }
+    Ok(exit_of(report.verdict()))
+}
+
+fn exit_of(verdict: Verdict) -> Exit {
+    match verdict {
+        Verdict::Verified => Exit::Done,
+        Verdict::Failed => Exit::Failed,
+        Verdict::Inconclusive => Exit::Inconclusive,
+    }
+}
+
+impl PolicyArgs {
+    /// The policy named, or the machine's; never one inside what is verified.
+    fn load(&self) -> Result<Trust, Failure> {
+        let machine = Path::new(policy::DEFAULT);
+        let path = match &self.policy {
+            Some(path) => Some(path.as_path()),
+            None => Some(machine).filter(|path| path.exists()),
+        };
+        let policy = path.map(Policy::load).transpose();
+        Ok(Trust { policy: policy.map_err(|error| failure(error.into()))? })
+    }
+}
+
+impl From<FilterArgs> for registry::Filter {
+    fn from(args: FilterArgs) -> Self {
+        Self { kind: args.kind, from: args.from, to: args.to }
+    }
+}
+
+fn failure(error: AuditError) -> Failure {
+    let exit = match &error {
+        AuditError::Missing(_) => Exit::NoInput,
+        AuditError::NotEvidence { .. } => Exit::Data,
+        AuditError::Io { source, .. } => io_exit(source),
+        AuditError::Registry(RegistryError::Missing(_)) => Exit::NoInput,
+        AuditError::Registry(RegistryError::Busy) => Exit::Temporary,
+        AuditError::Registry(RegistryError::Io(source)) => io_exit(source),
+        AuditError::Registry(_) => Exit::Data,
+        AuditError::Policy(PolicyError::Read { source, .. }) => io_exit(source),
+        AuditError::Policy(PolicyError::Invalid { .. }) => Exit::Config,
+    };
+    Failure::new(exit, error)
+}
+
+fn read_text(path: &Path) -> Result<String, Failure> {
+    let bytes = durable::read_limited(path, 64 << 10)
+        .map_err(|error| Failure::new(io_exit(&error), format!("{}: {error}", path.display())))?;
+    String::from_utf8(bytes)
+        .map_err(|_| Failure::new(Exit::Data, format!("{} is not UTF-8", path.display())))
+}
+
+fn hash(text: &str) -> Result<Digest, String> {
+    Digest::from_hex(text.as_bytes()).ok_or_else(|| "64 lower-case hex digits".into())
+}
+
+fn say_value(value: &Value) {
+    say(&String::from_utf8_lossy(&value.encode()));
+}
+
+/// Progress on standard error, after a second, where that is a terminal.
+fn bar() -> indicatif::ProgressBar {
+    if !io::stderr().is_terminal() {
+        return indicatif::ProgressBar::hidden();
+    }
+    let bar = indicatif::ProgressBar::no_length();
+    let style = indicatif::ProgressStyle::with_template("{spinner} {human_pos} records");
+    if let Ok(style) = style {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(std::time::Duration::from_secs(1));
+    bar
+}
