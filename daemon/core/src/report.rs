@@ -292,6 +292,17 @@ impl Report {
         self.worst = self.worst.max(other.worst);
     }
 
+    /// The same report with nothing but its errors and what is undecided: for a
+    /// part whose own remarks are in the whole's report already.
+    pub fn errors_only(mut self) -> Self {
+        self.findings.retain(|finding| finding.severity == Severity::Error);
+        self.counts.retain(|code, _| self.findings.iter().any(|finding| finding.code == *code));
+        self.not_checked.retain(|note| note.decisive);
+        self.checked
+            .retain(|what, _| !matches!(*what, "records" | "log entries" | "clock verdicts"));
+        self
+    }
+
     /// The same report, its places inside the folder `name` of the bundle `id`.
     pub fn within(mut self, name: &str, id: &str) -> Self {
         for finding in &mut self.findings {
@@ -371,13 +382,18 @@ impl Report {
     }
 }
 
+/// Between two ticks there may be other records, such as a checkpoint: what
+/// is said of the clock goes on over these.
+const OTHER_RECORDS: u64 = 8;
+
 fn continues(last: &Finding, next: &Finding) -> bool {
     let end = last.place.to_seq.or(last.place.seq);
+    let reach = if next.code.as_str().starts_with("clock.") { OTHER_RECORDS } else { 1 };
     last.code == next.code
         && last.message == next.message
         && last.severity == next.severity
         && last.place.src == next.place.src
-        && end.is_some_and(|end| next.place.seq == Some(end + 1))
+        && end.zip(next.place.seq).is_some_and(|(end, seq)| seq > end && seq - end <= reach)
 }
 
 #[cfg(test)]
