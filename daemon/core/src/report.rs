@@ -292,12 +292,14 @@ impl Report {
         self.worst = self.worst.max(other.worst);
     }
 
-    /// The same report with nothing but its errors and what is undecided: for a
-    /// part whose own remarks are in the whole's report already.
-    pub fn errors_only(mut self) -> Self {
-        self.findings.retain(|finding| finding.severity == Severity::Error);
+    /// The same report without remarks on records, which for a copy of a part
+    /// of the chain are in the whole's report already. Errors stay.
+    pub fn without_remarks_on_records(mut self) -> Self {
+        let on_records = |code: Code| {
+            ["chain.", "clock.", "log."].iter().any(|prefix| code.as_str().starts_with(prefix))
+        };
+        self.findings.retain(|f| f.severity == Severity::Error || !on_records(f.code));
         self.counts.retain(|code, _| self.findings.iter().any(|finding| finding.code == *code));
-        self.not_checked.retain(|note| note.decisive);
         self.checked
             .retain(|what, _| !matches!(*what, "records" | "log entries" | "clock verdicts"));
         self

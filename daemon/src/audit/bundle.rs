@@ -94,7 +94,7 @@ pub(super) fn on_record(
             own.find(finding.values(entry.statement_sha256, Digest::of(&bytes)));
         }
         report.checked("bundles", 1);
-        report.absorb(own.errors_only().within(&name, id));
+        report.absorb(own.without_remarks_on_records().within(&name, id));
     }
     strangers(state, join, report)
 }

@@ -149,10 +149,10 @@ pub fn each(
 /// # Errors
 /// [`AuditError`], also where there is none.
 pub fn find(reader: &Reader, id: &str) -> Result<Vec<u8>, AuditError> {
-    if let Ok(seq) = id.parse::<u64>() {
-        if let Some(row) = reader.record(seq)? {
-            return Ok(row.body);
-        }
+    if let Ok(seq) = id.parse::<u64>()
+        && let Some(row) = reader.record(seq)?
+    {
+        return Ok(row.body);
     }
     let mut found = None;
     each(reader, &Filter::default(), |record| {

@@ -110,14 +110,13 @@ impl Followers {
 }
 
 impl Replay for Followers {
-    fn restore(&mut self, snapshot: &Value) -> Result<(), ()> {
-        let files = snapshot.get("files").ok_or(())?;
-        self.files.restore(files).map_err(drop)?;
+    fn restore(&mut self, snapshot: &Value) -> bool {
+        let files = snapshot.get("files").is_some_and(|files| self.files.restore(files).is_ok());
         match (&mut self.journal, snapshot.get("journal")) {
-            (Some(journal), Some(value)) => journal.restore(value).map_err(drop),
+            (Some(journal), Some(value)) => files && journal.restore(value).is_ok(),
             // The journal's past is in the chain only.
-            (Some(_), None) => Err(()),
-            (None, _) => Ok(()),
+            (Some(_), None) => false,
+            (None, _) => files,
         }
     }
 

@@ -377,7 +377,7 @@ impl<C: Clock + Clone + Send + 'static> Daemon<C> {
             let (taken, state, moved) = (config.clone(), self.state.clone(), self.moved.clone());
             let started = Thread::start(move || {
                 let mut followers = Followers::open(&taken, &state)?;
-                if recover::Replay::restore(&mut followers, &snapshot).is_err() {
+                if !recover::Replay::restore(&mut followers, &snapshot) {
                     let message = "a snapshot of the followers could not be read back";
                     return Err(ServiceError::State(message.into()));
                 }
