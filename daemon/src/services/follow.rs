@@ -111,13 +111,15 @@ impl Followers {
 
 impl Replay for Followers {
     fn restore(&mut self, snapshot: &Value) -> bool {
-        let files = snapshot.get("files").is_some_and(|files| self.files.restore(files).is_ok());
-        match (&mut self.journal, snapshot.get("journal")) {
-            (Some(journal), Some(value)) => files && journal.restore(value).is_ok(),
+        // The files last: a journal that was restored in vain takes its place
+        // again from the chain, files would not.
+        let journal = match (&mut self.journal, snapshot.get("journal")) {
+            (Some(journal), Some(value)) => journal.restore(value).is_ok(),
             // The journal's past is in the chain only.
             (Some(_), None) => false,
-            (None, _) => files,
-        }
+            (None, _) => true,
+        };
+        journal && snapshot.get("files").is_some_and(|files| self.files.restore(files).is_ok())
     }
 
     fn entry(&mut self, entry: &LogEntry<'_>) {
