@@ -1,0 +1,1 @@
+FGppcSzuMTg/WSJRBj4TGlgDx0lT69nQ6jkmpCMe8p9qUGI/6ApSR8a2RAggcOxvzSaOzEZ5LuTQy9r05kdIAw==
