@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use provenance_core::{
     digest::Digest,
     merkle::{self, Node, Nodes},
-    record::MAX_RECORD,
+    record::{MAX_RECORD, Record},
 };
 use rusqlite::{Connection, OpenFlags, OptionalExtension, limits::Limit};
 
@@ -82,7 +82,9 @@ impl Reader {
              WHERE seq >= ?1 ORDER BY seq LIMIT ?2",
         )?;
         let limit = i64::try_from(MAX_RECORD + 1).unwrap_or(i64::MAX);
-        let rows = statement.query_map((writer::signed(from), count, limit), read_row)?;
+        // No record has a number below 0; a forged row with one is shown too.
+        let from = if from == 0 { i64::MIN } else { writer::signed(from) };
+        let rows = statement.query_map((from, count, limit), read_row)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
@@ -99,14 +101,20 @@ impl Reader {
     /// # Errors
     /// [`RegistryError`].
     pub fn last_of_kind(&self, kind: &str) -> Result<Option<Row>, RegistryError> {
-        // The envelope's tail has one form, so LIKE finds the kind without
-        // reading JSON; rows are walked from the newest on.
-        let pattern = format!("%,\"kind\":\"{kind}\",\"prev\":\"%");
+        // The envelope decides, never what the data holds; rows are walked
+        // from the newest on.
         let mut statement = self.connection.prepare_cached(
-            "SELECT seq, CAST(hash AS BLOB), CAST(body AS BLOB) FROM records \
-             WHERE body LIKE ?1 ORDER BY seq DESC LIMIT 1",
+            "SELECT seq, CAST(hash AS BLOB), substr(CAST(body AS BLOB), 1, ?1) FROM records \
+             ORDER BY seq DESC",
         )?;
-        Ok(statement.query_row([pattern], read_row).optional()?)
+        let limit = i64::try_from(MAX_RECORD + 1).unwrap_or(i64::MAX);
+        for row in statement.query_map([limit], read_row)? {
+            let row = row?;
+            if Record::parse(&row.body).is_ok_and(|record| record.kind == kind) {
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
     }
 
     /// The ids of all bundles on record, each with its record's number.
@@ -206,8 +214,10 @@ fn connect(path: &Path) -> Result<Connection, RegistryError> {
     connection.busy_timeout(std::time::Duration::from_secs(10))?;
     match usable(&connection) {
         Err(error)
-            if error.sqlite_error_code() == Some(rusqlite::ErrorCode::CannotOpen)
-                && !writer::beside(path, "-wal").exists() =>
+            if matches!(
+                error.sqlite_error_code(),
+                Some(rusqlite::ErrorCode::CannotOpen | rusqlite::ErrorCode::ReadOnly)
+            ) && is_closed(path) =>
         {
             let uri = provenance_core::path::encode(std::os::unix::ffi::OsStrExt::as_bytes(
                 path.as_os_str(),
@@ -221,6 +231,13 @@ fn connect(path: &Path) -> Result<Connection, RegistryError> {
             Ok(connection)
         }
     }
+}
+
+/// Whether nobody has the database open and all of it is in the one file: no
+/// index of a log beside it, and no log, or an empty one.
+fn is_closed(path: &Path) -> bool {
+    let log = writer::beside(path, "-wal").metadata();
+    log.map_or(true, |log| log.len() == 0) && !writer::beside(path, "-shm").exists()
 }
 
 /// Refuses what is no registry, and one of a later version.
