@@ -116,7 +116,10 @@ fn man_pages_are_those_of_the_command_lines() {
 #[test]
 fn every_command_has_help_with_an_example_and_completions() {
     for (program, commands) in [
-        (PROVENANCED, vec!["run", "check-config", "keygen", "bundle", "review", "completions"]),
+        (
+            PROVENANCED,
+            vec!["run", "check-config", "keygen", "bundle", "review", "revoke-key", "completions"],
+        ),
         (PROVCTL, vec!["verify-chain", "verify", "status", "registry", "completions"]),
     ] {
         for command in commands {
@@ -275,6 +278,37 @@ fn keys_are_never_overwritten_and_never_read_where_others_can() {
     assert!(!error(&refused).contains(body), "the key is in the message");
     refuses(&world.run(&["--set", "signing_key=\"credential:k\""]), 78, "LoadCredential");
     assert!(!world.path("state/registry.db").exists(), "nothing was begun");
+}
+
+#[test]
+fn a_key_is_succeeded_and_revoked_by_position_in_the_registry() {
+    let world = World::ran();
+    let settings = world.text("p.toml");
+    let old = world.text("keys/signing.pub");
+    let revoke = |key: &str, set: &[&str]| {
+        let args = ["revoke-key", "--config", &settings, "--key", key, "--reason", "test"];
+        world.daemon(&[&args, set].concat())
+    };
+    refuses(&revoke(&old, &[]), 64, "cannot revoke itself");
+    assert!(
+        world.daemon(&["keygen", "--out", &world.text("keys"), "--name", "new"]).status.success()
+    );
+    let set = format!("signing_key=\"{}\"", world.text("keys/new.key"));
+    assert_eq!(world.run(&["--ticks", "1", "--set", &set]).status.code(), Some(0));
+    // The old key is trusted no more where another took its place: only a
+    // policy with the new one verifies.
+    let refused = world.verify(&[]);
+    assert!(answer(&refused).contains("checkpoint.signature"), "{}", answer(&refused));
+    let policy = fs::read_to_string(world.path("policy.toml")).unwrap();
+    let new = fs::read_to_string(world.path("keys/new.pub")).unwrap();
+    let both = format!("{policy}[[keys]]\nname = \"new\"\npublic_key = \"\"\"\n{new}\"\"\"\n");
+    fs::write(world.path("policy.toml"), both).unwrap();
+    let verified = world.verify(&[]);
+    assert_eq!(verified.status.code(), Some(0), "{}", answer(&verified));
+    assert_eq!(revoke(&old, &["--set", &set]).status.code(), Some(0));
+    refuses(&revoke(&old, &["--set", &set]), 64, "revoked already");
+    assert_eq!(world.verify(&[]).status.code(), Some(0), "what it signed before stays good");
+    refuses(&world.run(&["--ticks", "1"]), 64, "does not come back");
 }
 
 #[test]

@@ -13,7 +13,10 @@ use provenance_core::{
     record::Record,
     report::{Code, Finding, Head, Place, Report},
     time::Timestamp,
-    verify::{bundle::check_note, chain::ChainVerifier},
+    verify::{
+        bundle::{Trusted, check_note},
+        chain::ChainVerifier,
+    },
 };
 
 use super::{AuditError, Progress, Trust, join, join::Join, later};
@@ -100,10 +103,14 @@ pub fn verify(
     walk.finish(whole && !partial, trust, &mut report)?;
     walk.stragglers(&files, &mut report)?;
     let checkpoints = newest.iter().map(|note| ("checkpoint", &**note)).chain(held);
-    let trusted = walk.checkpoints(checkpoints, trust, &mut report)?;
+    let keys = match &walk.join {
+        Some(join) => join.trusted(trust.keys()),
+        None => trust.keys().to_vec(),
+    };
+    let trusted = walk.checkpoints(checkpoints, &keys, &mut report)?;
     walk.coverage(trusted, trust, &mut report);
     if let (Target::State(state), Some(join)) = (&target, &walk.join) {
-        super::bundle::on_record(state, join, trust, &mut report)?;
+        super::bundle::on_record(state, join, (trust, &keys), &mut report)?;
         super::registry::keys(state, join, trust, &mut report)?;
     }
     if partial || !whole {
@@ -336,7 +343,7 @@ impl Walk<'_> {
     fn checkpoints<'n>(
         &mut self,
         notes: impl Iterator<Item = (&'n str, &'n str)>,
-        trust: &Trust,
+        keys: &[Trusted],
         report: &mut Report,
     ) -> Result<Option<bool>, AuditError> {
         let mut all = None;
@@ -352,7 +359,7 @@ impl Walk<'_> {
                     continue;
                 }
             };
-            let trusted = check_note(&note, &checkpoint, trust.keys(), place.clone(), report);
+            let trusted = check_note(&note, &checkpoint, keys, place.clone(), report);
             all = Some(all.unwrap_or(true) && trusted);
             match &mut self.join {
                 Some(join) => join.check_root(&checkpoint, place, report)?,

@@ -117,6 +117,24 @@ impl Reader {
         Ok(None)
     }
 
+    /// Every record of a kind, in order: for kinds of which there are few.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub fn rows_of_kind(&self, kind: &str) -> Result<Vec<Row>, RegistryError> {
+        // The pattern spares reading most rows; the envelope decides.
+        let pattern = format!("%,\"kind\":\"{kind}\",\"prev\":\"%");
+        let mut statement = self.connection.prepare_cached(
+            "SELECT seq, CAST(hash AS BLOB), substr(CAST(body AS BLOB), 1, ?2) FROM records \
+             WHERE body LIKE ?1 ORDER BY seq",
+        )?;
+        let limit = i64::try_from(MAX_RECORD + 1).unwrap_or(i64::MAX);
+        let rows = statement.query_map((pattern, limit), read_row)?;
+        let of_kind = |row: &Row| Record::parse(&row.body).is_ok_and(|record| record.kind == kind);
+        let rows: Vec<Row> = rows.collect::<Result<_, _>>()?;
+        Ok(rows.into_iter().filter(of_kind).collect())
+    }
+
     /// The ids of all bundles on record, each with its record's number.
     ///
     /// # Errors
