@@ -348,3 +348,25 @@ fn walk(folder: &Path) -> Vec<PathBuf> {
     files.sort();
     files
 }
+
+/// Everything below a folder: names, bytes, modification times.
+fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>, std::time::SystemTime)> {
+    let files = walk(folder).into_iter();
+    files
+        .map(|path| {
+            let time = fs::metadata(&path).unwrap().modified().unwrap();
+            let bytes = fs::read(&path).unwrap();
+            (path, bytes, time)
+        })
+        .collect()
+}
+
+#[test]
+fn an_audit_leaves_the_evidence_as_it_was() {
+    let world = World::ran();
+    let before = contents(&world.path("state"));
+    assert_eq!(world.verify(&[]).status.code(), Some(0));
+    world.provctl(&["status", "--state", &world.text("state")]);
+    world.provctl(&["registry", "list", "--state", &world.text("state")]);
+    assert!(contents(&world.path("state")) == before, "an audit wrote into the state folder");
+}

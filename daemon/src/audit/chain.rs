@@ -68,6 +68,22 @@ pub fn verify(
     progress: Progress<'_>,
 ) -> Result<Report, AuditError> {
     let target = Target::find(path)?;
+    // A daemon that starts meanwhile changes what was opened as still.
+    for _ in 0..3 {
+        if let Some(report) = attempt(&target, trust, options, progress)? {
+            return Ok(report);
+        }
+    }
+    Err(RegistryError::Busy.into())
+}
+
+/// Verifies once; `None` where somebody began to write meanwhile.
+fn attempt(
+    target: &Target,
+    trust: &Trust,
+    options: &Options,
+    progress: Progress<'_>,
+) -> Result<Option<Report>, AuditError> {
     let mut report = Report::new();
     trust.demand_policy(&mut report);
     let listing = target.listing()?;
@@ -109,7 +125,7 @@ pub fn verify(
     };
     let trusted = walk.checkpoints(checkpoints, &keys, &mut report)?;
     walk.coverage(trusted, trust, &mut report);
-    if let (Target::State(state), Some(join)) = (&target, &walk.join) {
+    if let (Target::State(state), Some(join)) = (target, &walk.join) {
         super::bundle::on_record(state, join, (trust, &keys), &mut report)?;
         super::registry::keys(state, join, trust, &mut report)?;
     }
@@ -117,7 +133,8 @@ pub fn verify(
         let why = "only a part of the chain was looked at";
         report.not_checked("the rest of the chain", why);
     }
-    Ok(report)
+    let stale = reader.as_ref().is_some_and(Reader::is_stale);
+    Ok(if stale { None } else { Some(report) })
 }
 
 impl Target {
@@ -156,7 +173,7 @@ impl Target {
             report.undecided("registry and checkpoints", "only chain files were given");
             return Ok(None);
         };
-        let reader = match Reader::open(&state.registry()) {
+        let reader = match Reader::open_for_audit(&state.registry()) {
             Ok(reader) => reader,
             Err(error @ RegistryError::Newer { .. }) => return Err(error.into()),
             Err(error) => {

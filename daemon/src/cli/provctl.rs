@@ -252,7 +252,7 @@ fn show_status(path: &Path, json: bool) -> Result<Exit, Failure> {
 fn look(command: RegistryCommand) -> Result<Exit, Failure> {
     let open = |state: &StateArgs| {
         let path = StateDir::new(&state.state).registry();
-        Reader::open(&path).map_err(|error| failure(error.into()))
+        Reader::open_for_audit(&path).map_err(|error| failure(error.into()))
     };
     match command {
         RegistryCommand::List { state, filter, json } => {
