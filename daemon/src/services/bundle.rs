@@ -242,10 +242,10 @@ fn record(
 }
 
 /// Writes `proof.json`: the bundle's record is in the newest signed tree.
-fn prove(evidence: &Evidence, path: &Path, index: u64) -> Result<(), ServiceError> {
-    let reader = evidence.reader()?;
+fn prove(evidence: &mut Evidence, path: &Path, index: u64) -> Result<(), ServiceError> {
     let unproved = |what: &str| ServiceError::State(format!("{}: {what}", path.display()));
-    let checkpoint = evidence.newest_checkpoint()?.ok_or_else(|| unproved("no checkpoint"))?;
+    let checkpoint = evidence.covering(index)?.ok_or_else(|| unproved("no checkpoint"))?;
+    let reader = evidence.reader()?;
     let size = super::evidence::size_of(&checkpoint).ok_or_else(|| unproved("no checkpoint"))?;
     let row = reader.record(index)?.ok_or_else(|| unproved("its record is not there"))?;
     let proof = Proof {

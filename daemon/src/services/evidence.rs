@@ -184,6 +184,22 @@ impl Evidence {
         }
     }
 
+    /// A checkpoint that covers the registry's record `index`: the newest, or,
+    /// where a crash or a full disk kept it from being made, a new one. `None`
+    /// without a key.
+    ///
+    /// # Errors
+    /// [`ServiceError`].
+    pub fn covering(&mut self, index: u64) -> Result<Option<String>, ServiceError> {
+        match self.newest_checkpoint()? {
+            Some(note) if size_of(&note).is_some_and(|size| size > index) => Ok(Some(note)),
+            _ => {
+                let tail = self.registry.tail()?;
+                self.checkpoint(tail)
+            }
+        }
+    }
+
     /// Signs the tree and keeps the note as the newest, unless another
     /// process kept one of a larger tree meanwhile.
     fn checkpoint(&self, tail: Tail) -> Result<Option<String>, ServiceError> {
