@@ -13,7 +13,10 @@ use provenance_core::{
     record::Record,
     report::{Code, Finding, Head, Place, Report},
     time::Timestamp,
-    verify::{bundle::check_note, chain::ChainVerifier},
+    verify::{
+        bundle::{Trusted, check_note},
+        chain::ChainVerifier,
+    },
 };
 
 use super::{AuditError, Progress, Trust, join, join::Join, later};
@@ -65,6 +68,22 @@ pub fn verify(
     progress: Progress<'_>,
 ) -> Result<Report, AuditError> {
     let target = Target::find(path)?;
+    // A daemon that starts meanwhile changes what was opened as still.
+    for _ in 0..3 {
+        if let Some(report) = attempt(&target, trust, options, progress)? {
+            return Ok(report);
+        }
+    }
+    Err(RegistryError::Busy.into())
+}
+
+/// Verifies once; `None` where somebody began to write meanwhile.
+fn attempt(
+    target: &Target,
+    trust: &Trust,
+    options: &Options,
+    progress: Progress<'_>,
+) -> Result<Option<Report>, AuditError> {
     let mut report = Report::new();
     trust.demand_policy(&mut report);
     let listing = target.listing()?;
@@ -100,17 +119,22 @@ pub fn verify(
     walk.finish(whole && !partial, trust, &mut report)?;
     walk.stragglers(&files, &mut report)?;
     let checkpoints = newest.iter().map(|note| ("checkpoint", &**note)).chain(held);
-    let trusted = walk.checkpoints(checkpoints, trust, &mut report)?;
+    let keys = match &walk.join {
+        Some(join) => join.trusted(trust.keys()),
+        None => trust.keys().to_vec(),
+    };
+    let trusted = walk.checkpoints(checkpoints, &keys, &mut report)?;
     walk.coverage(trusted, trust, &mut report);
-    if let (Target::State(state), Some(join)) = (&target, &walk.join) {
-        super::bundle::on_record(state, join, trust, &mut report)?;
+    if let (Target::State(state), Some(join)) = (target, &walk.join) {
+        super::bundle::on_record(state, join, (trust, &keys), &mut report)?;
         super::registry::keys(state, join, trust, &mut report)?;
     }
     if partial || !whole {
         let why = "only a part of the chain was looked at";
         report.not_checked("the rest of the chain", why);
     }
-    Ok(report)
+    let stale = reader.as_ref().is_some_and(Reader::is_stale);
+    Ok(if stale { None } else { Some(report) })
 }
 
 impl Target {
@@ -149,7 +173,7 @@ impl Target {
             report.undecided("registry and checkpoints", "only chain files were given");
             return Ok(None);
         };
-        let reader = match Reader::open(&state.registry()) {
+        let reader = match Reader::open_for_audit(&state.registry()) {
             Ok(reader) => reader,
             Err(error @ RegistryError::Newer { .. }) => return Err(error.into()),
             Err(error) => {
@@ -336,7 +360,7 @@ impl Walk<'_> {
     fn checkpoints<'n>(
         &mut self,
         notes: impl Iterator<Item = (&'n str, &'n str)>,
-        trust: &Trust,
+        keys: &[Trusted],
         report: &mut Report,
     ) -> Result<Option<bool>, AuditError> {
         let mut all = None;
@@ -352,7 +376,7 @@ impl Walk<'_> {
                     continue;
                 }
             };
-            let trusted = check_note(&note, &checkpoint, trust.keys(), place.clone(), report);
+            let trusted = check_note(&note, &checkpoint, keys, place.clone(), report);
             all = Some(all.unwrap_or(true) && trusted);
             match &mut self.join {
                 Some(join) => join.check_root(&checkpoint, place, report)?,

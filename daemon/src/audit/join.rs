@@ -6,11 +6,13 @@ use std::collections::{BTreeMap, VecDeque};
 
 use provenance_core::{
     digest::Digest,
+    key::PublicKey,
     merkle::Frontier,
     note::{Checkpoint, Note},
-    registry::{BundleEntry, Entry, KeyEntry, Segment},
+    registry::{BundleEntry, Entry, KeyAction, KeyEntry, Segment},
     report::{Code, Finding, Head, Place, Report},
     verify::{
+        bundle::Trusted,
         chain::FileSummary,
         registry::{FILE, RegistryVerifier},
     },
@@ -56,8 +58,8 @@ pub(super) struct Join<'a> {
     pub signed_head: Option<u64>,
     /// The last head of all.
     pub last_head: Option<u64>,
-    /// Every key event, in order.
-    pub keys: Vec<KeyEntry>,
+    /// Every key event, in order, with its record's number.
+    pub keys: Vec<(KeyEntry, u64)>,
     /// Every bundle on record; the newest entry of an id counts.
     pub bundles: BTreeMap<String, (BundleEntry, u64)>,
     /// Bundles whose artifacts were removed.
@@ -175,6 +177,24 @@ impl<'a> Join<'a> {
         Ok(())
     }
 
+    /// The policy's keys, each only up to where the registry says that it was
+    /// revoked or that another took its place.
+    pub(super) fn trusted(&self, policy: &[Trusted]) -> Vec<Trusted> {
+        let until = |key: &PublicKey| {
+            let ends = self.keys.iter().filter_map(|(entry, row)| match entry.action {
+                KeyAction::Revoke if entry.key == *key => Some(*row),
+                KeyAction::Succeed if entry.succeeds == Some(key.fingerprint()) => Some(*row),
+                _ => None,
+            });
+            ends.min()
+        };
+        let bounded = policy.iter().map(|trusted| {
+            let ends = [trusted.until, until(&trusted.key)].into_iter().flatten().min();
+            Trusted { until: ends, ..trusted.clone() }
+        });
+        bounded.collect()
+    }
+
     /// A file of the chain has been read to its end.
     pub(super) fn file(&mut self, summary: FileSummary, report: &mut Report) {
         match self.segments.remove(&summary.name) {
@@ -249,7 +269,7 @@ impl<'a> Join<'a> {
                 }
             }
             Some(Entry::Segment(segment)) => self.segment(segment, number, report),
-            Some(Entry::Key(key)) => self.keys.push(key),
+            Some(Entry::Key(key)) => self.keys.push((key, number)),
             Some(Entry::Bundle(bundle)) => {
                 self.bundles.insert(bundle.id.clone(), (bundle, number));
             }

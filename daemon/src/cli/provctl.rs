@@ -109,6 +109,7 @@ struct VerifyChain {
 #[derive(Debug, Subcommand)]
 enum RegistryCommand {
     /// A line for each record
+    #[command(after_help = "Example:\n  provctl registry list --kind bundle --from 2026-11-01")]
     List {
         #[command(flatten)]
         state: StateArgs,
@@ -119,6 +120,7 @@ enum RegistryCommand {
         json: bool,
     },
     /// One record: by its number, its hash, or the id in it
+    #[command(after_help = "Example:\n  provctl registry show EB-20261121-0001")]
     Show {
         /// Number, hash or id
         id: String,
@@ -129,6 +131,7 @@ enum RegistryCommand {
         json: bool,
     },
     /// The records as lines, byte for byte
+    #[command(after_help = "Example:\n  provctl registry export > registry.jsonl")]
     Export {
         #[command(flatten)]
         state: StateArgs,
@@ -249,7 +252,7 @@ fn show_status(path: &Path, json: bool) -> Result<Exit, Failure> {
 fn look(command: RegistryCommand) -> Result<Exit, Failure> {
     let open = |state: &StateArgs| {
         let path = StateDir::new(&state.state).registry();
-        Reader::open(&path).map_err(|error| failure(error.into()))
+        Reader::open_for_audit(&path).map_err(|error| failure(error.into()))
     };
     match command {
         RegistryCommand::List { state, filter, json } => {

@@ -6,7 +6,7 @@ use std::{collections::VecDeque, path::PathBuf, time::Duration};
 use provenance_core::{
     chain::Body,
     logs::{Event, LogEntry, What},
-    time::Now,
+    time::{Now, Timestamp},
 };
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -109,10 +109,10 @@ impl<C: Clock + Clone + Send + 'static> Daemon<C> {
             )));
         }
         let mut evidence = Evidence::open(&config, &state, signer, now)?;
-        {
-            let _lock = bundle::lock(&state)?;
-            let reader = evidence.reader()?;
-            bundle::settle(&state, &mut evidence, &reader, now)?;
+        // What a crash left of a bundle is no reason to let the logs wait: the
+        // next bundle tries again.
+        if let Err(error) = settle_bundles(&state, &mut evidence, now) {
+            tracing::error!("bundles/ could not be put in order: {error}");
         }
         let last_bundle = bundle::last_bundle(&evidence.reader()?)?.map(|bundle| bundle.to);
         let moved = std::sync::Arc::new(Notify::new());
@@ -426,6 +426,16 @@ impl<C: Clock + Clone + Send + 'static> Daemon<C> {
             (None, None) => {}
         }
     }
+}
+
+fn settle_bundles(
+    state: &StateDir,
+    evidence: &mut Evidence,
+    now: Timestamp,
+) -> Result<(), ServiceError> {
+    let _lock = bundle::lock(state)?;
+    let reader = evidence.reader()?;
+    bundle::settle(state, evidence, &reader, now)
 }
 
 struct Opened {
