@@ -191,7 +191,7 @@ fn the_example_is_verified_by_its_policy_and_fails_with_a_byte_changed() {
     let folder = Example::copy();
     let report = folder.verify_chain();
     assert_eq!((report["verdict"].as_str(), &report["not_checked"]), (Some("verified"), &empty()));
-    let path = folder.0.path().join("state/chain/2026/11/21.jsonl");
+    let path = folder.day();
     let text = fs::read_to_string(&path).unwrap();
     fs::write(&path, text.replace("first start", "First start")).unwrap();
     let report = folder.verify_chain();
@@ -206,7 +206,9 @@ fn reports_have_the_documented_schema_and_it_refuses_others() {
     let known: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
     assert_eq!(schema["$defs"]["code"]["enum"], Value::from(known));
     let folder = Example::copy();
-    let bundle = "state/bundles/EB-20261121-0001";
+    let bundle = fs::read_dir(folder.0.path().join("state/bundles")).unwrap().next().unwrap();
+    let bundle = bundle.unwrap().path().display().to_string();
+    let bundle = bundle.as_str();
     let verified = folder.verify_chain();
     let mut reports = vec![
         verified.clone(),
@@ -215,7 +217,7 @@ fn reports_have_the_documented_schema_and_it_refuses_others() {
         folder.provctl(&["verify", bundle, bundle, "--policy", "policy.toml", "--json"]),
     ];
     fs::write(folder.0.path().join("state/checkpoint"), "x").unwrap();
-    fs::write(folder.0.path().join("state/chain/2026/11/20.jsonl"), "{}\ntorn").unwrap();
+    fs::write(folder.day().with_file_name("31.jsonl"), "{}\ntorn").unwrap();
     reports.push(folder.verify_chain());
     for report in &reports {
         docs_schema::check(&schema, report).unwrap_or_else(|error| panic!("{error}\n{report}"));
@@ -249,6 +251,15 @@ impl Example {
         let folder = tempfile::tempdir().unwrap();
         copy(&root().join("docs/example"), folder.path());
         Self(folder)
+    }
+
+    /// The one file of its chain.
+    fn day(&self) -> PathBuf {
+        let mut path = self.0.path().join("state/chain");
+        while path.is_dir() {
+            path = fs::read_dir(&path).unwrap().next().unwrap().unwrap().path();
+        }
+        path
     }
 
     fn shell(&self, script: &str) -> std::process::Output {

@@ -1,1 +1,1 @@
-FGppcSzuMTg/WSJRBj4TGlgDx0lT69nQ6jkmpCMe8p9qUGI/6ApSR8a2RAggcOxvzSaOzEZ5LuTQy9r05kdIAw==
+EUnQo1RWdBAwo2mMCu1ecYp91IijsrdRzj0yQzrc+R65DWzl5YrHe+teuKo/9Hm7pYccDKAAZuwCfd1t7t4aCg==
