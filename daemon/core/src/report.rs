@@ -395,6 +395,7 @@ fn continues(last: &Finding, next: &Finding) -> bool {
         && last.message == next.message
         && last.severity == next.severity
         && last.place.src == next.place.src
+        && last.place.file == next.place.file
         && end.zip(next.place.seq).is_some_and(|(end, seq)| seq > end && seq - end <= reach)
 }
 

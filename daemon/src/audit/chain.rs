@@ -11,7 +11,7 @@ use provenance_core::{
     digest::Digest,
     note::{Checkpoint, Note},
     record::Record,
-    report::{Code, Finding, Head, Place, Report},
+    report::{Code, Finding, Head, Place, Report, Verdict},
     time::Timestamp,
     verify::{
         bundle::{Trusted, check_note},
@@ -235,6 +235,9 @@ impl Walk<'_> {
     fn file(&mut self, file: &ChainFile, report: &mut Report) -> Result<(), AuditError> {
         let source = chainfiles::open(file).map_err(AuditError::io(&file.path))?;
         self.verifier.begin_file(&file.name, file.day);
+        if let Some(join) = &mut self.join {
+            join.begin_file(&file.name);
+        }
         let mut line_number = 0;
         let (torn, _) = chainfiles::for_each_line::<AuditError>(source, |line| {
             line_number += 1;
@@ -245,13 +248,13 @@ impl Walk<'_> {
             let (head, body) = (seen.head, seen.body);
             self.meet(head, report);
             if let Some(join) = &mut self.join {
-                join.record(head, report)?;
+                join.record(head, line_number, report);
                 if join.signed_head == Some(head.seq) {
                     self.signed = Some(head);
                 }
                 if let Body::Checkpoint { note } = &body {
                     let place = Place::file(&file.name).line(line_number).at_seq(head.seq);
-                    join.checkpoint(note, place, report)?;
+                    join.checkpoint(note, place, report);
                 }
             }
             if head.seq % 8_192 == 0 {
@@ -315,7 +318,7 @@ impl Walk<'_> {
             trust.check_identity((client, host), report);
         }
         let Some(join) = &mut self.join else { return Ok(()) };
-        join.finish(head, whole, report)?;
+        join.finish(head, whole, report);
         if let (Some(chain), Some(registry)) = (self.verifier.identity(), join.identity())
             && chain != registry
         {
@@ -345,7 +348,12 @@ impl Walk<'_> {
                     let first = late.partition_point(|(seq, ..)| *seq < record.seq);
                     let same = late.iter().skip(first).take_while(|(seq, ..)| *seq == record.seq);
                     for straggler in same {
-                        join::compare_head(*straggler, record.hash(), report);
+                        join::compare_head(
+                            *straggler,
+                            record.hash(),
+                            Place::file(&file.name),
+                            report,
+                        );
                     }
                     let _ = at;
                 }
@@ -379,7 +387,7 @@ impl Walk<'_> {
             let trusted = check_note(&note, &checkpoint, keys, place.clone(), report);
             all = Some(all.unwrap_or(true) && trusted);
             match &mut self.join {
-                Some(join) => join.check_root(&checkpoint, place, report)?,
+                Some(join) => join.check_root(&checkpoint, place, report),
                 None => report.undecided(name, "there is no registry to hold it against"),
             }
         }
@@ -406,7 +414,8 @@ impl Walk<'_> {
             _ => {}
         }
         let signed = self.signed.filter(|_| trusted == Some(true));
-        report.signed_to = signed;
+        // What a failed report was signed up to would only mislead.
+        report.signed_to = signed.filter(|_| report.verdict() != Verdict::Failed);
         let covered = later(signed, self.covered);
         let (Some(head), Some(covered)) = (head, covered) else { return };
         if trust.policy.is_none() || covered.seq >= head.seq {

@@ -124,9 +124,24 @@ impl Reader {
         )?;
         let limit = i64::try_from(MAX_RECORD + 1).unwrap_or(i64::MAX);
         // No record has a number below 0; a forged row with one is shown too.
-        let from = if from == 0 { i64::MIN } else { writer::signed(from) };
-        let rows = statement.query_map((from, count, limit), read_row)?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let start = match i64::try_from(from) {
+            Ok(0) => i64::MIN,
+            Ok(from) => from,
+            Err(_) => return Ok(vec![]),
+        };
+        let (mut page, mut due) = (vec![], from);
+        for row in statement.query_map((start, count, limit), read_row)? {
+            let row = row?;
+            // A damaged tree of SQLite's gives rows in any order, and whoever
+            // goes on behind the last one would go round for ever.
+            if row.seq < due {
+                let why = "its row is out of order".into();
+                return Err(RegistryError::Damaged { seq: row.seq, why });
+            }
+            due = row.seq.saturating_add(1);
+            page.push(row);
+        }
+        Ok(page)
     }
 
     /// The record with this number.
