@@ -19,7 +19,7 @@ use provenance_core::{
     },
 };
 
-use super::{AuditError, Progress, Trust, join, join::Join, later};
+use super::{AuditError, Progress, Trust, join, join::Join, later, logs::Logs};
 use crate::{
     host::{
         chainfiles::{self, ChainFile, Listing},
@@ -45,8 +45,8 @@ pub struct Options {
     pub expect_head: Option<Digest>,
     /// A checkpoint that the auditor holds.
     pub checkpoint: Option<String>,
-    /// Re-read the logs too, below this root.
-    pub logs: Option<PathBuf>,
+    /// Re-read the logs too.
+    pub logs: Option<Logs>,
 }
 
 /// What was found at the path.
@@ -128,6 +128,10 @@ fn attempt(
     if let (Target::State(state), Some(join)) = (target, &walk.join) {
         super::bundle::on_record(state, join, (trust, &keys), &mut report)?;
         super::registry::keys(state, join, trust, &mut report)?;
+    }
+    match &options.logs {
+        Some(logs) => super::logs::verify(&files, logs, options, &mut report)?,
+        None => report.not_checked("the logs themselves", "not asked for: give --logs"),
     }
     if partial || !whole {
         let why = "only a part of the chain was looked at";

@@ -15,7 +15,7 @@ use provenance_core::{
 
 use super::{Exit, Failure, completions, io_exit, render, say};
 use crate::{
-    audit::{AuditError, Trust, bundle, chain, registry, status},
+    audit::{AuditError, Trust, bundle, chain, logs::Logs, registry, status},
     host::{
         durable::{self, StateDir},
         policy::{self, Policy, PolicyError},
@@ -89,6 +89,9 @@ struct VerifyChain {
     /// With --logs: where the logs' file system is mounted
     #[arg(long, value_name = "DIR", default_value = "/", requires = "logs")]
     root: PathBuf,
+    /// With --logs: the journal's folder, if it is not the machine's own journal
+    #[arg(long, value_name = "DIR", requires = "logs")]
+    journal: Option<PathBuf>,
     /// Records from this time on only
     #[arg(long, value_name = "T", value_parser = super::time)]
     from: Option<Timestamp>,
@@ -200,7 +203,7 @@ fn verify_chain(args: &VerifyChain) -> Result<Exit, Failure> {
         to: args.to,
         expect_head: args.expect_head,
         checkpoint,
-        logs: args.logs.then(|| args.root.clone()),
+        logs: args.logs.then(|| Logs { root: args.root.clone(), journal: args.journal.clone() }),
     };
     let bar = bar();
     let mut progress = |count: u64| bar.set_position(count);
