@@ -79,7 +79,7 @@ fn child() {
         bundle_every_s: None,
     };
     let mut engine = Engine::new(settings, past.last, None);
-    let input = Input::Start { reason: "test".into(), recovered: past.recovered };
+    let input = Input::Start { reason: "test".into(), recovered: past.recovered, old_config: None };
     let mut todo = engine.step(&clock.now(), input);
     for tick in 0_u64.. {
         while let Some(action) = todo.pop() {

@@ -89,22 +89,22 @@ fn each_changed_deleted_or_renumbered_row_is_found() {
     for seq in 0..count {
         let update = |what: &str| format!("UPDATE records SET {what} WHERE seq = {seq}");
         let body = update("body = replace(body, '\"v\":1', '\"v\":1 ')");
-        let found = attacked(&world, |db| drop(db.execute_batch(&body).unwrap()));
+        let found = attacked(&world, |db| db.execute_batch(&body).unwrap());
         assert!(found.contains(&"registry.broken"), "{seq}: {found:?}");
         let time = update("body = replace(body, '\"time\":\"2026', '\"time\":\"2027')");
-        let found = attacked(&world, |db| drop(db.execute_batch(&time).unwrap()));
+        let found = attacked(&world, |db| db.execute_batch(&time).unwrap());
         assert!(found.contains(&"registry.broken") && found.contains(&"registry.root"), "{seq}");
         let hash = update("hash = zeroblob(32)");
-        let found = attacked(&world, |db| drop(db.execute_batch(&hash).unwrap()));
+        let found = attacked(&world, |db| db.execute_batch(&hash).unwrap());
         assert!(found.contains(&"registry.broken"), "{seq}: {found:?}");
         let delete = format!("DELETE FROM records WHERE seq = {seq}");
-        let found = attacked(&world, |db| drop(db.execute_batch(&delete).unwrap()));
+        let found = attacked(&world, |db| db.execute_batch(&delete).unwrap());
         assert!(found.contains(&"registry.broken") || found.contains(&"registry.root"), "{seq}");
         let renumber = update(&format!("seq = {}", 1000 + seq));
-        let found = attacked(&world, |db| drop(db.execute_batch(&renumber).unwrap()));
+        let found = attacked(&world, |db| db.execute_batch(&renumber).unwrap());
         assert!(found.contains(&"registry.broken"), "{seq}: {found:?}");
         let negative = update(&format!("seq = {}", -1 - seq));
-        let found = attacked(&world, |db| drop(db.execute_batch(&negative).unwrap()));
+        let found = attacked(&world, |db| db.execute_batch(&negative).unwrap());
         assert!(!found.is_empty(), "{seq}");
     }
 }
@@ -125,7 +125,7 @@ fn each_node_of_the_tree_is_held_against_the_records() {
             format!("UPDATE nodes SET hash = zeroblob(32) {place}"),
             format!("DELETE FROM nodes {place}"),
         ] {
-            let found = attacked(&world, |db| drop(db.execute_batch(&change).unwrap()));
+            let found = attacked(&world, |db| db.execute_batch(&change).unwrap());
             assert!(found.contains(&"registry.root"), "{change}: {found:?}");
         }
     }

@@ -25,7 +25,8 @@ use crate::{
 
 /// Verify compliance evidence: anywhere, offline, without trusting the appliance
 #[derive(Debug, Parser)]
-#[command(name = "provctl", version, about, max_term_width = 100)]
+#[command(name = "provctl", version, max_term_width = 100)]
+#[command(about = "Verify compliance evidence: anywhere, offline, without trusting the appliance")]
 #[command(after_help = "Example:\n  provctl verify-chain --state /var/lib/msp-provenance \
     --policy policy.toml\n\n\
     Exit codes: 0 verified, 1 verification failed, 2 inconclusive, 64 usage, 65 malformed, \

@@ -25,7 +25,8 @@ use crate::{
 
 /// Compliance evidence and time attestation: the appliance's side
 #[derive(Debug, Parser)]
-#[command(name = "provenanced", version, about, max_term_width = 100)]
+#[command(name = "provenanced", version, max_term_width = 100)]
+#[command(about = "Compliance evidence and time attestation: the appliance's side")]
 #[command(
     after_help = "Example:\n  provenanced keygen --out /etc/msp-provenance --name signing\n  \
     provenanced run --config /etc/msp-provenance/provenance.toml\n\n\

@@ -81,7 +81,7 @@ pub fn make(
     settle(state, evidence, &reader, now)?;
     let id = next_id(state, &reader, now)?;
     let work = Work { folder: state.bundles().join(format!(".{id}.tmp")) };
-    let cut = Cut::new(request, last_bundle(&reader)?)?;
+    let cut = Cut::new(request, covered(&reader)?)?;
     let (range, mut subjects) = work.chain_range(state, &cut)?;
     for artifact in &request.artifacts {
         subjects.push(work.attach(artifact)?);
@@ -178,6 +178,20 @@ pub fn last_bundle(reader: &Reader) -> Result<Option<BundleEntry>, ServiceError>
         Some(Entry::Bundle(bundle)) => Some(bundle),
         _ => None,
     }))
+}
+
+/// The last record up to which bundles hold all: one of a period of its own
+/// (--from) leaves no hole behind it.
+fn covered(reader: &Reader) -> Result<Option<u64>, ServiceError> {
+    let mut covered: Option<u64> = None;
+    for row in reader.rows_of_kind("bundle")? {
+        let Some(Entry::Bundle(bundle)) = read_entry(&row.body) else { continue };
+        let due = covered.map_or(0, |last| last.saturating_add(1));
+        if bundle.first_seq <= due {
+            covered = covered.max(Some(bundle.last_seq));
+        }
+    }
+    Ok(covered)
 }
 
 /// The folders below bundles/ with their names, sorted.

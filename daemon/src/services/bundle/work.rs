@@ -9,7 +9,7 @@ use std::{
 
 use provenance_core::{
     bundle::BundleId, canon::Value, chain::Body, digest::Hasher, dsse, record::Record,
-    registry::BundleEntry, report::Head, sigstore, statement::Subject, time::Timestamp,
+    report::Head, sigstore, statement::Subject, time::Timestamp,
 };
 
 use super::Request;
@@ -29,7 +29,7 @@ pub(super) struct Cut {
 }
 
 impl Cut {
-    pub(super) fn new(request: &Request, last: Option<BundleEntry>) -> Result<Self, ServiceError> {
+    pub(super) fn new(request: &Request, covered: Option<u64>) -> Result<Self, ServiceError> {
         if let (Some(from), Some(to)) = (request.from, request.to)
             && from >= to
         {
@@ -37,7 +37,7 @@ impl Cut {
         }
         let first_seq = match request.from {
             Some(_) => 0,
-            None => last.map_or(0, |last| last.last_seq.saturating_add(1)),
+            None => covered.map_or(0, |last| last.saturating_add(1)),
         };
         Ok(Self { first_seq, from: request.from, to: request.to })
     }
