@@ -2,7 +2,9 @@
 //! core.
 
 pub mod chainfiles;
+pub mod command;
 pub mod config;
 pub mod durable;
 pub mod policy;
 pub mod systime;
+pub mod unpack;

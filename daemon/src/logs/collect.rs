@@ -12,10 +12,11 @@ use provenance_core::{logs::Event, path};
 use super::{
     Follower,
     generation::{Generation, Place, write_id},
-    packed::{Packing, Probe, Verdict},
+    packed::{Probe, Verdict},
     read::{Looked, Reader, open},
     scan::{FileStat, Survey, is_below},
 };
+use crate::host::unpack::Packing;
 
 /// For how many collects a file is left alone that looks like a compressed
 /// form in the making.

@@ -9,10 +9,11 @@ use provenance_core::logs::Event;
 use super::{
     collect::{Collect, Reason, Task},
     generation::{Generation, Place, Range},
-    packed::{Packing, Probe, Verdict},
+    packed::{Probe, Verdict},
     read::open,
     scan::{FileId, FileStat},
 };
+use crate::host::unpack::Packing;
 
 /// For how many collects a generation waits for a compressed form that is
 /// still being written.

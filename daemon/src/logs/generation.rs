@@ -9,10 +9,8 @@ use provenance_core::{
     path,
 };
 
-use super::{
-    packed::Packing,
-    scan::{FileId, FileStat},
-};
+use super::scan::{FileId, FileStat};
+use crate::host::unpack::Packing;
 
 /// A digested range of a generation's bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -5,129 +5,14 @@
 
 use std::{
     fs::File,
-    io::{BufRead, BufReader, Error, ErrorKind, Read, Seek, SeekFrom},
+    io::{Seek, SeekFrom},
     time::Instant,
 };
 
-use lzma_rust2::XzReader;
 use provenance_core::digest::{Digest, Hasher};
-use ruzstd::decoding::{
-    BlockDecodingStrategy, FrameDecoder,
-    errors::{FrameDecoderError, ReadFrameHeaderError},
-};
 
 use super::generation::{Generation, Range};
-
-/// An xz file may ask for as much memory as `xz -9` does, in KiB.
-const XZ_MEMORY: u32 = 96 << 10;
-/// A zstd file may ask for the window that `zstd -19` uses, in bytes.
-const ZSTD_WINDOW: u64 = 8 << 20;
-
-/// How a file's content is stored.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Packing {
-    Plain,
-    Gzip,
-    Xz,
-    Zstd,
-}
-
-impl Packing {
-    /// By the name's ending, as log rotation gives it.
-    pub(super) fn of(path: &[u8]) -> Self {
-        match path.rsplit(|byte| *byte == b'.').next() {
-            Some(b"gz") => Self::Gzip,
-            Some(b"xz") => Self::Xz,
-            Some(b"zst") => Self::Zstd,
-            _ => Self::Plain,
-        }
-    }
-}
-
-/// A file's content as a stream. What a decoder keeps is bounded: 32 KiB for
-/// gzip, `XZ_MEMORY` for xz, `ZSTD_WINDOW` for zstd.
-enum Content {
-    Plain(File),
-    Packed(Box<dyn Read + Send>),
-    Zstd(Box<Zstd>),
-}
-
-impl Content {
-    fn new(file: File, packing: Packing) -> Self {
-        match packing {
-            Packing::Plain => Self::Plain(file),
-            Packing::Gzip => {
-                Self::Packed(Box::new(flate2::bufread::MultiGzDecoder::new(BufReader::new(file))))
-            }
-            Packing::Xz => Self::Packed(Box::new(XzReader::new_mem_limit(
-                BufReader::new(file),
-                true,
-                XZ_MEMORY,
-            ))),
-            Packing::Zstd => Self::Zstd(Box::new(Zstd::new(file))),
-        }
-    }
-
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        loop {
-            let read = match self {
-                Self::Plain(file) => file.read(buffer),
-                Self::Packed(decoder) => decoder.read(buffer),
-                Self::Zstd(zstd) => zstd.read(buffer),
-            };
-            match read {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                read => return read,
-            }
-        }
-    }
-}
-
-/// The frames of a zstd file, one after the other.
-struct Zstd {
-    source: BufReader<File>,
-    decoder: FrameDecoder,
-    in_frame: bool,
-}
-
-impl Zstd {
-    fn new(file: File) -> Self {
-        let mut decoder = FrameDecoder::new();
-        decoder.set_max_window_size(ZSTD_WINDOW);
-        Self { source: BufReader::new(file), decoder, in_frame: false }
-    }
-
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        loop {
-            if self.in_frame {
-                while self.decoder.can_collect() == 0 && !self.decoder.is_finished() {
-                    let one = BlockDecodingStrategy::UptoBlocks(1);
-                    self.decoder.decode_blocks(&mut self.source, one).map_err(Error::other)?;
-                }
-                match self.decoder.read(buffer)? {
-                    0 => self.in_frame = false,
-                    count => return Ok(count),
-                }
-            } else if self.source.fill_buf()?.is_empty() {
-                return Ok(0);
-            } else {
-                self.next_frame()?;
-            }
-        }
-    }
-
-    fn next_frame(&mut self) -> std::io::Result<()> {
-        match self.decoder.init(&mut self.source) {
-            Ok(()) => self.in_frame = true,
-            Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
-                length,
-                ..
-            })) => self.source.seek_relative(length.into())?,
-            Err(error) => return Err(Error::other(error)),
-        }
-        Ok(())
-    }
-}
+use crate::host::unpack::{Content, Limits, Packing};
 
 /// What a probe found out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -164,14 +49,14 @@ impl Probe {
         if last != head {
             checks.push((last, Hasher::new()));
         }
-        let content = Content::new(file, packing);
+        let content = Content::new(file, packing, Limits::DAEMON);
         Some(Self { content, at: 0, to: of.to, checks, tail: Hasher::new(), whole: true })
     }
 
     /// Over the head alone.
     pub(super) fn head(file: File, packing: Packing, of: &Generation) -> Option<Self> {
         let head = of.head?;
-        let content = Content::new(file, packing);
+        let content = Content::new(file, packing, Limits::DAEMON);
         let checks = vec![(head, Hasher::new())];
         Some(Self { content, at: 0, to: head.to, checks, tail: Hasher::new(), whole: false })
     }
