@@ -4,6 +4,7 @@
 pub mod bundle;
 pub mod chain;
 mod join;
+pub mod logs;
 pub mod registry;
 pub mod status;
 
