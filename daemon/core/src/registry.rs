@@ -3,7 +3,6 @@
 use alloc::{
     format,
     string::{String, ToString},
-    vec::Vec,
 };
 
 use crate::{canon::Value, digest::Digest, key::PublicKey, time::Timestamp};
@@ -372,15 +371,6 @@ pub const KINDS: [&str; 17] = [
     "countersign",
 ];
 
-/// Whether an id is that of a bundle: `EB-YYYYMMDD-NNNN`.
-pub fn is_bundle_id(id: &str) -> bool {
-    let parts: Vec<&str> = id.split('-').collect();
-    let digits = |text: &str, length: usize| {
-        text.len() >= length && text.len() <= 9 && text.bytes().all(|c| c.is_ascii_digit())
-    };
-    matches!(parts[..], ["EB", day, number] if day.len() == 8 && digits(day, 8) && digits(number, 4))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -443,15 +433,5 @@ mod tests {
         }
         assert_eq!(Entry::read("anchor", b"{\"a\":1}"), Ok(Entry::Other));
         assert!(Entry::read("anchor", b"{\"a\" :1}").is_err());
-    }
-
-    #[test]
-    fn bundle_ids_have_one_form() {
-        assert!(is_bundle_id("EB-20261121-0001") && is_bundle_id("EB-20261121-10000"));
-        for id in
-            ["EB-2026112-0001", "EB-20261121-001", "XX-20261121-0001", "EB-20261121-0001/..", ""]
-        {
-            assert!(!is_bundle_id(id), "{id}");
-        }
     }
 }

@@ -292,6 +292,19 @@ impl Report {
         self.worst = self.worst.max(other.worst);
     }
 
+    /// The same report without remarks on records, which for a copy of a part
+    /// of the chain are in the whole's report already. Errors stay.
+    pub fn without_remarks_on_records(mut self) -> Self {
+        let on_records = |code: Code| {
+            ["chain.", "clock.", "log."].iter().any(|prefix| code.as_str().starts_with(prefix))
+        };
+        self.findings.retain(|f| f.severity == Severity::Error || !on_records(f.code));
+        self.counts.retain(|code, _| self.findings.iter().any(|finding| finding.code == *code));
+        self.checked
+            .retain(|what, _| !matches!(*what, "records" | "log entries" | "clock verdicts"));
+        self
+    }
+
     /// The same report, its places inside the folder `name` of the bundle `id`.
     pub fn within(mut self, name: &str, id: &str) -> Self {
         for finding in &mut self.findings {
@@ -371,13 +384,19 @@ impl Report {
     }
 }
 
+/// Between two ticks there may be other records, such as a checkpoint: what
+/// is said of the clock goes on over these.
+const OTHER_RECORDS: u64 = 8;
+
 fn continues(last: &Finding, next: &Finding) -> bool {
     let end = last.place.to_seq.or(last.place.seq);
+    let reach = if next.code.as_str().starts_with("clock.") { OTHER_RECORDS } else { 1 };
     last.code == next.code
         && last.message == next.message
         && last.severity == next.severity
         && last.place.src == next.place.src
-        && end.is_some_and(|end| next.place.seq == Some(end + 1))
+        && last.place.file == next.place.file
+        && end.zip(next.place.seq).is_some_and(|(end, seq)| seq > end && seq - end <= reach)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use provenance_core::{
     sigstore::MAX_BUNDLE,
     statement::{MAX_STATEMENT, Statement},
     verify::{
-        bundle::{self, Files},
+        bundle::{self, Files, Trusted},
         chain::ChainVerifier,
     },
 };
@@ -46,7 +46,7 @@ pub fn verify(path: &Path, trust: &Trust) -> Result<Report, AuditError> {
     let path = folder_of(path)?;
     let mut report = Report::new();
     trust.demand_policy(&mut report);
-    let statement = check(&path, trust, false, &mut report)?;
+    let statement = check(&path, (trust, trust.keys()), false, &mut report)?;
     if let Some(statement) = statement {
         let evidence = &statement.evidence;
         trust.check_identity((&evidence.client, &evidence.host), &mut report);
@@ -69,7 +69,7 @@ pub fn verify(path: &Path, trust: &Trust) -> Result<Report, AuditError> {
 pub(super) fn on_record(
     state: &StateDir,
     join: &Join<'_>,
-    trust: &Trust,
+    trust: (&Trust, &[Trusted]),
     report: &mut Report,
 ) -> Result<(), AuditError> {
     for (id, (entry, row)) in &join.bundles {
@@ -94,7 +94,7 @@ pub(super) fn on_record(
             own.find(finding.values(entry.statement_sha256, Digest::of(&bytes)));
         }
         report.checked("bundles", 1);
-        report.absorb(own.within(&name, id));
+        report.absorb(own.without_remarks_on_records().within(&name, id));
     }
     strangers(state, join, report)
 }
@@ -119,7 +119,7 @@ fn strangers(state: &StateDir, join: &Join<'_>, report: &mut Report) -> Result<(
 /// Steps 6.1 to 6.8 on a folder.
 fn check(
     path: &Path,
-    trust: &Trust,
+    (trust, keys): (&Trust, &[Trusted]),
     expired: bool,
     report: &mut Report,
 ) -> Result<Option<Statement>, AuditError> {
@@ -129,7 +129,7 @@ fn check(
         sigstore: read(path, "statement.sigstore.json", MAX_BUNDLE, report)?,
         proof: read(path, "proof.json", MAX_PROOF, report)?,
     };
-    let statement = bundle::verify(&files, trust.keys(), trust.allows_unsigned(), report);
+    let statement = bundle::verify(&files, keys, trust.allows_unsigned(), report);
     let Some(statement) = statement else { return Ok(None) };
     if expired && !path.join("artifacts").exists() {
         let message = "the artifacts were removed when their retention ended, as recorded";

@@ -11,12 +11,15 @@ use provenance_core::{
     digest::Digest,
     note::{Checkpoint, Note},
     record::Record,
-    report::{Code, Finding, Head, Place, Report},
+    report::{Code, Finding, Head, Place, Report, Verdict},
     time::Timestamp,
-    verify::{bundle::check_note, chain::ChainVerifier},
+    verify::{
+        bundle::{Trusted, check_note},
+        chain::ChainVerifier,
+    },
 };
 
-use super::{AuditError, Progress, Trust, join, join::Join, later};
+use super::{AuditError, Progress, Trust, join, join::Join, later, logs::Logs};
 use crate::{
     host::{
         chainfiles::{self, ChainFile, Listing},
@@ -42,8 +45,8 @@ pub struct Options {
     pub expect_head: Option<Digest>,
     /// A checkpoint that the auditor holds.
     pub checkpoint: Option<String>,
-    /// Re-read the logs too, below this root.
-    pub logs: Option<PathBuf>,
+    /// Re-read the logs too.
+    pub logs: Option<Logs>,
 }
 
 /// What was found at the path.
@@ -65,9 +68,27 @@ pub fn verify(
     progress: Progress<'_>,
 ) -> Result<Report, AuditError> {
     let target = Target::find(path)?;
+    // A daemon that starts meanwhile changes what was opened as still.
+    for _ in 0..3 {
+        if let Some(report) = attempt(&target, trust, options, progress)? {
+            return Ok(report);
+        }
+    }
+    Err(RegistryError::Busy.into())
+}
+
+/// Verifies once; `None` where somebody began to write meanwhile.
+fn attempt(
+    target: &Target,
+    trust: &Trust,
+    options: &Options,
+    progress: Progress<'_>,
+) -> Result<Option<Report>, AuditError> {
     let mut report = Report::new();
     trust.demand_policy(&mut report);
     let listing = target.listing()?;
+    // Where the logs are now, the whole chain tells.
+    let all = listing.files.clone();
     let files = in_span(listing.files, options);
     for stranger in &listing.strangers {
         let message = "this is no chain file, and the daemon puts nothing else here";
@@ -100,17 +121,31 @@ pub fn verify(
     walk.finish(whole && !partial, trust, &mut report)?;
     walk.stragglers(&files, &mut report)?;
     let checkpoints = newest.iter().map(|note| ("checkpoint", &**note)).chain(held);
-    let trusted = walk.checkpoints(checkpoints, trust, &mut report)?;
+    let keys = match &walk.join {
+        Some(join) => join.trusted(trust.keys()),
+        None => trust.keys().to_vec(),
+    };
+    let trusted = walk.checkpoints(checkpoints, &keys, &mut report)?;
     walk.coverage(trusted, trust, &mut report);
-    if let (Target::State(state), Some(join)) = (&target, &walk.join) {
-        super::bundle::on_record(state, join, trust, &mut report)?;
+    if let (Target::State(state), Some(join)) = (target, &walk.join) {
+        super::bundle::on_record(state, join, (trust, &keys), &mut report)?;
         super::registry::keys(state, join, trust, &mut report)?;
     }
     if partial || !whole {
         let why = "only a part of the chain was looked at";
         report.not_checked("the rest of the chain", why);
     }
-    Ok(report)
+    if reader.as_ref().is_some_and(Reader::is_stale) {
+        return Ok(None);
+    }
+    match &options.logs {
+        Some(logs) => {
+            let logs = logs.options((options.from, options.to));
+            super::logs::verify(&all, &logs, &mut report)?;
+        }
+        None => report.not_checked("the logs themselves", "not asked for: give --logs"),
+    }
+    Ok(Some(report))
 }
 
 impl Target {
@@ -149,7 +184,7 @@ impl Target {
             report.undecided("registry and checkpoints", "only chain files were given");
             return Ok(None);
         };
-        let reader = match Reader::open(&state.registry()) {
+        let reader = match Reader::open_for_audit(&state.registry()) {
             Ok(reader) => reader,
             Err(error @ RegistryError::Newer { .. }) => return Err(error.into()),
             Err(error) => {
@@ -211,6 +246,9 @@ impl Walk<'_> {
     fn file(&mut self, file: &ChainFile, report: &mut Report) -> Result<(), AuditError> {
         let source = chainfiles::open(file).map_err(AuditError::io(&file.path))?;
         self.verifier.begin_file(&file.name, file.day);
+        if let Some(join) = &mut self.join {
+            join.begin_file(&file.name);
+        }
         let mut line_number = 0;
         let (torn, _) = chainfiles::for_each_line::<AuditError>(source, |line| {
             line_number += 1;
@@ -221,13 +259,13 @@ impl Walk<'_> {
             let (head, body) = (seen.head, seen.body);
             self.meet(head, report);
             if let Some(join) = &mut self.join {
-                join.record(head, report)?;
+                join.record(head, line_number, report);
                 if join.signed_head == Some(head.seq) {
                     self.signed = Some(head);
                 }
                 if let Body::Checkpoint { note } = &body {
                     let place = Place::file(&file.name).line(line_number).at_seq(head.seq);
-                    join.checkpoint(note, place, report)?;
+                    join.checkpoint(note, place, report);
                 }
             }
             if head.seq % 8_192 == 0 {
@@ -291,7 +329,7 @@ impl Walk<'_> {
             trust.check_identity((client, host), report);
         }
         let Some(join) = &mut self.join else { return Ok(()) };
-        join.finish(head, whole, report)?;
+        join.finish(head, whole, report);
         if let (Some(chain), Some(registry)) = (self.verifier.identity(), join.identity())
             && chain != registry
         {
@@ -321,7 +359,12 @@ impl Walk<'_> {
                     let first = late.partition_point(|(seq, ..)| *seq < record.seq);
                     let same = late.iter().skip(first).take_while(|(seq, ..)| *seq == record.seq);
                     for straggler in same {
-                        join::compare_head(*straggler, record.hash(), report);
+                        join::compare_head(
+                            *straggler,
+                            record.hash(),
+                            Place::file(&file.name),
+                            report,
+                        );
                     }
                     let _ = at;
                 }
@@ -336,7 +379,7 @@ impl Walk<'_> {
     fn checkpoints<'n>(
         &mut self,
         notes: impl Iterator<Item = (&'n str, &'n str)>,
-        trust: &Trust,
+        keys: &[Trusted],
         report: &mut Report,
     ) -> Result<Option<bool>, AuditError> {
         let mut all = None;
@@ -352,10 +395,10 @@ impl Walk<'_> {
                     continue;
                 }
             };
-            let trusted = check_note(&note, &checkpoint, trust.keys(), place.clone(), report);
+            let trusted = check_note(&note, &checkpoint, keys, place.clone(), report);
             all = Some(all.unwrap_or(true) && trusted);
             match &mut self.join {
-                Some(join) => join.check_root(&checkpoint, place, report)?,
+                Some(join) => join.check_root(&checkpoint, place, report),
                 None => report.undecided(name, "there is no registry to hold it against"),
             }
         }
@@ -382,7 +425,8 @@ impl Walk<'_> {
             _ => {}
         }
         let signed = self.signed.filter(|_| trusted == Some(true));
-        report.signed_to = signed;
+        // What a failed report was signed up to would only mislead.
+        report.signed_to = signed.filter(|_| report.verdict() != Verdict::Failed);
         let covered = later(signed, self.covered);
         let (Some(head), Some(covered)) = (head, covered) else { return };
         if trust.policy.is_none() || covered.seq >= head.seq {

@@ -6,11 +6,13 @@ use std::collections::{BTreeMap, VecDeque};
 
 use provenance_core::{
     digest::Digest,
+    key::PublicKey,
     merkle::Frontier,
     note::{Checkpoint, Note},
-    registry::{BundleEntry, Entry, KeyEntry, Segment},
+    registry::{BundleEntry, Entry, KeyAction, KeyEntry, Segment},
     report::{Code, Finding, Head, Place, Report},
     verify::{
+        bundle::Trusted,
         chain::FileSummary,
         registry::{FILE, RegistryVerifier},
     },
@@ -42,8 +44,10 @@ pub(super) struct Join<'a> {
     /// The first record that is verified: heads before it are not in view.
     from: Option<u64>,
     heads: VecDeque<Expected>,
-    /// Hashes of the chain's newest records.
-    recent: VecDeque<Head>,
+    /// The chain's newest records, each with its file and line.
+    recent: VecDeque<(Head, usize, u64)>,
+    /// The names of the chain's files, in their order.
+    names: Vec<String>,
     /// Heads whose record is too far back to be remembered.
     pub stragglers: Vec<(u64, Digest, u64)>,
     /// Roots of the newest sizes.
@@ -56,8 +60,8 @@ pub(super) struct Join<'a> {
     pub signed_head: Option<u64>,
     /// The last head of all.
     pub last_head: Option<u64>,
-    /// Every key event, in order.
-    pub keys: Vec<KeyEntry>,
+    /// Every key event, in order, with its record's number.
+    pub keys: Vec<(KeyEntry, u64)>,
     /// Every bundle on record; the newest entry of an id counts.
     pub bundles: BTreeMap<String, (BundleEntry, u64)>,
     /// Bundles whose artifacts were removed.
@@ -75,6 +79,7 @@ impl<'a> Join<'a> {
             from: None,
             heads: VecDeque::new(),
             recent: VecDeque::new(),
+            names: vec![],
             stragglers: vec![],
             roots: VecDeque::new(),
             segments: BTreeMap::new(),
@@ -98,40 +103,39 @@ impl<'a> Join<'a> {
         self.verifier.identity()
     }
 
-    /// The next record of the chain.
-    pub(super) fn record(&mut self, head: Head, report: &mut Report) -> Result<(), RegistryError> {
+    /// The next file of the chain.
+    pub(super) fn begin_file(&mut self, name: &str) {
+        self.names.push(name.to_owned());
+    }
+
+    /// The next record of the chain, on this line of its file.
+    pub(super) fn record(&mut self, head: Head, line: u64, report: &mut Report) {
         self.from.get_or_insert(head.seq);
-        self.recent.push_back(head);
+        self.recent.push_back((head, self.names.len().saturating_sub(1), line));
         if self.recent.len() > RECENT {
             self.recent.pop_front();
         }
         loop {
             match self.heads.front() {
-                Some(expected) if expected.seq > head.seq => return Ok(()),
+                Some(expected) if expected.seq > head.seq => return,
                 Some(expected) => {
                     let expected = *expected;
                     self.heads.pop_front();
                     self.compare(expected, report);
                 }
-                None if self.done => return Ok(()),
-                None => self.advance(report)?,
+                None if self.done => return,
+                None => self.advance(report),
             }
         }
     }
 
     /// A checkpoint in the chain: its root is the tree's at that size.
-    pub(super) fn checkpoint(
-        &mut self,
-        note: &str,
-        place: Place,
-        report: &mut Report,
-    ) -> Result<(), RegistryError> {
+    pub(super) fn checkpoint(&mut self, note: &str, place: Place, report: &mut Report) {
         let checkpoint = Note::parse(note).and_then(|note| Checkpoint::parse(note.text));
         match checkpoint {
             Ok(checkpoint) => self.check_root(&checkpoint, place, report),
             Err(error) => {
                 report.find(Finding::new(Code::CheckpointInvalid, place, error.to_string()));
-                Ok(())
             }
         }
     }
@@ -142,9 +146,9 @@ impl<'a> Join<'a> {
         checkpoint: &Checkpoint,
         place: Place,
         report: &mut Report,
-    ) -> Result<(), RegistryError> {
+    ) {
         while self.tree().size() < checkpoint.size && !self.done {
-            self.advance(report)?;
+            self.advance(report);
         }
         report.checked("checkpoints", 1);
         if let Some((_, client, host)) = self.identity()
@@ -159,20 +163,43 @@ impl<'a> Join<'a> {
                 "the registry ends before what the checkpoint signs: records were cut off";
             let finding = Finding::new(Code::RegistryRoot, place, message);
             report.find(finding.values(checkpoint.size, size));
-            return Ok(());
+            return;
         }
         let known = self.roots.iter().rev().find(|(size, _)| *size == checkpoint.size);
         let root = match known {
             Some((_, root)) => *root,
             // The stored nodes have been held against the records.
-            None => self.reader.root_at(checkpoint.size)?,
+            None => match self.reader.root_at(checkpoint.size) {
+                Ok(root) => root,
+                Err(error) => {
+                    unreadable(&error, report);
+                    return;
+                }
+            },
         };
         if root != checkpoint.root {
             let message = "the registry is not the one that the checkpoint signs";
             let finding = Finding::new(Code::RegistryRoot, place, message);
             report.find(finding.values(checkpoint.root, root));
         }
-        Ok(())
+    }
+
+    /// The policy's keys, each only up to where the registry says that it was
+    /// revoked or that another took its place.
+    pub(super) fn trusted(&self, policy: &[Trusted]) -> Vec<Trusted> {
+        let until = |key: &PublicKey| {
+            let ends = self.keys.iter().filter_map(|(entry, row)| match entry.action {
+                KeyAction::Revoke if entry.key == *key => Some(*row),
+                KeyAction::Succeed if entry.succeeds == Some(key.fingerprint()) => Some(*row),
+                _ => None,
+            });
+            ends.min()
+        };
+        let bounded = policy.iter().map(|trusted| {
+            let ends = [trusted.until, until(&trusted.key)].into_iter().flatten().min();
+            Trusted { until: ends, ..trusted.clone() }
+        });
+        bounded.collect()
     }
 
     /// A file of the chain has been read to its end.
@@ -187,12 +214,7 @@ impl<'a> Join<'a> {
 
     /// The chain has been read; the rest of the registry is walked. Where the
     /// whole chain was read, heads behind its end show that it was cut.
-    pub(super) fn finish(
-        &mut self,
-        head: Option<Head>,
-        whole: bool,
-        report: &mut Report,
-    ) -> Result<(), RegistryError> {
+    pub(super) fn finish(&mut self, head: Option<Head>, whole: bool, report: &mut Report) {
         loop {
             while let Some(expected) = self.heads.pop_front() {
                 if head.is_some_and(|head| expected.seq <= head.seq) {
@@ -209,7 +231,7 @@ impl<'a> Join<'a> {
             if self.done {
                 break;
             }
-            self.advance(report)?;
+            self.advance(report);
         }
         for (name, (segment, row)) in std::mem::take(&mut self.segments) {
             if whole {
@@ -219,17 +241,19 @@ impl<'a> Join<'a> {
                 report.find(finding.values(segment.sha256, "nothing"));
             }
         }
-        Ok(())
     }
 
     /// Reads and verifies the next row.
-    fn advance(&mut self, report: &mut Report) -> Result<(), RegistryError> {
+    fn advance(&mut self, report: &mut Report) {
         if self.page.is_empty() {
-            self.page = self.reader.page(self.next, PAGE)?.into();
+            match self.reader.page(self.next, PAGE) {
+                Ok(page) => self.page = page.into(),
+                Err(error) => unreadable(&error, report),
+            }
         }
         let Some(row) = self.page.pop_front() else {
             self.done = true;
-            return Ok(());
+            return;
         };
         self.next = row.seq.saturating_add(1);
         let stored = |node| self.reader.stored_node(node).ok().flatten();
@@ -249,7 +273,7 @@ impl<'a> Join<'a> {
                 }
             }
             Some(Entry::Segment(segment)) => self.segment(segment, number, report),
-            Some(Entry::Key(key)) => self.keys.push(key),
+            Some(Entry::Key(key)) => self.keys.push((key, number)),
             Some(Entry::Bundle(bundle)) => {
                 self.bundles.insert(bundle.id.clone(), (bundle, number));
             }
@@ -258,7 +282,6 @@ impl<'a> Join<'a> {
             }
             _ => {}
         }
-        Ok(())
     }
 
     fn segment(&mut self, segment: Segment, row: u64, report: &mut Report) {
@@ -274,24 +297,38 @@ impl<'a> Join<'a> {
         if self.from.is_none_or(|from| expected.seq < from) {
             return;
         }
-        match self.recent.iter().rev().find(|head| head.seq == expected.seq) {
-            Some(head) => {
-                compare_head((expected.seq, expected.hash, expected.row), head.hash, report)
+        match self.recent.iter().rev().find(|(head, ..)| head.seq == expected.seq) {
+            Some((head, file, line)) => {
+                let name = self.names.get(*file).map(String::as_str).unwrap_or_default();
+                let place = Place::file(name).line(*line);
+                compare_head((expected.seq, expected.hash, expected.row), head.hash, place, report);
             }
             None => self.stragglers.push((expected.seq, expected.hash, expected.row)),
         }
     }
 }
 
+/// What SQLite cannot read any more is damage, not a reason to say nothing.
+fn unreadable(error: &RegistryError, report: &mut Report) {
+    let message = format!("the rest of the registry cannot be read: {error}");
+    report.find(Finding::new(Code::RegistryBroken, Place::file(FILE), message));
+}
+
 /// Step 4.6: the registry's head is the chain's record of that number.
-pub(super) fn compare_head((seq, hash, row): (u64, Digest, u64), got: Digest, report: &mut Report) {
+pub(super) fn compare_head(
+    (seq, hash, row): (u64, Digest, u64),
+    got: Digest,
+    place: Place,
+    report: &mut Report,
+) {
     report.checked("heads", 1);
     if hash != got {
         let message = format!(
             "record {seq} of the chain is not the one that registry record {row} names: the \
              chain was written anew from there or before"
         );
-        report.find(Finding::new(Code::ChainForked, Place::seq(seq), message).values(hash, got));
+        let finding = Finding::new(Code::ChainForked, place.at_seq(seq), message);
+        report.find(finding.values(hash, got));
     }
 }
 

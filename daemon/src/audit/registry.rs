@@ -52,7 +52,7 @@ pub(super) fn keys(
     report: &mut Report,
 ) -> Result<(), AuditError> {
     let mut current: Option<Digest> = None;
-    for entry in &join.keys {
+    for (entry, _) in &join.keys {
         let fingerprint = entry.key.fingerprint();
         let follows = match entry.action {
             KeyAction::Begin => current.is_none() && entry.succeeds.is_none(),
@@ -89,7 +89,7 @@ pub(super) fn keys(
 
 fn strangers(state: &StateDir, join: &Join<'_>, report: &mut Report) -> Result<(), AuditError> {
     let names: BTreeSet<String> =
-        join.keys.iter().map(|entry| format!("{}.pub", entry.key.fingerprint())).collect();
+        join.keys.iter().map(|(entry, _)| format!("{}.pub", entry.key.fingerprint())).collect();
     if !state.keys().is_dir() {
         return Ok(());
     }
@@ -149,10 +149,10 @@ pub fn each(
 /// # Errors
 /// [`AuditError`], also where there is none.
 pub fn find(reader: &Reader, id: &str) -> Result<Vec<u8>, AuditError> {
-    if let Ok(seq) = id.parse::<u64>() {
-        if let Some(row) = reader.record(seq)? {
-            return Ok(row.body);
-        }
+    if let Ok(seq) = id.parse::<u64>()
+        && let Some(row) = reader.record(seq)?
+    {
+        return Ok(row.body);
     }
     let mut found = None;
     each(reader, &Filter::default(), |record| {

@@ -70,7 +70,7 @@ pub fn read(path: &Path) -> Result<Status, AuditError> {
             break;
         }
     }
-    if let Ok(reader) = Reader::open(&state.registry()) {
+    if let Ok(reader) = Reader::open_for_audit(&state.registry()) {
         status.registry = reader.len()?;
         status.bundle = reader.bundle_ids()?.into_keys().next_back();
     }

@@ -72,6 +72,34 @@ pub fn completions<C: clap::CommandFactory>(shell: clap_complete::Shell, name: &
     clap_complete::generate(shell, &mut C::command(), name, &mut std::io::stdout().lock());
 }
 
+/// The man pages of a command line: each name with its text. They carry no
+/// date, so that the same definition gives the same bytes.
+///
+/// # Errors
+/// None but those of writing into memory.
+pub fn man<C: clap::CommandFactory>() -> std::io::Result<Vec<(String, Vec<u8>)>> {
+    fn render(
+        command: &clap::Command,
+        name: &str,
+        pages: &mut Vec<(String, Vec<u8>)>,
+    ) -> std::io::Result<()> {
+        let page = command.clone().display_name(name);
+        let mut text = vec![];
+        clap_mangen::Man::new(page).render(&mut text)?;
+        pages.push((format!("{name}.1"), text));
+        let inner = command.get_subcommands().filter(|inner| inner.get_name() != "help");
+        inner
+            .into_iter()
+            .try_for_each(|inner| render(inner, &format!("{name}-{}", inner.get_name()), pages))
+    }
+    let mut command = C::command().disable_help_subcommand(true);
+    command.build();
+    let name = command.get_name().to_owned();
+    let mut pages = vec![];
+    render(&command, &name, &mut pages)?;
+    Ok(pages)
+}
+
 /// The exit code for an I/O error.
 pub fn io_exit(error: &std::io::Error) -> Exit {
     match error.kind() {

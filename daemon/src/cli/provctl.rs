@@ -15,7 +15,7 @@ use provenance_core::{
 
 use super::{Exit, Failure, completions, io_exit, render, say};
 use crate::{
-    audit::{AuditError, Trust, bundle, chain, registry, status},
+    audit::{AuditError, Trust, bundle, chain, logs::Logs, registry, status},
     host::{
         durable::{self, StateDir},
         policy::{self, Policy, PolicyError},
@@ -25,7 +25,8 @@ use crate::{
 
 /// Verify compliance evidence: anywhere, offline, without trusting the appliance
 #[derive(Debug, Parser)]
-#[command(name = "provctl", version, about, max_term_width = 100)]
+#[command(name = "provctl", version, max_term_width = 100)]
+#[command(about = "Verify compliance evidence: anywhere, offline, without trusting the appliance")]
 #[command(after_help = "Example:\n  provctl verify-chain --state /var/lib/msp-provenance \
     --policy policy.toml\n\n\
     Exit codes: 0 verified, 1 verification failed, 2 inconclusive, 64 usage, 65 malformed, \
@@ -89,6 +90,9 @@ struct VerifyChain {
     /// With --logs: where the logs' file system is mounted
     #[arg(long, value_name = "DIR", default_value = "/", requires = "logs")]
     root: PathBuf,
+    /// With --logs: the journal's folder, if it is not the machine's own journal
+    #[arg(long, value_name = "DIR", requires = "logs")]
+    journal: Option<PathBuf>,
     /// Records from this time on only
     #[arg(long, value_name = "T", value_parser = super::time)]
     from: Option<Timestamp>,
@@ -109,6 +113,7 @@ struct VerifyChain {
 #[derive(Debug, Subcommand)]
 enum RegistryCommand {
     /// A line for each record
+    #[command(after_help = "Example:\n  provctl registry list --kind bundle --from 2026-11-01")]
     List {
         #[command(flatten)]
         state: StateArgs,
@@ -119,6 +124,7 @@ enum RegistryCommand {
         json: bool,
     },
     /// One record: by its number, its hash, or the id in it
+    #[command(after_help = "Example:\n  provctl registry show EB-20261121-0001")]
     Show {
         /// Number, hash or id
         id: String,
@@ -129,6 +135,7 @@ enum RegistryCommand {
         json: bool,
     },
     /// The records as lines, byte for byte
+    #[command(after_help = "Example:\n  provctl registry export > registry.jsonl")]
     Export {
         #[command(flatten)]
         state: StateArgs,
@@ -197,7 +204,7 @@ fn verify_chain(args: &VerifyChain) -> Result<Exit, Failure> {
         to: args.to,
         expect_head: args.expect_head,
         checkpoint,
-        logs: args.logs.then(|| args.root.clone()),
+        logs: args.logs.then(|| Logs { root: args.root.clone(), journal: args.journal.clone() }),
     };
     let bar = bar();
     let mut progress = |count: u64| bar.set_position(count);
@@ -249,7 +256,7 @@ fn show_status(path: &Path, json: bool) -> Result<Exit, Failure> {
 fn look(command: RegistryCommand) -> Result<Exit, Failure> {
     let open = |state: &StateArgs| {
         let path = StateDir::new(&state.state).registry();
-        Reader::open(&path).map_err(|error| failure(error.into()))
+        Reader::open_for_audit(&path).map_err(|error| failure(error.into()))
     };
     match command {
         RegistryCommand::List { state, filter, json } => {

@@ -3,14 +3,14 @@
 use std::{io::IsTerminal, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
-use provenance_core::{canon::Value, registry::Entry, time::Timestamp};
+use provenance_core::{canon::Value, key::PublicKey, registry::Entry, time::Timestamp};
 
 use super::{Exit, Failure, io_exit};
 use crate::{
     chain::ChainError,
     host::{
         config::{Config, ConfigError},
-        durable::StateDir,
+        durable::{self, StateDir},
         systime::{Clock, SystemClock},
     },
     registry::RegistryError,
@@ -25,7 +25,8 @@ use crate::{
 
 /// Compliance evidence and time attestation: the appliance's side
 #[derive(Debug, Parser)]
-#[command(name = "provenanced", version, about, max_term_width = 100)]
+#[command(name = "provenanced", version, max_term_width = 100)]
+#[command(about = "Compliance evidence and time attestation: the appliance's side")]
 #[command(
     after_help = "Example:\n  provenanced keygen --out /etc/msp-provenance --name signing\n  \
     provenanced run --config /etc/msp-provenance/provenance.toml\n\n\
@@ -111,6 +112,19 @@ enum Command {
         #[arg(long, value_name = "NAME")]
         who: Option<String>,
     },
+    /// Record that a key signs nothing from here on
+    #[command(after_help = "Example:\n  provenanced revoke-key --config provenance.toml \
+        --key old.pub --reason 'laptop stolen'\n\nThe daemon must run with another key already.")]
+    RevokeKey {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// The public half of the key to revoke
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
     /// Print shell completions
     #[command(
         after_help = "Example:\n  provenanced completions bash > /etc/bash_completion.d/provenanced"
@@ -161,6 +175,7 @@ impl Cli {
             Command::Review { config, what, outcome, who } => {
                 review(&config.load()?, what, outcome, who)
             }
+            Command::RevokeKey { config, key, reason } => revoke_key(&config.load()?, &key, reason),
             Command::Completions { shell } => {
                 super::completions::<Self>(shell, "provenanced");
                 Ok(())
@@ -240,6 +255,17 @@ fn review(
         .ok_or_else(|| Failure::new(Exit::Usage, "cannot tell who reviews: give --who NAME"))?;
     evidence.record(now, &[Entry::Review { what, who, outcome }]).map_err(failure)?;
     say("recorded");
+    Ok(())
+}
+
+fn revoke_key(config: &Config, key: &std::path::Path, reason: String) -> Result<(), Failure> {
+    let text = durable::read_limited(key, 16 << 10)
+        .map_err(|error| Failure::new(io_exit(&error), format!("{}: {error}", key.display())))?;
+    let public = PublicKey::parse(&String::from_utf8_lossy(&text))
+        .map_err(|error| Failure::new(Exit::Data, format!("{}: {error}", key.display())))?;
+    let (_, mut evidence, now) = open(config)?;
+    evidence.revoke(now, &public, reason).map_err(failure)?;
+    say("recorded: tell your auditors, so that their policies end the key's span");
     Ok(())
 }
 

@@ -156,7 +156,7 @@ struct Time {
     min_agreeing: Option<u32>,
 }
 
-#[derive(Default, Deserialize, Serialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 struct Bundle {
     every: Option<String>,
@@ -195,6 +195,13 @@ impl Default for Chain {
             exclude: vec!["/var/log/journal/**".into()],
             journal: JournalSetting::On(true),
         }
+    }
+}
+
+impl Default for Bundle {
+    /// HIPAA's audit controls and integrity: what chained logs support.
+    fn default() -> Self {
+        Self { every: None, controls: vec!["164.312(b)".into(), "164.312(c)(1)".into()] }
     }
 }
 

@@ -99,6 +99,18 @@ pub fn machine_id() -> Result<String, JournalError> {
     }
 }
 
+impl JournalError {
+    /// As errno(3).
+    pub fn errno(&self) -> u32 {
+        let code = match self {
+            Self::Open(error) => error.raw_os_error().unwrap_or(libc::EIO),
+            Self::Name => libc::EINVAL,
+            Self::MachineId => libc::ENOENT,
+        };
+        code.unsigned_abs()
+    }
+}
+
 impl JournalFollower {
     /// A follower that has recorded nothing. `id` is the machine's
     /// ([`machine_id`]), or whatever tells a directory's journal from others.

@@ -1,11 +1,15 @@
 //! Reading a registry that anybody may have written.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use provenance_core::{
     digest::Digest,
     merkle::{self, Node, Nodes},
-    record::MAX_RECORD,
+    record::{MAX_RECORD, Record},
 };
 use rusqlite::{Connection, OpenFlags, OptionalExtension, limits::Limit};
 
@@ -27,19 +31,56 @@ pub struct Row {
 #[derive(Debug)]
 pub struct Reader {
     connection: Connection,
+    path: PathBuf,
+    /// The file's stamp, where it was opened as one that nobody writes.
+    still: Option<(u64, std::time::SystemTime)>,
+    /// The private copy that is read, removed when this is dropped.
+    _copy: Option<tempfile::TempDir>,
 }
 
 impl Reader {
-    /// Opens the registry at `path`; writes nothing, not even beside it where
-    /// the folder is read-only.
+    /// Opens the registry at `path` beside whoever writes it.
     ///
     /// # Errors
     /// [`RegistryError`].
     pub fn open(path: &Path) -> Result<Self, RegistryError> {
-        if !path.is_file() {
-            return Err(RegistryError::Missing(path.into()));
+        is_there(path)?;
+        Self::with(path, connect(path)?, None, None)
+    }
+
+    /// Opens the registry at `path` for an audit: where nobody writes it,
+    /// nothing is put beside it either; where the folder is read-only and a
+    /// log lies beside the database, a private copy is read.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub fn open_for_audit(path: &Path) -> Result<Self, RegistryError> {
+        is_there(path)?;
+        if is_closed(path) {
+            let before = stamp(path);
+            return Self::with(path, connect_still(path)?, before, None);
         }
-        let connection = connect(path)?;
+        match connect(path) {
+            Err(error) if is_shut_out(&error) => {
+                let (folder, connection) = copy(path)?;
+                Self::with(path, connection, None, Some(folder))
+            }
+            connection => Self::with(path, connection?, None, None),
+        }
+    }
+
+    /// Whether somebody began to write what was opened as written by nobody:
+    /// then what was read may not be of one moment, and is read again.
+    pub fn is_stale(&self) -> bool {
+        self.still.is_some() && (self.still != stamp(&self.path) || !is_closed(&self.path))
+    }
+
+    fn with(
+        path: &Path,
+        connection: Connection,
+        still: Option<(u64, std::time::SystemTime)>,
+        copy: Option<tempfile::TempDir>,
+    ) -> Result<Self, RegistryError> {
         for (limit, value) in [
             (Limit::SQLITE_LIMIT_LENGTH, 2 * MAX_RECORD),
             (Limit::SQLITE_LIMIT_SQL_LENGTH, 1 << 16),
@@ -50,7 +91,7 @@ impl Reader {
         writer::harden(&connection)?;
         connection.pragma_update(None, "query_only", true)?;
         identify(&connection, path)?;
-        Ok(Self { connection })
+        Ok(Self { connection, path: path.into(), still, _copy: copy })
     }
 
     /// How many records there are, by the last row's number.
@@ -82,8 +123,25 @@ impl Reader {
              WHERE seq >= ?1 ORDER BY seq LIMIT ?2",
         )?;
         let limit = i64::try_from(MAX_RECORD + 1).unwrap_or(i64::MAX);
-        let rows = statement.query_map((writer::signed(from), count, limit), read_row)?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        // No record has a number below 0; a forged row with one is shown too.
+        let start = match i64::try_from(from) {
+            Ok(0) => i64::MIN,
+            Ok(from) => from,
+            Err(_) => return Ok(vec![]),
+        };
+        let (mut page, mut due) = (vec![], from);
+        for row in statement.query_map((start, count, limit), read_row)? {
+            let row = row?;
+            // A damaged tree of SQLite's gives rows in any order, and whoever
+            // goes on behind the last one would go round for ever.
+            if row.seq < due {
+                let why = "its row is out of order".into();
+                return Err(RegistryError::Damaged { seq: row.seq, why });
+            }
+            due = row.seq.saturating_add(1);
+            page.push(row);
+        }
+        Ok(page)
     }
 
     /// The record with this number.
@@ -99,14 +157,38 @@ impl Reader {
     /// # Errors
     /// [`RegistryError`].
     pub fn last_of_kind(&self, kind: &str) -> Result<Option<Row>, RegistryError> {
-        // The envelope's tail has one form, so LIKE finds the kind without
-        // reading JSON; rows are walked from the newest on.
+        // The envelope decides, never what the data holds; rows are walked
+        // from the newest on.
+        let mut statement = self.connection.prepare_cached(
+            "SELECT seq, CAST(hash AS BLOB), substr(CAST(body AS BLOB), 1, ?1) FROM records \
+             ORDER BY seq DESC",
+        )?;
+        let limit = i64::try_from(MAX_RECORD + 1).unwrap_or(i64::MAX);
+        for row in statement.query_map([limit], read_row)? {
+            let row = row?;
+            if Record::parse(&row.body).is_ok_and(|record| record.kind == kind) {
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Every record of a kind, in order: for kinds of which there are few.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub fn rows_of_kind(&self, kind: &str) -> Result<Vec<Row>, RegistryError> {
+        // The pattern spares reading most rows; the envelope decides.
         let pattern = format!("%,\"kind\":\"{kind}\",\"prev\":\"%");
         let mut statement = self.connection.prepare_cached(
-            "SELECT seq, CAST(hash AS BLOB), CAST(body AS BLOB) FROM records \
-             WHERE body LIKE ?1 ORDER BY seq DESC LIMIT 1",
+            "SELECT seq, CAST(hash AS BLOB), substr(CAST(body AS BLOB), 1, ?2) FROM records \
+             WHERE body LIKE ?1 ORDER BY seq",
         )?;
-        Ok(statement.query_row([pattern], read_row).optional()?)
+        let limit = i64::try_from(MAX_RECORD + 1).unwrap_or(i64::MAX);
+        let rows = statement.query_map((pattern, limit), read_row)?;
+        let of_kind = |row: &Row| Record::parse(&row.body).is_ok_and(|record| record.kind == kind);
+        let rows: Vec<Row> = rows.collect::<Result<_, _>>()?;
+        Ok(rows.into_iter().filter(of_kind).collect())
     }
 
     /// The ids of all bundles on record, each with its record's number.
@@ -195,32 +277,66 @@ impl Nodes for Reader {
     }
 }
 
-/// Read-only; where the folder cannot be written and there is no log beside
-/// the database, as a file that nobody changes.
+const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+
+/// Read-only, beside whoever writes.
 fn connect(path: &Path) -> Result<Connection, RegistryError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let usable = |connection: &Connection| {
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))
-    };
-    let connection = Connection::open_with_flags(path, flags)?;
+    let connection = Connection::open_with_flags(path, FLAGS)?;
     connection.busy_timeout(std::time::Duration::from_secs(10))?;
-    match usable(&connection) {
-        Err(error)
-            if error.sqlite_error_code() == Some(rusqlite::ErrorCode::CannotOpen)
-                && !writer::beside(path, "-wal").exists() =>
-        {
-            let uri = provenance_core::path::encode(std::os::unix::ffi::OsStrExt::as_bytes(
-                path.as_os_str(),
-            )) + "?immutable=1";
-            let connection = Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)?;
-            usable(&connection)?;
-            Ok(connection)
-        }
-        result => {
-            result?;
-            Ok(connection)
-        }
+    usable(&connection)?;
+    Ok(connection)
+}
+
+/// As a file that nobody changes: SQLite puts nothing beside it.
+fn connect_still(path: &Path) -> Result<Connection, RegistryError> {
+    let bytes = std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str());
+    let uri = provenance_core::path::encode(bytes) + "?immutable=1";
+    let connection = Connection::open_with_flags(uri, FLAGS.union(OpenFlags::SQLITE_OPEN_URI))?;
+    usable(&connection)?;
+    Ok(connection)
+}
+
+/// A private copy with its log: for evidence on a read-only medium that a
+/// killed daemon left with a log beside it.
+fn copy(path: &Path) -> Result<(tempfile::TempDir, Connection), RegistryError> {
+    let folder = tempfile::tempdir()?;
+    let to = folder.path().join("registry.db");
+    fs::copy(path, &to)?;
+    let log = writer::beside(path, "-wal");
+    if log.exists() {
+        fs::copy(log, writer::beside(&to, "-wal"))?;
     }
+    // Its own folder may be read-only, and the copy's mode with it.
+    fs::set_permissions(&to, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    let connection = connect(&to)?;
+    Ok((folder, connection))
+}
+
+fn usable(connection: &Connection) -> Result<i64, rusqlite::Error> {
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+}
+
+fn is_shut_out(error: &RegistryError) -> bool {
+    use rusqlite::ErrorCode::{CannotOpen, ReadOnly};
+    matches!(error, RegistryError::Sqlite(error)
+        if matches!(error.sqlite_error_code(), Some(CannotOpen | ReadOnly)))
+}
+
+/// What tells that a file was written.
+fn stamp(path: &Path) -> Option<(u64, std::time::SystemTime)> {
+    let metadata = path.metadata().ok()?;
+    Some((metadata.len(), metadata.modified().ok()?))
+}
+
+/// Whether nobody has the database open and all of it is in the one file: no
+/// index of a log beside it, and no log, or an empty one.
+fn is_closed(path: &Path) -> bool {
+    let log = writer::beside(path, "-wal").metadata();
+    log.map_or(true, |log| log.len() == 0) && !writer::beside(path, "-shm").exists()
+}
+
+fn is_there(path: &Path) -> Result<(), RegistryError> {
+    if path.is_file() { Ok(()) } else { Err(RegistryError::Missing(path.into())) }
 }
 
 /// Refuses what is no registry, and one of a later version.

@@ -41,7 +41,7 @@ const OBJECTS: [(&str, &str); 10] = [
     ),
     (
         "nodes_new",
-        "CREATE TRIGGER nodes_new BEFORE INSERT ON nodes WHEN length(new.hash) != 32 OR new.idx IS NOT (SELECT coalesce(max(idx) + 1, 0) FROM nodes WHERE level = new.level) BEGIN SELECT RAISE(ABORT, 'nodes are append-only: not the next node of its level'); END",
+        "CREATE TRIGGER nodes_new BEFORE INSERT ON nodes WHEN length(new.hash) != 32 OR new.level NOT BETWEEN 0 AND 52 OR new.idx IS NOT (SELECT coalesce(max(idx) + 1, 0) FROM nodes WHERE level = new.level) OR (new.idx + 1) << new.level > (SELECT coalesce(max(seq) + 1, 0) FROM records) BEGIN SELECT RAISE(ABORT, 'nodes are append-only: not the next complete node of its level'); END",
     ),
     (
         "nodes_no_update",
@@ -82,8 +82,11 @@ pub(super) fn create(connection: &mut Connection) -> Result<(), RegistryError> {
 /// Names every object that is missing, altered or added.
 pub(super) fn differences(connection: &Connection) -> Result<Vec<String>, RegistryError> {
     let mut statement = connection.prepare(
-        "SELECT name, coalesce(sql, '') FROM sqlite_schema \
-         WHERE name NOT LIKE 'sqlite\\_autoindex\\_%' ESCAPE '\\' ORDER BY name LIMIT 1000",
+        // Only the index that a UNIQUE makes has no SQL of its own: a name
+        // alone, such as sqlite_autoindex_x, can hide a trigger.
+        "SELECT name, coalesce(sql, '') FROM sqlite_schema WHERE NOT (type = 'index' \
+         AND name = 'sqlite_autoindex_records_1' AND tbl_name = 'records' AND sql IS NULL) \
+         ORDER BY name LIMIT 1000",
     )?;
     let rows =
         statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;

@@ -5,23 +5,27 @@ use std::{
     fs, io,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use provenance_core::{
     canon::Value,
     digest::Digest,
-    merkle::{Frontier, frontier_nodes, leaf_hash},
+    merkle::{Frontier, frontier_nodes, leaf_hash, node_hash},
     record::{self, MAX_RECORD, Record},
     time::Timestamp,
 };
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{
+    Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params,
+};
 
 use super::{RegistryError, reader, schema};
 use crate::host::durable;
 
 /// How long an append waits for another process.
 const BUSY: Duration = Duration::from_secs(10);
+/// Between two attempts at what SQLite does not wait for by itself.
+const RETRY: Duration = Duration::from_millis(10);
 
 /// A record that was committed.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -61,7 +65,11 @@ impl Writer {
         harden(&connection)?;
         let objects: i64 =
             connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
+        // Before anything is written: another program's file stays as it is.
+        if objects > 0 {
+            reader::identify(&connection, path)?;
+        }
+        switch_to_wal(&connection)?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         if objects == 0 {
             schema::create(&mut connection)?;
@@ -120,6 +128,23 @@ fn create_file(path: &Path) -> io::Result<bool> {
     }
 }
 
+/// SQLite does not wait for another process here, whatever the busy timeout:
+/// of several that open a new registry at once, all but one are told `Busy`.
+fn switch_to_wal(connection: &Connection) -> Result<(), RegistryError> {
+    let begin = Instant::now();
+    loop {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && begin.elapsed() < BUSY =>
+            {
+                std::thread::sleep(RETRY);
+            }
+            result => return Ok(result?),
+        }
+    }
+}
+
 /// The file may have been written by anybody.
 pub(super) fn harden(connection: &Connection) -> Result<(), RegistryError> {
     connection.pragma_update(None, "trusted_schema", false)?;
@@ -152,9 +177,31 @@ fn tail(transaction: &Transaction<'_>) -> Result<(Frontier, Digest), RegistryErr
         .map(|node| reader::node(transaction, node.level, node.index).transpose())
         .collect::<Option<Result<Vec<_>, _>>>()
         .ok_or_else(|| damaged("a node of the tree is missing"))??;
+    climb(transaction, seq, leaf_hash(body.as_bytes()))?
+        .then_some(())
+        .ok_or_else(|| damaged("the nodes above its leaf are not those of the tree"))?;
     let frontier = Frontier::from_subtrees(size, subtrees)
         .ok_or_else(|| damaged("a node of the tree is missing"))?;
     Ok((frontier, record.hash()))
+}
+
+/// Whether the nodes that leaf `seq`, the last one, completed are the hashes
+/// over it and its siblings. The other large subtrees are left to a verifier,
+/// which has all bodies.
+fn climb(transaction: &Transaction<'_>, seq: u64, leaf: Digest) -> rusqlite::Result<bool> {
+    let (mut hash, mut index) = (leaf, seq);
+    for level in 0..63 {
+        if index & 1 == 0 {
+            break;
+        }
+        let Some(left) = reader::node(transaction, level, index - 1)? else { return Ok(false) };
+        hash = node_hash(left, hash);
+        index >>= 1;
+        if reader::node(transaction, level + 1, index)? != Some(hash) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn push(

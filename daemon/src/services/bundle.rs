@@ -1,26 +1,25 @@
 //! Evidence bundles (docs/format.md §6): written beside their place, fsynced,
 //! renamed into it, then recorded, then proved.
 
+mod work;
+
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Read, Write},
-    os::unix::fs::OpenOptionsExt,
+    io::{self, Read},
     path::{Path, PathBuf},
 };
+
+use work::{Cut, Work};
 
 use provenance_core::{
     bundle::BundleId,
     canon::Value,
-    chain::Body,
     clock,
     digest::{Digest, Hasher},
-    dsse,
     proof::Proof,
-    record::Record,
     registry::{BundleEntry, Entry},
     report::Head,
-    sigstore,
-    statement::{ChainRange, Collector, Evidence as Predicate, Link, Statement, Subject},
+    statement::{ChainRange, Collector, Evidence as Predicate, Link, Statement},
     time::Timestamp,
 };
 
@@ -30,7 +29,6 @@ use super::{
 };
 use crate::{
     host::{
-        chainfiles,
         config::Config,
         durable::{self, StateDir},
         systime,
@@ -83,7 +81,7 @@ pub fn make(
     settle(state, evidence, &reader, now)?;
     let id = next_id(state, &reader, now)?;
     let work = Work { folder: state.bundles().join(format!(".{id}.tmp")) };
-    let cut = Cut::new(request, last_bundle(&reader)?)?;
+    let cut = Cut::new(request, covered(&reader)?)?;
     let (range, mut subjects) = work.chain_range(state, &cut)?;
     for artifact in &request.artifacts {
         subjects.push(work.attach(artifact)?);
@@ -182,6 +180,20 @@ pub fn last_bundle(reader: &Reader) -> Result<Option<BundleEntry>, ServiceError>
     }))
 }
 
+/// The last record up to which bundles hold all: one of a period of its own
+/// (--from) leaves no hole behind it.
+fn covered(reader: &Reader) -> Result<Option<u64>, ServiceError> {
+    let mut covered: Option<u64> = None;
+    for row in reader.rows_of_kind("bundle")? {
+        let Some(Entry::Bundle(bundle)) = read_entry(&row.body) else { continue };
+        let due = covered.map_or(0, |last| last.saturating_add(1));
+        if bundle.first_seq <= due {
+            covered = covered.max(Some(bundle.last_seq));
+        }
+    }
+    Ok(covered)
+}
+
 /// The folders below bundles/ with their names, sorted.
 ///
 /// # Errors
@@ -202,209 +214,6 @@ pub fn folders(state: &StateDir) -> Result<Vec<(String, PathBuf)>, ServiceError>
         Ok(folders)
     };
     read().map_err(ServiceError::io("cannot list bundles/"))
-}
-
-/// Which records the bundle is about.
-struct Cut {
-    first_seq: u64,
-    from: Option<Timestamp>,
-    to: Option<Timestamp>,
-}
-
-impl Cut {
-    fn new(request: &Request, last: Option<BundleEntry>) -> Result<Self, ServiceError> {
-        if let (Some(from), Some(to)) = (request.from, request.to)
-            && from >= to
-        {
-            return Err(ServiceError::Request("--from is not before --to".into()));
-        }
-        let first_seq = match request.from {
-            Some(_) => 0,
-            None => last.map_or(0, |last| last.last_seq.saturating_add(1)),
-        };
-        Ok(Self { first_seq, from: request.from, to: request.to })
-    }
-
-    fn takes(&self, record: &Record<'_>) -> bool {
-        record.seq >= self.first_seq
-            && self.from.is_none_or(|from| record.time >= from)
-            && self.to.is_none_or(|to| record.time < to)
-    }
-}
-
-struct Range {
-    first: Head,
-    last: Head,
-    /// The chain's last record, which may lie behind the range.
-    head: Head,
-    clock: Option<Value>,
-}
-
-/// The folder in the making. What is not published is removed.
-struct Work {
-    folder: PathBuf,
-}
-
-impl Drop for Work {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder);
-    }
-}
-
-impl Work {
-    /// Copies the records of the cut, a file a day, and keeps their ends.
-    fn chain_range(
-        &self,
-        state: &StateDir,
-        cut: &Cut,
-    ) -> Result<(Range, Vec<Subject>), ServiceError> {
-        let _ = fs::remove_dir_all(&self.folder);
-        let folder = self.folder.join("artifacts/chain");
-        durable::create_dirs(&folder).map_err(ServiceError::io("cannot make the bundle"))?;
-        let listing = chainfiles::list(&state.chain())
-            .map_err(ServiceError::io("cannot list the chain's files"))?;
-        let (mut ends, mut head, mut clock) = (None::<(Head, Head)>, None, None);
-        let mut subjects = vec![];
-        for file in &listing.files {
-            let Some(day) = file.day else { continue };
-            let source =
-                chainfiles::open(file).map_err(ServiceError::io("cannot read the chain"))?;
-            let mut copy = None::<Copy>;
-            chainfiles::for_each_line::<ServiceError>(source, |line| {
-                let record = Record::parse(line).map_err(|error| {
-                    ServiceError::State(format!(
-                        "{}: {error}; run `provctl verify-chain`",
-                        file.name
-                    ))
-                })?;
-                let this = Head { seq: record.seq, hash: record.hash(), time: record.time };
-                head = Some(this);
-                // A clock set back must not tear a hole: between the first and
-                // the last record taken, all are.
-                let open = ends.is_some_and(|(_, last)| last.seq.saturating_add(1) == record.seq);
-                if !cut.takes(&record) || !open && ends.is_some() {
-                    return Ok(());
-                }
-                let first = ends.map_or(this, |(first, _)| first);
-                ends = Some((first, this));
-                clock = attestation(&record).or_else(|| clock.take());
-                if copy.is_none() {
-                    copy =
-                        Some(Copy::create(&self.folder, format!("artifacts/chain/{day}.jsonl"))?);
-                }
-                match &mut copy {
-                    Some(copy) => copy.write(&[line, b"\n"]),
-                    None => Ok(()),
-                }
-            })?;
-            if let Some(copy) = copy {
-                subjects.push(copy.finish()?);
-            }
-        }
-        match (ends, head) {
-            (Some((first, last)), Some(head)) => Ok((Range { first, last, head, clock }, subjects)),
-            _ => {
-                Err(ServiceError::Empty("no record of that period that no bundle holds yet".into()))
-            }
-        }
-    }
-
-    /// Copies a file under its own name.
-    fn attach(&self, path: &Path) -> Result<Subject, ServiceError> {
-        let what = path.display().to_string();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let subject = format!("artifacts/{name}");
-        if !provenance_core::statement::is_safe_name(&subject) || name == "chain" {
-            let message =
-                format!("{what}: an artifact's name must be plain UTF-8, and not \"chain\"");
-            return Err(ServiceError::Request(message));
-        }
-        if self.folder.join(&subject).exists() {
-            let message = format!("{what}: another artifact has the same name; rename one");
-            return Err(ServiceError::Request(message));
-        }
-        let mut source = File::open(path).map_err(ServiceError::io(what.clone()))?;
-        if !source.metadata().is_ok_and(|metadata| metadata.is_file()) {
-            return Err(ServiceError::Request(format!("{what} is not a regular file")));
-        }
-        let mut copy = Copy::create(&self.folder, subject)?;
-        let mut buffer = vec![0; 128 << 10];
-        loop {
-            let count = source.read(&mut buffer).map_err(ServiceError::io(what.clone()))?;
-            match buffer.get(..count) {
-                Some(bytes) if !bytes.is_empty() => copy.write(&[bytes])?,
-                _ => return copy.finish(),
-            }
-        }
-    }
-
-    fn sign(&self, statement: &[u8], evidence: &Evidence) -> Result<(), ServiceError> {
-        self.file("statement.json", statement)?;
-        let Some(signer) = evidence.signer() else { return Ok(()) };
-        let sign = |message: &[u8]| signer.sign(message);
-        let detached = dsse::sign_detached(statement, &sign);
-        self.file("statement.json.sig", detached.as_bytes())?;
-        let bundle = sigstore::sign(statement, &signer.public().fingerprint(), &sign);
-        self.file("statement.sigstore.json", &bundle)
-    }
-
-    fn file(&self, name: &str, bytes: &[u8]) -> Result<(), ServiceError> {
-        durable::replace(&self.folder.join(name), bytes, 0o440)
-            .map_err(ServiceError::io(format!("cannot write {name}")))
-    }
-
-    /// Every file is fsynced; now its folders, then the name itself.
-    fn publish(self, state: &StateDir, id: BundleId) -> Result<PathBuf, ServiceError> {
-        let path = state.bundles().join(id.to_string());
-        durable::sync_dir(&self.folder.join("artifacts/chain"))
-            .and_then(|()| durable::sync_dir(&self.folder.join("artifacts")))
-            .and_then(|()| durable::sync_dir(&self.folder))
-            .and_then(|()| fs::rename(&self.folder, &path))
-            .and_then(|()| durable::sync_dir(&state.bundles()))
-            .map_err(ServiceError::io(format!("cannot publish {id}")))?;
-        Ok(path)
-    }
-}
-
-/// A file being copied into the bundle, with its digest.
-struct Copy {
-    file: io::BufWriter<File>,
-    hasher: Hasher,
-    name: String,
-}
-
-impl Copy {
-    fn create(folder: &Path, name: String) -> Result<Self, ServiceError> {
-        let file =
-            OpenOptions::new().write(true).create_new(true).mode(0o440).open(folder.join(&name));
-        let file = file.map_err(ServiceError::io(format!("cannot write {name}")))?;
-        Ok(Self { file: io::BufWriter::new(file), hasher: Hasher::new(), name })
-    }
-
-    fn write(&mut self, parts: &[&[u8]]) -> Result<(), ServiceError> {
-        for part in parts {
-            self.hasher.update(part);
-            self.file.write_all(part).map_err(ServiceError::io(self.name.clone()))?;
-        }
-        Ok(())
-    }
-
-    fn finish(self) -> Result<Subject, ServiceError> {
-        let file = self.file.into_inner().map_err(io::IntoInnerError::into_error);
-        file.and_then(|file| file.sync_all()).map_err(ServiceError::io(self.name.clone()))?;
-        Ok(Subject { name: self.name, sha256: self.hasher.finish() })
-    }
-}
-
-/// The clock of a tick, as a value.
-fn attestation(record: &Record<'_>) -> Option<Value> {
-    if record.kind != "tick" {
-        return None;
-    }
-    match Body::read(record) {
-        Ok(Body::Tick(tick)) => Some(tick.clock.to_value()),
-        _ => None,
-    }
 }
 
 /// Where the range has no tick, the kernel's word of this moment.
@@ -447,10 +256,10 @@ fn record(
 }
 
 /// Writes `proof.json`: the bundle's record is in the newest signed tree.
-fn prove(evidence: &Evidence, path: &Path, index: u64) -> Result<(), ServiceError> {
-    let reader = evidence.reader()?;
+fn prove(evidence: &mut Evidence, path: &Path, index: u64) -> Result<(), ServiceError> {
     let unproved = |what: &str| ServiceError::State(format!("{}: {what}", path.display()));
-    let checkpoint = evidence.newest_checkpoint()?.ok_or_else(|| unproved("no checkpoint"))?;
+    let checkpoint = evidence.covering(index)?.ok_or_else(|| unproved("no checkpoint"))?;
+    let reader = evidence.reader()?;
     let size = super::evidence::size_of(&checkpoint).ok_or_else(|| unproved("no checkpoint"))?;
     let row = reader.record(index)?.ok_or_else(|| unproved("its record is not there"))?;
     let proof = Proof {

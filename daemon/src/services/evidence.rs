@@ -4,6 +4,7 @@ use std::{fs, io};
 
 use provenance_core::{
     canon::Value,
+    key::PublicKey,
     note::{self, Checkpoint, Note},
     record::Record,
     registry::{Entry, KeyAction, KeyEntry},
@@ -139,6 +140,37 @@ impl Evidence {
         Ok(())
     }
 
+    /// Records that a key signs nothing from here on. Only its successor can
+    /// say so: the record is under a checkpoint that the revoked key did not
+    /// sign.
+    ///
+    /// # Errors
+    /// [`ServiceError`]: no such key, or it is the one in use.
+    pub fn revoke(
+        &mut self,
+        now: Timestamp,
+        key: &PublicKey,
+        reason: String,
+    ) -> Result<(), ServiceError> {
+        let refuse = |message: &str| Err(ServiceError::Request(message.into()));
+        if self.signer.as_ref().is_none_or(|signer| signer.public() == key) {
+            return refuse(
+                "the key in use cannot revoke itself: set signing_key to another key, restart                  the daemon, and then revoke the old one",
+            );
+        }
+        let keys = keys_on_record(&self.reader()?)?;
+        let Some(last) = keys.iter().rev().find(|entry| entry.key == *key) else {
+            return refuse("the registry has never named this key");
+        };
+        if last.action == KeyAction::Revoke {
+            return refuse("this key is revoked already");
+        }
+        let name = last.name.clone();
+        let (action, key) = (KeyAction::Revoke, key.clone());
+        let entry = KeyEntry { action, key, name, reason: Some(reason), succeeds: None };
+        self.record(now, &[Entry::Key(entry)])
+    }
+
     /// The newest checkpoint, whoever of our processes made it.
     ///
     /// # Errors
@@ -149,6 +181,22 @@ impl Evidence {
             Ok(bytes) => Ok(String::from_utf8(bytes).ok()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(ServiceError::io(format!("cannot read {}", path.display()))(error)),
+        }
+    }
+
+    /// A checkpoint that covers the registry's record `index`: the newest, or,
+    /// where a crash or a full disk kept it from being made, a new one. `None`
+    /// without a key.
+    ///
+    /// # Errors
+    /// [`ServiceError`].
+    pub fn covering(&mut self, index: u64) -> Result<Option<String>, ServiceError> {
+        match self.newest_checkpoint()? {
+            Some(note) if size_of(&note).is_some_and(|size| size > index) => Ok(Some(note)),
+            _ => {
+                let tail = self.registry.tail()?;
+                self.checkpoint(tail)
+            }
         }
     }
 
@@ -172,17 +220,27 @@ impl Evidence {
     fn register_key(&mut self, reader: &Reader, now: Timestamp) -> Result<(), ServiceError> {
         let Some(signer) = &self.signer else { return Ok(()) };
         let key = signer.public().clone();
-        let last = reader.last_of_kind("key")?.and_then(|row| read_entry(&row.body));
-        let (action, succeeds) = match last {
-            Some(Entry::Key(last)) if last.key == key && last.action != KeyAction::Revoke => {
-                return self.keep_public(&key);
+        let keys = keys_on_record(reader)?;
+        let current = keys.iter().rev().find(|entry| entry.action != KeyAction::Revoke);
+        let (action, succeeds) = match current {
+            // A key that another took the place of, or that was revoked, does
+            // not come back: what it signed in between could not be told.
+            _ if keys.iter().any(|entry| entry.key == key)
+                && current.is_none_or(|current| current.key != key) =>
+            {
+                return Err(retired());
             }
-            Some(Entry::Key(last)) if last.key == key => {
-                let message = "the signing key was revoked: make another with `provenanced keygen`";
-                return Err(ServiceError::Request(message.into()));
+            Some(current) if current.key == key => {
+                let revoked =
+                    |entry: &KeyEntry| entry.key == key && entry.action == KeyAction::Revoke;
+                return if keys.iter().any(revoked) {
+                    Err(retired())
+                } else {
+                    self.keep_public(&key)
+                };
             }
-            Some(Entry::Key(last)) => (KeyAction::Succeed, Some(last.key.fingerprint())),
-            _ => (KeyAction::Begin, None),
+            Some(current) => (KeyAction::Succeed, Some(current.key.fingerprint())),
+            None => (KeyAction::Begin, None),
         };
         self.keep_public(&key)?;
         let name = self.origin.clone();
@@ -191,7 +249,7 @@ impl Evidence {
     }
 
     /// `keys/<fingerprint>.pub`: for people; a verifier trusts its policy.
-    fn keep_public(&self, key: &provenance_core::key::PublicKey) -> Result<(), ServiceError> {
+    fn keep_public(&self, key: &PublicKey) -> Result<(), ServiceError> {
         let path = self.state.keys().join(format!("{}.pub", key.fingerprint()));
         if path.is_file() {
             return Ok(());
@@ -212,6 +270,23 @@ pub fn size_of(note: &str) -> Option<u64> {
 pub fn read_entry(body: &[u8]) -> Option<Entry> {
     let record = Record::parse(body).ok()?;
     Entry::read(record.kind, record.data).ok()
+}
+
+/// Every key event of the registry, in order.
+fn keys_on_record(reader: &Reader) -> Result<Vec<KeyEntry>, ServiceError> {
+    let mut keys = vec![];
+    for row in reader.rows_of_kind("key")? {
+        if let Some(Entry::Key(entry)) = read_entry(&row.body) {
+            keys.push(entry);
+        }
+    }
+    Ok(keys)
+}
+
+fn retired() -> ServiceError {
+    let message = "the signing key was revoked or succeeded by another and does not come back: \
+                   make a new one with `provenanced keygen`";
+    ServiceError::Request(message.into())
 }
 
 fn genesis(config: &Config) -> Result<Entry, ServiceError> {

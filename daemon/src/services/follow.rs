@@ -9,7 +9,7 @@ use std::{
 
 use provenance_core::{
     canon::Value,
-    logs::{self, LogEntry},
+    logs::{self, Event, LogEntry, What},
 };
 use tokio::sync::{Notify, oneshot};
 
@@ -30,6 +30,9 @@ const JOURNAL_ENTRIES: u64 = 200_000;
 pub struct Followers {
     files: Follower,
     journal: Option<journal::JournalFollower>,
+    /// That the journal could not be opened, and by which errno, until it has
+    /// been recorded.
+    unreadable: Option<u32>,
     /// Watches for as long as it lives.
     waker: Option<Waker>,
 }
@@ -58,8 +61,8 @@ impl Followers {
     /// Followers of what the settings name.
     ///
     /// # Errors
-    /// [`ServiceError::Pattern`]. A journal that cannot be opened is not one:
-    /// it is tried again, and said.
+    /// [`ServiceError::Pattern`]. A journal that cannot be opened is none: that
+    /// is said, and recorded.
     pub fn open(config: &Config, state: &StateDir) -> Result<Self, ServiceError> {
         let settings = Settings {
             watch: config.watch.clone(),
@@ -72,12 +75,17 @@ impl Followers {
             Journal::System => Some(journal::Origin::System),
             Journal::Folder(folder) => Some(journal::Origin::Directory(folder.clone())),
         };
-        let journal = origin.and_then(|origin| {
-            journal::JournalFollower::open(&origin, &systime::machine_id())
-                .inspect_err(|error| tracing::warn!("the journal is not read: {error}"))
-                .ok()
-        });
-        Ok(Self { files: Follower::new(&settings)?, journal, waker: None })
+        let (mut journal, mut unreadable) = (None, None);
+        if let Some(origin) = origin {
+            match journal::JournalFollower::open(&origin, &systime::machine_id()) {
+                Ok(opened) => journal = Some(opened),
+                Err(error) => {
+                    tracing::error!("the journal is not read until the next start: {error}");
+                    unreadable = Some(error.errno());
+                }
+            }
+        }
+        Ok(Self { files: Follower::new(&settings)?, journal, unreadable, waker: None })
     }
 
     /// From now on `moved` is notified when watched files are created, renamed
@@ -99,6 +107,11 @@ impl Followers {
             let limits = journal::Limits { entries: JOURNAL_ENTRIES, deadline };
             entries.extend(journal.collect(limits));
         }
+        entries.extend(self.unreadable.take().map(|errno| LogEntry {
+            src: format!("{}{}", journal::SCHEME, systime::machine_id()).into(),
+            generation: 0,
+            what: What::Event(Event::Unreadable { errno }),
+        }));
         logs::sort(&mut entries);
         Collected { entries, sources: self.files.followed() }
     }
@@ -110,15 +123,16 @@ impl Followers {
 }
 
 impl Replay for Followers {
-    fn restore(&mut self, snapshot: &Value) -> Result<(), ()> {
-        let files = snapshot.get("files").ok_or(())?;
-        self.files.restore(files).map_err(drop)?;
-        match (&mut self.journal, snapshot.get("journal")) {
-            (Some(journal), Some(value)) => journal.restore(value).map_err(drop),
+    fn restore(&mut self, snapshot: &Value) -> bool {
+        // The files last: a journal that was restored in vain takes its place
+        // again from the chain, files would not.
+        let journal = match (&mut self.journal, snapshot.get("journal")) {
+            (Some(journal), Some(value)) => journal.restore(value).is_ok(),
             // The journal's past is in the chain only.
-            (Some(_), None) => Err(()),
-            (None, _) => Ok(()),
-        }
+            (Some(_), None) => false,
+            (None, _) => true,
+        };
+        journal && snapshot.get("files").is_some_and(|files| self.files.restore(files).is_ok())
     }
 
     fn entry(&mut self, entry: &LogEntry<'_>) {

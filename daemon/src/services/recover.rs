@@ -44,11 +44,8 @@ pub struct Past {
 
 /// Takes what the past holds of the log sources.
 pub trait Replay {
-    /// The snapshot kept with an earlier head.
-    ///
-    /// # Errors
-    /// Where it is none.
-    fn restore(&mut self, snapshot: &Value) -> Result<(), ()>;
+    /// Takes the snapshot kept with an earlier head; whether it was one.
+    fn restore(&mut self, snapshot: &Value) -> bool;
 
     /// An entry of a tick behind that head.
     fn entry(&mut self, entry: &LogEntry<'_>);
@@ -72,7 +69,7 @@ pub fn recover(
     let mut reading =
         Reading { past: Past::default(), known: BTreeSet::new(), from: 0, head: None };
     if let Some((head, snapshot)) = read_snapshot(state)
-        && replay.restore(&snapshot).is_ok()
+        && replay.restore(&snapshot)
     {
         reading.from = head.seq.saturating_add(1);
         reading.head = Some(head);

@@ -6,7 +6,7 @@ use std::{collections::VecDeque, path::PathBuf, time::Duration};
 use provenance_core::{
     chain::Body,
     logs::{Event, LogEntry, What},
-    time::Now,
+    time::{Now, Timestamp},
 };
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -109,10 +109,17 @@ impl<C: Clock + Clone + Send + 'static> Daemon<C> {
             )));
         }
         let mut evidence = Evidence::open(&config, &state, signer, now)?;
-        {
-            let _lock = bundle::lock(&state)?;
-            let reader = evidence.reader()?;
-            bundle::settle(&state, &mut evidence, &reader, now)?;
+        // What a crash left of a bundle is no reason to let the logs wait: the
+        // next bundle tries again.
+        if let Err(error) = settle_bundles(&state, &mut evidence, now) {
+            tracing::error!("bundles/ could not be put in order: {error}");
+        }
+        if chain.head().is_none() && evidence.reader()?.last_of_kind("head")?.is_some() {
+            return Err(ServiceError::State(format!(
+                "{} has a registry that names records, and no chain: put chain/ back from a copy, \
+                 or begin with a new state_dir",
+                state.root().display()
+            )));
         }
         let last_bundle = bundle::last_bundle(&evidence.reader()?)?.map(|bundle| bundle.to);
         let moved = std::sync::Arc::new(Notify::new());
@@ -144,7 +151,8 @@ impl<C: Clock + Clone + Send + 'static> Daemon<C> {
             (_, true) => "after an orderly stop",
             (_, false) => "after an end without a stop record",
         };
-        let input = Input::Start { reason: reason.into(), recovered: past.recovered };
+        let (recovered, old_config) = (past.recovered, past.config_sha256);
+        let input = Input::Start { reason: reason.into(), recovered, old_config };
         self.decide(input).await;
     }
 
@@ -278,7 +286,9 @@ impl<C: Clock + Clone + Send + 'static> Daemon<C> {
         let done = match &action {
             Action::Append(_) => Ok(()),
             Action::Checkpoint | Action::FinalCheckpoint => self.checkpoint(&now),
-            Action::CloseDaysBefore(day) => self.evidence.close_days(now.time, *day),
+            Action::CloseDaysBefore(day) => {
+                self.evidence.close_days(now.time, *day).and_then(|()| self.expire(&now))
+            }
             Action::Bundle => self.bundle(&now),
         };
         if let Err(error) = done {
@@ -318,6 +328,11 @@ impl<C: Clock + Clone + Send + 'static> Daemon<C> {
             Err(ServiceError::Empty(_)) => {}
             Err(error) => return Err(error),
         }
+        Ok(())
+    }
+
+    /// Once a day: retention counts in days.
+    fn expire(&mut self, now: &Now) -> Result<(), ServiceError> {
         let expired = retain::expire(&self.config, &self.state, &mut self.evidence, now.time)?;
         if !expired.is_empty() {
             tracing::info!(count = expired.len(), "artifacts removed: their retention ended");
@@ -377,7 +392,7 @@ impl<C: Clock + Clone + Send + 'static> Daemon<C> {
             let (taken, state, moved) = (config.clone(), self.state.clone(), self.moved.clone());
             let started = Thread::start(move || {
                 let mut followers = Followers::open(&taken, &state)?;
-                if recover::Replay::restore(&mut followers, &snapshot).is_err() {
+                if !recover::Replay::restore(&mut followers, &snapshot) {
                     let message = "a snapshot of the followers could not be read back";
                     return Err(ServiceError::State(message.into()));
                 }
@@ -426,6 +441,16 @@ impl<C: Clock + Clone + Send + 'static> Daemon<C> {
             (None, None) => {}
         }
     }
+}
+
+fn settle_bundles(
+    state: &StateDir,
+    evidence: &mut Evidence,
+    now: Timestamp,
+) -> Result<(), ServiceError> {
+    let _lock = bundle::lock(state)?;
+    let reader = evidence.reader()?;
+    bundle::settle(state, evidence, &reader, now)
 }
 
 struct Opened {

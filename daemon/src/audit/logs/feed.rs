@@ -1,16 +1,17 @@
 //! What `journalctl` says, entry by entry.
 
 use std::{
-    fs::{self, File},
+    ffi::OsString,
+    fs::{self, File, FileType},
     io::{self, ErrorKind, Read},
-    path::{Path, PathBuf},
+    path::Path,
     time::Duration,
 };
 
 use provenance_core::export::{EntryHasher, Reader};
 
 use super::JournalSource;
-use crate::host::{command::Running, systime};
+use crate::host::command::Running;
 
 const BUFFER: usize = 64 << 10;
 /// For how long journalctl may say nothing.
@@ -31,13 +32,14 @@ impl Feed {
     /// # Errors
     /// Why it cannot be read, in words.
     pub(super) fn start(source: &JournalSource, cursor: Option<&str>) -> Result<Self, String> {
-        let mut arguments: Vec<_> =
-            ["--no-pager", "--quiet", "--all", "--output=export"].map(String::from).into();
-        if let JournalSource::Directory(dir) = source {
-            let dir = dir.to_str().ok_or("the journal's directory has a name that is not UTF-8")?;
-            arguments.push(format!("--directory={dir}"));
+        let mut arguments: Vec<OsString> =
+            ["--no-pager", "--quiet", "--all", "--output=export"].map(OsString::from).into();
+        arguments.extend(cursor.map(|cursor| format!("--cursor={cursor}").into()));
+        match source {
+            JournalSource::System => {}
+            JournalSource::Root(dir) => arguments.extend(["--root".into(), dir.into()]),
+            JournalSource::Directory(dir) => arguments.extend(["--directory".into(), dir.into()]),
         }
-        arguments.extend(cursor.map(|cursor| format!("--cursor={cursor}")));
         let child =
             Running::start("journalctl", arguments, PATIENCE).map_err(|error| {
                 match error.kind() {
@@ -90,36 +92,43 @@ impl Feed {
 /// # Errors
 /// Which cannot, and why.
 pub(super) fn is_readable(source: &JournalSource) -> Result<(), String> {
-    let dirs = match source {
-        JournalSource::Directory(dir) => vec![dir.clone()],
-        JournalSource::System => {
-            let id = systime::machine_id();
-            ["/var/log/journal", "/run/log/journal"].map(|dir| Path::new(dir).join(&id)).into()
-        }
+    match source {
+        JournalSource::Directory(dir) => readable(dir, 1),
+        JournalSource::System => below(Path::new("/")),
+        JournalSource::Root(root) => below(root),
+    }
+}
+
+fn below(root: &Path) -> Result<(), String> {
+    ["var/log/journal", "run/log/journal"].iter().try_for_each(|dir| readable(&root.join(dir), 2))
+}
+
+fn readable(dir: &Path, depth: u8) -> Result<(), String> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(|error| denied(dir, &error))?,
     };
-    let denied = |path: PathBuf| {
-        move |error: io::Error| {
-            format!(
-                "{}: {error}; run this as root or as a member of the group systemd-journal",
-                path.display()
-            )
-        }
-    };
-    for dir in dirs {
-        let entries = match fs::read_dir(&dir) {
-            Err(error) if error.kind() == ErrorKind::NotFound => continue,
-            entries => entries.map_err(denied(dir))?,
-        };
-        for entry in entries.flatten() {
-            let path = entry.path();
-            let is_journal = path.to_string_lossy().contains(".journal");
-            if is_journal && entry.file_type().is_ok_and(|kind| kind.is_file()) {
-                match File::open(&path) {
-                    Err(error) if error.kind() == ErrorKind::NotFound => {}
-                    opened => drop(opened.map_err(denied(path))?),
+    for entry in entries.flatten() {
+        let (path, kind) = (entry.path(), entry.file_type());
+        if kind.as_ref().is_ok_and(FileType::is_dir) && depth > 1 {
+            readable(&path, depth - 1)?;
+        } else if kind.is_ok_and(|kind| kind.is_file())
+            && path.to_string_lossy().contains(".journal")
+        {
+            match File::open(&path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(denied(&path, &error));
                 }
+                _ => {}
             }
         }
     }
     Ok(())
+}
+
+fn denied(path: &Path, error: &io::Error) -> String {
+    format!(
+        "{}: {error}; run this as root or as a member of the group systemd-journal",
+        path.display()
+    )
 }

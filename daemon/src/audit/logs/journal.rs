@@ -295,17 +295,25 @@ impl<'s> Run<'s> {
             report.not_checked(format!("{gone} entries of {}", self.src), why);
         }
         if self.oldest.is_none() && !self.held.is_empty() && !self.failed {
-            // Journald never leaves a journal without entries.
-            let held = self.held.drain(..).next_back();
-            let place = held.map(|finding| finding.place).unwrap_or_default();
-            let message = "the journal has no entries at all";
-            report.find(Finding::new(Code::LogMissing, place, message));
+            self.empty(report);
         }
         if !self.held.is_empty() && !self.failed {
             let why = "no entry that the chain names is in it: it is another journal, or was \
                        written anew";
             report.undecided(self.src, why);
         }
+    }
+
+    /// The journal has no entries at all, which journald never leaves so; a
+    /// copy may have been made without it.
+    fn empty(&mut self, report: &mut Report) {
+        let held = self.held.drain(..).next_back();
+        if *self.source != JournalSource::System {
+            return report.undecided(self.src, "no journal files with entries are there");
+        }
+        let place = held.map(|finding| finding.place).unwrap_or_default();
+        let message = "this machine's journal has no entries at all";
+        report.find(Finding::new(Code::LogMissing, place, message));
     }
 
     fn place(&self, at: At) -> Place {

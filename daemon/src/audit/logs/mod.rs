@@ -17,7 +17,10 @@ mod stream;
 mod survey;
 mod walk;
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use provenance_core::{
     report::{Code, Finding, Place, Report},
@@ -30,6 +33,15 @@ use find::{Target, Whereabouts};
 use root::Root;
 use stream::Desk;
 use survey::Survey;
+
+/// Where the logs are, as a user says it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Logs {
+    /// The root of the file system that they are on.
+    pub root: PathBuf,
+    /// The journal's folder, if it is not that of the root.
+    pub journal: Option<PathBuf>,
+}
 
 /// What to read again, and where.
 pub struct Options<'a> {
@@ -50,8 +62,23 @@ pub struct Options<'a> {
 pub enum JournalSource {
     /// This machine's.
     System,
+    /// That of the system below a root.
+    Root(PathBuf),
     /// The journal files in a directory.
     Directory(PathBuf),
+}
+
+impl Logs {
+    /// All that was recorded from the first time on and before the second.
+    pub fn options(&self, (from, to): (Option<Timestamp>, Option<Timestamp>)) -> Options<'static> {
+        let root = self.root.clone();
+        let journal = match &self.journal {
+            Some(dir) => JournalSource::Directory(dir.clone()),
+            None if root == Path::new("/") => JournalSource::System,
+            None => JournalSource::Root(root.clone()),
+        };
+        Options { root, journal: Some(journal), from, to, progress: &|_| {} }
+    }
 }
 
 impl Options<'_> {
@@ -65,13 +92,20 @@ impl Options<'_> {
 /// be compared, is in the report.
 ///
 /// # Errors
-/// As reading the chain's files, or opening the root.
+/// As reading the chain's files.
 pub fn verify(files: &[ChainFile], options: &Options<'_>, report: &mut Report) -> io::Result<()> {
-    let root = Root::open(&options.root)?;
     let survey = Survey::take(files, options)?;
-    let here = machine_of(&root);
-    if !is_elsewhere(&survey, here.as_deref(), report) {
-        verify_files(files, &root, &survey, options, (here, report))?;
+    match Root::open(&options.root) {
+        Ok(root) => {
+            let here = machine_of(&root);
+            if !is_elsewhere(&survey, here.as_deref(), report) {
+                verify_files(files, &root, &survey, options, (here, report))?;
+            }
+        }
+        Err(error) => {
+            let why = format!("{error}; give --root with the directory that the logs are below");
+            report.undecided("the logs", why);
+        }
     }
     journal::verify(files, &survey, options, report)
 }

@@ -1,0 +1,1 @@
+EUnQo1RWdBAwo2mMCu1ecYp91IijsrdRzj0yQzrc+R65DWzl5YrHe+teuKo/9Hm7pYccDKAAZuwCfd1t7t4aCg==
