@@ -95,6 +95,8 @@ fn attempt(
     let signed_size = newest.as_deref().and_then(checkpoint_of).map_or(0, |c| c.size);
     let join = reader.as_ref().map(|reader| Join::new(reader, signed_size));
     let listing = target.listing()?;
+    // Where the logs are now, the whole chain tells.
+    let all = listing.files.clone();
     let files = in_span(listing.files, options);
     for stranger in &listing.strangers {
         let message = "this is no chain file, and the daemon puts nothing else here";
@@ -129,16 +131,21 @@ fn attempt(
         super::bundle::on_record(state, join, (trust, &keys), &mut report)?;
         super::registry::keys(state, join, trust, &mut report)?;
     }
-    match &options.logs {
-        Some(logs) => super::logs::verify(&files, logs, options, &mut report)?,
-        None => report.not_checked("the logs themselves", "not asked for: give --logs"),
-    }
     if partial || !whole {
         let why = "only a part of the chain was looked at";
         report.not_checked("the rest of the chain", why);
     }
-    let stale = reader.as_ref().is_some_and(Reader::is_stale);
-    Ok(if stale { None } else { Some(report) })
+    if reader.as_ref().is_some_and(Reader::is_stale) {
+        return Ok(None);
+    }
+    match &options.logs {
+        Some(logs) => {
+            let logs = logs.options((options.from, options.to));
+            super::logs::verify(&all, &logs, &mut report)?;
+        }
+        None => report.not_checked("the logs themselves", "not asked for: give --logs"),
+    }
+    Ok(Some(report))
 }
 
 impl Target {

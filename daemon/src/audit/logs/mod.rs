@@ -1,140 +1,231 @@
 //! `provctl verify-chain --logs`: the watched logs are read again, rotated and
-//! compressed ones too, and held against every range the chain recorded.
+//! compressed ones too, and held against what the chain recorded.
+//!
+//! A first pass over the chain learns where the bytes of every generation are
+//! to be; then each is looked for ([`find`]), and a second pass reads every
+//! recorded range again ([`reread`]). Memory grows with the generations, not
+//! with the records. A range differs or it does not: file, bytes and the
+//! minute in which they were recorded are named.
 
-mod files;
+mod difference;
+mod feed;
+mod find;
 mod journal;
+mod reread;
+mod root;
+mod stream;
+mod survey;
+mod walk;
 
 use std::{
-    collections::BTreeMap,
+    io,
     path::{Path, PathBuf},
 };
 
 use provenance_core::{
-    chain::Body,
-    logs::{Event, LogEntry, What},
-    path,
-    record::Record,
-    report::Report,
+    report::{Code, Finding, Place, Report},
     time::Timestamp,
 };
 
-use super::{AuditError, chain::Options};
-use crate::host::{
-    chainfiles::{self, ChainFile},
-    systime,
-};
-use files::{Files, Known};
-use journal::Journals;
+use crate::host::{chainfiles::ChainFile, systime};
+use difference::shown;
+use find::{Target, Whereabouts};
+use root::Root;
+use stream::Desk;
+use survey::Survey;
 
-/// Where the logs are.
-#[derive(Clone, Debug)]
+/// Where the logs are, as a user says it.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Logs {
     /// The root of the file system that they are on.
     pub root: PathBuf,
-    /// The journal's folder, if it is not the machine's own.
+    /// The journal's folder, if it is not that of the root.
     pub journal: Option<PathBuf>,
 }
 
-/// Re-reads what the records of `files` say of logs.
+/// What to read again, and where.
+pub struct Options<'a> {
+    /// Put before every path: `/`, or where a copy of the logs is.
+    pub root: PathBuf,
+    /// Where the journal is; `None` leaves it out.
+    pub journal: Option<JournalSource>,
+    /// Only what was recorded from this time on.
+    pub from: Option<Timestamp>,
+    /// Only what was recorded before this time.
+    pub to: Option<Timestamp>,
+    /// Told how many bytes have been read, some thousand times a second.
+    pub progress: &'a dyn Fn(u64),
+}
+
+/// Where the journal is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum JournalSource {
+    /// This machine's.
+    System,
+    /// That of the system below a root.
+    Root(PathBuf),
+    /// The journal files in a directory.
+    Directory(PathBuf),
+}
+
+impl Logs {
+    /// All that was recorded from the first time on and before the second.
+    pub fn options(&self, (from, to): (Option<Timestamp>, Option<Timestamp>)) -> Options<'static> {
+        let root = self.root.clone();
+        let journal = match &self.journal {
+            Some(dir) => JournalSource::Directory(dir.clone()),
+            None if root == Path::new("/") => JournalSource::System,
+            None => JournalSource::Root(root.clone()),
+        };
+        Options { root, journal: Some(journal), from, to, progress: &|_| {} }
+    }
+}
+
+impl Options<'_> {
+    /// Whether what was recorded at `time` is asked for.
+    fn wants(&self, time: Timestamp) -> bool {
+        self.from.is_none_or(|from| time >= from) && self.to.is_none_or(|to| time < to)
+    }
+}
+
+/// Holds the logs against the chain's files. What differs, and what could not
+/// be compared, is in the report.
 ///
 /// # Errors
-/// [`AuditError`] where the chain's own files cannot be read.
-pub(super) fn verify(
-    files: &[ChainFile],
-    logs: &Logs,
-    options: &Options,
-    report: &mut Report,
-) -> Result<(), AuditError> {
-    let Logs { root, journal } = logs;
-    let mut known = BTreeMap::new();
-    ticks(files, options, |_, _, entry| learn(&mut known, entry))?;
-    let mut logs = Files::new(root.clone(), known, is_here(files));
-    let mut journals = Journals::new(root, journal.as_deref());
-    ticks(files, options, |seq, span, entry| match &entry.what {
-        What::Range { from, to, sha256 } => {
-            let range = files::Range { from: *from, to: *to, sha256: *sha256, seq, span };
-            logs.range((&entry.src, entry.generation), range, report);
+/// As reading the chain's files.
+pub fn verify(files: &[ChainFile], options: &Options<'_>, report: &mut Report) -> io::Result<()> {
+    let survey = Survey::take(files, options)?;
+    match Root::open(&options.root) {
+        Ok(root) => {
+            let here = machine_of(&root);
+            if !is_elsewhere(&survey, here.as_deref(), report) {
+                verify_files(files, &root, &survey, options, (here, report))?;
+            }
         }
-        What::Journal { .. } => journals.entries(entry, seq, span, report),
-        What::Event(_) => {}
-    })?;
-    logs.finish(report);
-    Ok(())
+        Err(error) => {
+            let why = format!("{error}; give --root with the directory that the logs are below");
+            report.undecided("the logs", why);
+        }
+    }
+    journal::verify(files, &survey, options, report)
 }
 
-/// Whether this is the machine that the chain began on.
-fn is_here(files: &[ChainFile]) -> bool {
-    let mut machine = None;
-    let first = files.first().and_then(|file| chainfiles::open(file).ok());
-    // The first line is enough: reading ends with it.
-    let _ = first.map(|source| {
-        chainfiles::for_each_line::<std::io::Error>(source, |line| {
-            if let Ok(Ok(Body::Genesis(genesis))) = Record::parse(line).map(|r| Body::read(&r)) {
-                machine = Some(genesis.machine.into_owned());
-            }
-            Err(std::io::ErrorKind::Interrupted.into())
-        })
-    });
-    machine.is_some_and(|machine| machine == systime::machine_id())
-}
-
-/// When a record says that something was added: after the first time, and not
-/// after the second.
-type Span = (Timestamp, Timestamp);
-
-/// Calls `each` with every log entry of every tick that is in view. What is
-/// wrong with records has been said before.
-fn ticks(
+fn verify_files(
     files: &[ChainFile],
-    options: &Options,
-    mut each: impl FnMut(u64, Span, &LogEntry<'_>),
-) -> Result<(), AuditError> {
-    let mut before: Option<Timestamp> = None;
-    for file in files {
-        let source = chainfiles::open(file).map_err(AuditError::io(&file.path))?;
-        chainfiles::for_each_line::<AuditError>(source, |line| {
-            let Ok(record) = Record::parse(line) else { return Ok(()) };
-            let after = before.replace(record.time).unwrap_or(record.time);
-            let outside = options.from.is_some_and(|from| record.time < from)
-                || options.to.is_some_and(|to| record.time >= to);
-            if record.kind != "tick" || outside {
-                return Ok(());
-            }
-            if let Ok(Body::Tick(tick)) = Body::read(&record) {
-                for entry in &tick.logs {
-                    each(record.seq, (after, record.time), entry);
-                }
-            }
-            Ok(())
-        })?;
+    root: &Root,
+    survey: &Survey,
+    options: &Options<'_>,
+    (here, report): (Option<String>, &mut Report),
+) -> io::Result<()> {
+    let mut desk = Desk::new(options.progress);
+    let targets = find::find(root, survey, &mut desk);
+    let at_hand = |target: &Target<'_>| matches!(target.place, Whereabouts::File(_));
+    let due = targets.iter().filter(|target| !matches!(target.place, Whereabouts::Gone));
+    let same = here.is_some() && here == survey.machine;
+    if due.clone().count() > 0
+        && due.clone().all(|target| matches!(target.place, Whereabouts::Missing(_)))
+        && !same
+    {
+        let why = format!(
+            "none of the {} log files that the chain names is below {}: run this on the machine \
+             that made the chain, or give --root with a copy of its logs",
+            due.count(),
+            options.root.display()
+        );
+        report.undecided("the logs", why);
+    } else {
+        targets.iter().for_each(|target| absent(target, report));
+    }
+    gone(&targets, report);
+    reread::reread(files, root, survey, &targets, options, (&mut desk, report))?;
+    let grown = targets.iter().filter(|target| at_hand(target)).map(grown).sum::<u64>();
+    if grown > 0 {
+        let why = "they were written after the last tick, and the chain does not hold them yet";
+        report.not_checked(format!("{grown} bytes at the logs' ends"), why);
     }
     Ok(())
 }
 
-/// Where the chain last saw the bytes of a generation.
-fn learn(known: &mut BTreeMap<(String, u64), Known>, entry: &LogEntry<'_>) {
-    let Some(path) = path::decode(&entry.src) else { return };
-    let key = (entry.src.clone().into_owned(), entry.generation);
-    let known = known.entry(key).or_insert_with(|| Known::new(path));
-    match &entry.what {
-        What::Range { from: 0, to, sha256 } => known.head = Some((*to, *sha256)),
-        What::Event(Event::Appeared { id }) => known.id = id.as_deref().map(String::from),
-        What::Event(Event::Rotated { location }) => {
-            known.current = false;
-            known.place = location.as_deref().and_then(path::decode);
-            known.gone = false;
+/// The id of the machine whose file system is at the root, where it says so.
+fn machine_of(root: &Root) -> Option<String> {
+    if root.is_machine() {
+        return Some(systime::machine_id()).filter(|id| id != "unknown");
+    }
+    let text = String::from_utf8(root.small(b"etc/machine-id")?).ok()?;
+    let id = text.trim();
+    (id.len() == 32 && id.bytes().all(|c| c.is_ascii_hexdigit())).then(|| id.to_owned())
+}
+
+/// Whether these are not the chain's logs: files of the same names are on
+/// every machine, and comparing them would accuse nobody justly.
+fn is_elsewhere(survey: &Survey, here: Option<&str>, report: &mut Report) -> bool {
+    let (Some(theirs), Some(here)) = (survey.machine.as_deref(), here) else { return false };
+    if theirs == here || theirs == "unknown" {
+        return false;
+    }
+    let why = format!(
+        "the chain is of the machine {theirs}, and this is {here}: run this there, or give --root \
+         with a copy of its logs"
+    );
+    report.undecided("the logs", why);
+    true
+}
+
+/// Says that a file is not there, or cannot be read.
+fn absent(target: &Target<'_>, report: &mut Report) {
+    let Target { src, generation, wanted, place } = target;
+    let (from, to) = wanted.bytes;
+    let source = provenance_core::path::decode(src).unwrap_or_default();
+    let path = shown(generation.path(&source).unwrap_or_default());
+    match place {
+        Whereabouts::Missing(what) => {
+            let there = what.map(|what| format!(" ({what} stands there)")).unwrap_or_default();
+            let message = format!(
+                "bytes {from} to {to} were recorded as being in this file, and neither it{there} \
+                 nor any file beside it holds them"
+            );
+            report.find(Finding::new(Code::LogMissing, place_of(target, Some(path)), message));
         }
-        What::Event(Event::Truncated { .. } | Event::Replaced | Event::Vanished) => {
-            known.current = false;
-            known.gone = true;
+        Whereabouts::Unreadable(path, errno) => {
+            let why = format!("{}; run this as a user who may read it", io::Error::from(*errno));
+            report.undecided(shown(path), why);
         }
-        _ => {}
+        Whereabouts::File(_) | Whereabouts::Gone => {}
     }
 }
 
-/// `path` below `root`.
-fn below(root: &Path, path: &[u8]) -> PathBuf {
-    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
-    let path = Path::new(OsStr::from_bytes(path));
-    root.join(path.strip_prefix("/").unwrap_or(path))
+/// Says what is gone as the chain records it.
+fn gone(targets: &[Target<'_>], report: &mut Report) {
+    let mut bytes = 0;
+    for target in targets.iter().filter(|target| matches!(target.place, Whereabouts::Gone)) {
+        let (from, to) = target.wanted.bytes;
+        bytes += to - from;
+        let message = format!("bytes {from} to {to} are gone, as the chain records");
+        report.find(Finding::new(Code::LogUnverifiable, place_of(target, None), message));
+    }
+    if bytes > 0 {
+        let why = "the files were rotated away, deleted or truncated, as the chain records";
+        report.not_checked(format!("{bytes} bytes of logs"), why);
+    }
+}
+
+fn place_of(target: &Target<'_>, file: Option<String>) -> Place {
+    let Target { src, generation, wanted, .. } = target;
+    Place {
+        file,
+        seq: Some(wanted.seq),
+        bytes: Some(wanted.bytes),
+        time: Some(wanted.time),
+        ..Place::default().source(src, generation.number)
+    }
+}
+
+/// How many bytes a plain file has behind what is recorded.
+fn grown(target: &Target<'_>) -> u64 {
+    match &target.place {
+        Whereabouts::File(found) if found.packing == crate::host::unpack::Packing::Plain => {
+            found.size.saturating_sub(target.generation.to)
+        }
+        _ => 0,
+    }
 }
