@@ -41,6 +41,8 @@ pub enum Input {
         reason: String,
         /// What recovery found.
         recovered: Vec<Recovered<'static>>,
+        /// Digest of the settings that were in force, where the chain knows.
+        config: Option<Digest>,
     },
     /// The sources handed over what changed. To be asked for only while
     /// [`Engine::wants_logs`].
@@ -184,9 +186,13 @@ impl Engine {
     /// Takes what happened at `now` and says what to do.
     pub fn step(&mut self, now: &Now, input: Input) -> Vec<Action> {
         match input {
-            Input::Start { reason, recovered } => {
+            Input::Start { reason, recovered, config } => {
                 self.queue.extend(recovered.into_iter().map(Pending::Recovered));
                 self.queue.push_back(Pending::Start(reason));
+                // Behind the start: the time before it is judged by the
+                // interval that was in force then.
+                let old = config.filter(|old| *old != self.settings.config_sha256);
+                self.queue.extend(old.map(|old| Pending::Config { old }));
             }
             Input::Logs(entries) => {
                 self.logs.extend(entries);

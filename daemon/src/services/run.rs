@@ -62,7 +62,7 @@ pub async fn run(
     clock: impl Clock + Clone + Send + 'static,
 ) -> Result<(), ServiceError> {
     let mut daemon = Daemon::start(config, clock).await?;
-    notify::ready();
+    daemon.say();
     tracing::info!(
         client = daemon.config.client,
         state = %daemon.state.root().display(),
@@ -92,6 +92,8 @@ struct Daemon<C> {
     sources: (usize, usize),
     /// What could not be done and is to be done again after the next tick.
     undone: Vec<Action>,
+    /// That it is ready has been said.
+    ready: bool,
 }
 
 impl<C: Clock + Clone + Send + 'static> Daemon<C> {
@@ -114,6 +116,7 @@ impl<C: Clock + Clone + Send + 'static> Daemon<C> {
         if let Err(error) = settle_bundles(&state, &mut evidence, now) {
             tracing::error!("bundles/ could not be put in order: {error}");
         }
+        evidence.reaches(chain.head())?;
         let last_bundle = bundle::last_bundle(&evidence.reader()?)?.map(|bundle| bundle.to);
         let moved = std::sync::Arc::new(Notify::new());
         let opened = open_followers(&config, &state, &clock, chain, evidence, &moved).await?;
@@ -132,6 +135,7 @@ impl<C: Clock + Clone + Send + 'static> Daemon<C> {
             ticks: 0,
             sources: (0, 0),
             undone: vec![],
+            ready: false,
             config,
         };
         daemon.begin(past).await;
@@ -144,7 +148,8 @@ impl<C: Clock + Clone + Send + 'static> Daemon<C> {
             (_, true) => "after an orderly stop",
             (_, false) => "after an end without a stop record",
         };
-        let input = Input::Start { reason: reason.into(), recovered: past.recovered };
+        let (reason, recovered, config) = (reason.into(), past.recovered, past.config_sha256);
+        let input = Input::Start { reason, recovered, config };
         self.decide(input).await;
     }
 
@@ -161,8 +166,8 @@ impl<C: Clock + Clone + Send + 'static> Daemon<C> {
         loop {
             tokio::select! {
                 biased;
-                _ = terminate.recv() => return Ok("SIGTERM".into()),
-                _ = interrupt.recv() => return Ok("SIGINT".into()),
+                _ = terminate.recv() => return Ok(self.last_tick("SIGTERM").await),
+                _ = interrupt.recv() => return Ok(self.last_tick("SIGINT").await),
                 _ = hangup.recv() => {
                     if self.reload(options).await {
                         ticks = every(Duration::from_secs(self.config.interval_s));
@@ -187,10 +192,21 @@ impl<C: Clock + Clone + Send + 'static> Daemon<C> {
         }
     }
 
+    /// What was written to the logs since the last tick, and what was read
+    /// early of a file that is gone by now, is not left to the next start.
+    async fn last_tick(&mut self, reason: &str) -> String {
+        self.tick_within(Duration::from_secs(5)).await;
+        reason.to_owned()
+    }
+
     async fn tick(&mut self) {
-        self.early_reads = 0;
         let half = Duration::from_secs(self.config.interval_s).div_f64(2.0);
-        self.collect(half.min(Duration::from_secs(30)), true).await;
+        self.tick_within(half.min(Duration::from_secs(30))).await;
+    }
+
+    async fn tick_within(&mut self, time: Duration) {
+        self.early_reads = 0;
+        self.collect(time, true).await;
         let failing = self.engine.failing_since().is_some();
         let now = self.clock.now();
         let sources = vec![systime::kernel_source(now.time)];
@@ -402,7 +418,8 @@ impl<C: Clock + Clone + Send + 'static> Daemon<C> {
     async fn snapshot(&mut self) {
         if let (Some(head), Some(snapshot)) = (self.chain.head(), self.followers.snapshot().await)
             && self.engine.is_settled()
-            && let Err(error) = recover::keep_snapshot(&self.state, head, snapshot)
+            && let Err(error) =
+                recover::keep_snapshot(&self.state, head, self.config.sha256, snapshot)
         {
             tracing::warn!("the followers' snapshot could not be kept: {error}");
         }
@@ -414,15 +431,23 @@ impl<C: Clock + Clone + Send + 'static> Daemon<C> {
         self.snapshot().await;
     }
 
-    fn say(&self) {
+    /// Tells systemd how it goes: ready once the `start` record is on disk.
+    fn say(&mut self) {
         match (self.engine.failing_since(), self.chain.head()) {
             (Some(since), _) => {
                 notify::status(&format!("records cannot be written since {since}; trying again"));
+                if !self.ready {
+                    notify::not_yet(RETRY * 4);
+                }
             }
-            (None, Some(head)) => notify::status(&format!(
-                "record {} at {}; {} sources",
-                head.seq, head.time, self.sources.0
-            )),
+            (None, Some(head)) => {
+                if !std::mem::replace(&mut self.ready, true) {
+                    notify::ready();
+                }
+                let sources = self.sources.0;
+                let status = format!("record {} at {}; {sources} sources", head.seq, head.time);
+                notify::status(&status);
+            }
             (None, None) => {}
         }
     }
