@@ -85,7 +85,8 @@ fn with_a_full_disk_it_still_ends_at_sigterm_and_goes_on_later() {
     running.until_it_says("could not be written, trying again");
     let before = world.lines();
     running.signal(Signal::HUP);
-    running.stop();
+    let said = running.stop_with(74);
+    assert!(said.contains("so neither was the stop"), "{said}");
     assert_eq!(world.lines(), before);
     // A start on a full disk either waits for room or says why not.
     let mut again = world.start();

@@ -199,7 +199,12 @@ impl Running {
 
     /// Ends it by SIGTERM, in order and in time; gives what it said.
     #[track_caller]
-    pub(crate) fn stop(mut self) -> String {
+    pub(crate) fn stop(self) -> String {
+        self.stop_with(0)
+    }
+
+    #[track_caller]
+    pub(crate) fn stop_with(mut self, code: i32) -> String {
         self.signal(Signal::TERM);
         let begin = Instant::now();
         let status = loop {
@@ -210,7 +215,7 @@ impl Running {
             std::thread::sleep(Duration::from_millis(20));
         };
         let stderr = self.stderr();
-        assert!(status.success() && !stderr.contains("panicked"), "{status}: {stderr}");
+        assert!(status.code() == Some(code) && !stderr.contains("panicked"), "{status}: {stderr}");
         stderr
     }
 }

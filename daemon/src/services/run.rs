@@ -71,8 +71,7 @@ pub async fn run(
     );
     let reason = daemon.serve(&options).await?;
     notify::stopping();
-    daemon.stop(&reason).await;
-    Ok(())
+    daemon.stop(&reason).await
 }
 
 struct Daemon<C> {
@@ -425,10 +424,15 @@ impl<C: Clock + Clone + Send + 'static> Daemon<C> {
         }
     }
 
-    async fn stop(&mut self, reason: &str) {
+    /// Ends in order, or says that the chain does not show it.
+    async fn stop(&mut self, reason: &str) -> Result<(), ServiceError> {
         tracing::info!(reason, "stopping");
         self.decide(Input::Stop { reason: reason.into() }).await;
         self.snapshot().await;
+        match self.engine.failing_since() {
+            None => Ok(()),
+            Some(since) => Err(ServiceError::Unrecorded(since)),
+        }
     }
 
     /// Tells systemd how it goes: ready once the `start` record is on disk.
