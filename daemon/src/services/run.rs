@@ -1,12 +1,15 @@
 //! The daemon: it waits, asks the sources, does what the engine decides, and
 //! keeps going whatever fails.
 
+mod open;
+
 use std::{collections::VecDeque, path::PathBuf, time::Duration};
 
+use open::{Opened, open_followers, settle_bundles};
 use provenance_core::{
     chain::Body,
     logs::{Event, LogEntry, What},
-    time::{Now, Timestamp},
+    time::Now,
 };
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -462,41 +465,6 @@ impl<C: Clock + Clone + Send + 'static> Daemon<C> {
             (None, None) => {}
         }
     }
-}
-
-fn settle_bundles(
-    state: &StateDir,
-    evidence: &mut Evidence,
-    now: Timestamp,
-) -> Result<(), ServiceError> {
-    let _lock = bundle::lock(state)?;
-    let reader = evidence.reader()?;
-    bundle::settle(state, evidence, &reader, now)
-}
-
-struct Opened {
-    past: Past,
-    chain: ChainWriter,
-    evidence: Evidence,
-}
-
-async fn open_followers<C: Clock + Clone + Send + 'static>(
-    config: &Config,
-    state: &StateDir,
-    clock: &C,
-    mut chain: ChainWriter,
-    evidence: Evidence,
-    moved: &std::sync::Arc<Notify>,
-) -> Result<(Thread, Opened), ServiceError> {
-    let (config, state, moved) = (config.clone(), state.clone(), moved.clone());
-    let now = clock.now().time;
-    Thread::start(move || {
-        let mut followers = Followers::open(&config, &state)?;
-        let past = recover::recover(&config, &state, &mut chain, &evidence, now, &mut followers)?;
-        followers.watch(&moved);
-        Ok((followers, Opened { past, chain, evidence }))
-    })
-    .await
 }
 
 fn settings(config: &Config) -> Settings {
