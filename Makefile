@@ -11,7 +11,7 @@ test:
 
 bench:
 	tests/scripts/setup build
-	cargo bench --locked
+	cargo bench --locked --bench verify
 
 lint:
 	tests/scripts/setup build lint

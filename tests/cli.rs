@@ -370,3 +370,37 @@ fn an_audit_leaves_the_evidence_as_it_was() {
     world.provctl(&["registry", "list", "--state", &world.text("state")]);
     assert!(contents(&world.path("state")) == before, "an audit wrote into the state folder");
 }
+
+#[test]
+fn a_running_appliance_is_never_called_failed() {
+    let world = World::new();
+    let mut daemon = Command::new(PROVENANCED)
+        .args(["run", "--config", &world.text("p.toml"), "--ticks", "8"])
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    while !world.path("state/checkpoint").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let (mut verified, mut bundles) = (0, 0);
+    while daemon.try_wait().unwrap().is_none() {
+        if verified % 12 == 6 {
+            let made = world.daemon(&["bundle", "--config", &world.text("p.toml")]);
+            bundles += u32::from(made.status.success());
+        }
+        let bundling = (verified % 12 == 0).then(|| {
+            let mut bundle = Command::new(PROVENANCED);
+            bundle.args(["bundle", "--config", &world.text("p.toml")]);
+            let quiet = std::process::Stdio::null;
+            bundle.stdout(quiet()).stderr(quiet()).spawn().unwrap()
+        });
+        let report = world.verify(&[]);
+        // Before the first record there is nothing to verify yet.
+        let fine = matches!(report.status.code(), Some(0 | 2));
+        assert!(fine, "{}{}", answer(&report), error(&report));
+        bundling.map(|mut child| child.wait().unwrap());
+        verified += 1;
+    }
+    assert!(verified > 50 && bundles > 1, "{verified} {bundles}");
+    assert_eq!(world.verify(&[]).status.code(), Some(0));
+}

@@ -1,19 +1,22 @@
 //! A fault in each write, fsync, rename and truncation of a whole run of the
 //! daemon, injected by strace into the real program (and so into SQLite too):
 //! it never panics, loses nothing that was on disk, and the next run repairs
-//! what is to be repaired and verifies.
+//! what is to be repaired and verifies. And a disk that stays broken, or is
+//! read-only for a while.
 //!
 //! By default every third call is hit; `MSP_FULL=1` hits each.
 #![cfg(test)]
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
     sync::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 const PROVENANCED: &str = env!("CARGO_BIN_EXE_provenanced");
@@ -97,8 +100,9 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
 #[derive(Clone, Debug)]
 struct Fault {
     call: &'static str,
-    /// `error=EIO`, `error=ENOSPC`, `signal=KILL`
+    /// `error=EIO`, `error=ENOSPC`, `error=EROFS`, `signal=KILL`
     how: &'static str,
+    /// Which call of a thread, counted from 1, as strace does.
     at: usize,
     bundle: bool,
 }
@@ -114,20 +118,15 @@ fn a_fault_in_any_call_loses_nothing_and_the_next_run_repairs_it() {
     }
     let mut faults = vec![];
     for bundle in [false, true] {
-        for (call, count) in baseline(bundle) {
-            for (kind, how) in ["error=EIO", "error=ENOSPC", "signal=KILL"].into_iter().enumerate()
-            {
-                // An openat that fails reading libraries only shows the loader.
-                if call == "openat" && how.starts_with("error") {
+        for (call, places) in baseline(bundle) {
+            let kinds = ["error=EIO", "error=ENOSPC", "signal=KILL", "error=EROFS"];
+            for (kind, how) in kinds.into_iter().enumerate() {
+                // Only what makes or changes a name fails so from the start on.
+                if how == "error=EROFS" && !matches!(call, "openat" | "mkdir" | "rename") {
                     continue;
                 }
-                let first = 1 + kind % stride;
-                faults.extend((first..=count).step_by(stride).map(|at| Fault {
-                    call,
-                    how,
-                    at,
-                    bundle,
-                }));
+                let hit = places.iter().skip(kind % stride).step_by(stride);
+                faults.extend(hit.map(|at| Fault { call, how, at: *at, bundle }));
             }
         }
     }
@@ -155,6 +154,101 @@ fn a_fault_in_any_call_loses_nothing_and_the_next_run_repairs_it() {
     );
 }
 
+/// The daemon with faults that begin amid its run, by these expressions, until
+/// `enough` of what it says; then SIGTERM. Gives exit code and stderr.
+fn long_run(world: &World, inject: &str, enough: impl Fn(&str) -> bool) -> (Option<i32>, String) {
+    let stderr = world.path("stderr");
+    let mut child = Command::new("strace")
+        // The daemon is our child, and strace its detached grandchild.
+        .args(["-D", "-f", "-qq", "-o", "/dev/null", "-e"])
+        .arg(format!("inject={inject}"))
+        .arg(PROVENANCED)
+        .args(["run", "--config"])
+        .arg(world.path("p.toml"))
+        .stdout(Stdio::null())
+        .stderr(fs::File::create(&stderr).unwrap())
+        .spawn()
+        .unwrap();
+    let said = || fs::read_to_string(&stderr).unwrap();
+    let begin = Instant::now();
+    while child.try_wait().unwrap().is_none() && !enough(&said()) {
+        assert!(begin.elapsed() < Duration::from_secs(40), "{inject}: {}", said());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    let ending = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if ending.elapsed() > Duration::from_secs(20) {
+            child.kill().unwrap();
+            panic!("{inject}: it hangs: {}", said());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert!(!said().contains("panicked"), "{inject}: {}", said());
+    (status.code(), said())
+}
+
+const FAILED: &str = "a record could not be written";
+
+/// From a call on nothing becomes durable any more: it says so, ends when it
+/// is told to, and says that it could not record its end.
+#[test]
+fn a_disk_that_stays_broken_is_said_and_does_not_keep_it_from_ending() {
+    if !can_trace() {
+        return;
+    }
+    let one = |from: usize, error: &str| {
+        let world = World::new();
+        let calls = "fsync,fdatasync,pwrite64,rename,ftruncate,mkdir";
+        let inject = format!("{calls}:error={error}:when={from}+");
+        let (code, said) = long_run(&world, &inject, |said| said.matches(FAILED).count() >= 2);
+        assert!(code.is_some_and(|code| DOCUMENTED.contains(&code)), "{from}: {code:?} {said}");
+        assert!(said.contains("provenanced: ") && code != Some(0), "{from}: {code:?} {said}");
+        let before = world.lines();
+        let clean = world.finish(Command::new(PROVENANCED), false);
+        assert!(clean.status.success(), "{}", String::from_utf8_lossy(&clean.stderr));
+        assert_eq!(world.lines().get(..before.len()), Some(&before[..]), "{from}: {said}");
+        verified(&world).and_then(|()| left_over(&world)).unwrap();
+    };
+    std::thread::scope(|scope| {
+        for from in [1, 2, 3, 5, 8, 13, 21, 34] {
+            for error in ["EIO", "EROFS"] {
+                scope.spawn(move || one(from, error));
+            }
+        }
+    });
+}
+
+/// What `mount -o remount,ro` would do, which the kernel refuses while a file
+/// is open for writing: a damaged file system turns read-only so.
+#[test]
+fn a_disk_that_is_read_only_for_a_while_is_recorded_when_it_is_back() {
+    if !can_trace() {
+        return;
+    }
+    for (error, number) in [("EROFS", 30), ("EIO", 5)] {
+        let world = World::new();
+        // In a thread of the daemon the third to the eighth of them.
+        let inject = format!("fdatasync:error={error}:when=3..8");
+        let back = |said: &str| said.contains("records are written again");
+        let (code, said) = long_run(&world, &inject, back);
+        assert_eq!(code, Some(0), "{said}");
+        let attempts = said.matches(FAILED).count();
+        let lines = world.lines();
+        let recovered: Vec<_> =
+            lines.iter().filter(|line| line.contains("\"kind\":\"recovered\"")).collect();
+        assert_eq!(recovered.len(), 1, "{said}");
+        let expected =
+            format!("{{\"data\":{{\"attempts\":{attempts},\"bytes\":0,\"errno\":{number}");
+        assert!(attempts >= 3 && recovered[0].starts_with(&expected), "{recovered:?}");
+        verified(&world).unwrap();
+    }
+}
+
 fn check(fault: &Fault) -> Result<(), String> {
     let world = World::new();
     if fault.bundle {
@@ -177,15 +271,20 @@ fn check(fault: &Fault) -> Result<(), String> {
         other => return Err(format!("ended with {other:?}: {message}")),
     }
     let before = world.lines();
+    if hit.status.success() && message.contains("a record could not be written") {
+        let recorded = before.iter().any(|line| line.contains("\"kind\":\"recovered\""));
+        if !recorded {
+            return Err(format!("the failure is not recorded: {message}"));
+        }
+    }
     fs::write(world.path("log/a.log"), "one\ntwo\n").unwrap();
     let clean = world.finish(Command::new(PROVENANCED), false);
     if !clean.status.success() {
         return Err(format!("the next run: {}", String::from_utf8_lossy(&clean.stderr)));
     }
     let after = world.lines();
-    // A last line that was never acknowledged may be set aside.
-    let kept = before.len().saturating_sub(1);
-    if after.get(..kept) != before.get(..kept) {
+    // Every whole record stays, acknowledged or not.
+    if after.get(..before.len()) != Some(&before[..]) {
         return Err(format!("records were lost: {} of {}", after.len(), before.len()));
     }
     verified(&world)?;
@@ -218,8 +317,10 @@ fn left_over(world: &World) -> Result<(), String> {
     half.map_or(Ok(()), |half| Err(format!("{} was left", half.display())))
 }
 
-/// How often each call is made in a run that nothing disturbs.
-fn baseline(bundle: bool) -> Vec<(&'static str, usize)> {
+/// Which calls are made in a run that nothing disturbs: their numbers within
+/// their thread. Of openat only those that may make a file: a library that
+/// cannot be read only shows the loader.
+fn baseline(bundle: bool) -> Vec<(&'static str, BTreeSet<usize>)> {
     let world = World::new();
     if bundle {
         assert!(world.finish(Command::new(PROVENANCED), false).status.success());
@@ -227,9 +328,20 @@ fn baseline(bundle: bool) -> Vec<(&'static str, usize)> {
     let output = world.traced(&[format!("trace={}", CALLS.join(","))], bundle);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let trace = fs::read_to_string(world.path("trace")).unwrap();
-    let count =
-        |call: &str| trace.lines().filter(|line| line.contains(&format!(" {call}("))).count();
-    CALLS.into_iter().map(|call| (call, count(call))).collect()
+    let places = |call: &str| {
+        let (mut places, mut made) = (BTreeSet::new(), BTreeMap::<&str, usize>::new());
+        let started = format!(" {call}(");
+        for line in trace.lines().filter(|line| line.contains(&started)) {
+            let thread = line.split_whitespace().next().unwrap();
+            let number = made.entry(thread).or_default();
+            *number += 1;
+            if call != "openat" || line.contains("O_CREAT") {
+                places.insert(*number);
+            }
+        }
+        places
+    };
+    CALLS.into_iter().map(|call| (call, places(call))).collect()
 }
 
 fn can_trace() -> bool {

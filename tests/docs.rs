@@ -190,7 +190,9 @@ fn the_worked_example_prints_what_the_page_shows() {
 fn the_example_is_verified_by_its_policy_and_fails_with_a_byte_changed() {
     let folder = Example::copy();
     let report = folder.verify_chain();
-    assert_eq!((report["verdict"].as_str(), &report["not_checked"]), (Some("verified"), &empty()));
+    assert_eq!(report["verdict"], "verified");
+    let not_checked = report["not_checked"].as_array().unwrap();
+    assert_eq!((not_checked.len(), &not_checked[0]["what"]), (1, &"the logs themselves".into()));
     let path = folder.day();
     let text = fs::read_to_string(&path).unwrap();
     fs::write(&path, text.replace("first start", "First start")).unwrap();
@@ -278,10 +280,6 @@ impl Example {
     fn verify_chain(&self) -> Value {
         self.provctl(&["verify-chain", "--state", "state", "--policy", "policy.toml", "--json"])
     }
-}
-
-fn empty() -> Value {
-    Value::Array(vec![])
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -41,8 +41,8 @@ pub enum Input {
         reason: String,
         /// What recovery found.
         recovered: Vec<Recovered<'static>>,
-        /// Digest of the settings of the last session.
-        old_config: Option<Digest>,
+        /// Digest of the settings that were in force, where the chain knows.
+        config: Option<Digest>,
     },
     /// The sources handed over what changed. To be asked for only while
     /// [`Engine::wants_logs`].
@@ -186,11 +186,13 @@ impl Engine {
     /// Takes what happened at `now` and says what to do.
     pub fn step(&mut self, now: &Now, input: Input) -> Vec<Action> {
         match input {
-            Input::Start { reason, recovered, old_config } => {
+            Input::Start { reason, recovered, config } => {
                 self.queue.extend(recovered.into_iter().map(Pending::Recovered));
                 self.queue.push_back(Pending::Start(reason));
-                let changed = old_config.filter(|old| *old != self.settings.config_sha256);
-                self.queue.extend(changed.map(|old| Pending::Config { old }));
+                // Behind the start: the time before it is judged by the
+                // interval that was in force then.
+                let old = config.filter(|old| *old != self.settings.config_sha256);
+                self.queue.extend(old.map(|old| Pending::Config { old }));
             }
             Input::Logs(entries) => {
                 self.logs.extend(entries);

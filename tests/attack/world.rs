@@ -149,7 +149,7 @@ impl Appliance {
     }
 
     fn live(mut self) {
-        self.act(Input::Start { reason: "test".into(), recovered: vec![], old_config: None });
+        self.act(Input::Start { reason: "test".into(), recovered: vec![], config: None });
         let log = self.folder.join("log/a.log");
         fs::write(&log, "first line\n").unwrap();
         self.tick();

@@ -25,6 +25,7 @@ use crate::host::{
     chainfiles,
     durable::{self, StateDir},
 };
+use crate::registry::reader::Reader;
 
 /// The files beside `artifacts/`.
 const FILES: [&str; 5] = [
@@ -107,13 +108,30 @@ fn strangers(state: &StateDir, join: &Join<'_>, report: &mut Report) -> Result<(
         let name = entry?.file_name().to_string_lossy().into_owned();
         // One in the making, or left by a crash: the next run settles it.
         let making = name.starts_with(".EB-") && name.ends_with(".tmp");
-        if !making && !join.bundles.contains_key(&name) {
+        if !making && !join.bundles.contains_key(&name) && !soon(|| is_recorded(state, &name)) {
             let message = "the registry knows no such bundle";
             let place = Place::file(format!("bundles/{name}"));
             report.find(Finding::new(Code::BundleUnregistered, place, message));
         }
     }
     Ok(())
+}
+
+/// Whether something comes true within a moment: a running daemon may be
+/// between two steps of making a bundle.
+fn soon(holds: impl Fn() -> bool) -> bool {
+    (0..20).any(|attempt| {
+        if attempt > 0 {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        holds()
+    })
+}
+
+fn is_recorded(state: &StateDir, name: &str) -> bool {
+    let reader = Reader::open_for_audit(&state.registry());
+    let ids = reader.and_then(|reader| reader.bundle_ids());
+    ids.is_ok_and(|ids| ids.contains_key(name))
 }
 
 /// Steps 6.1 to 6.8 on a folder.
@@ -123,6 +141,10 @@ fn check(
     expired: bool,
     report: &mut Report,
 ) -> Result<Option<Statement>, AuditError> {
+    if path.join("statement.json.sig").exists() {
+        // The proof is written last, behind the record.
+        soon(|| path.join("proof.json").exists());
+    }
     let files = Files {
         statement: read(path, "statement.json", MAX_STATEMENT, report)?.unwrap_or_default(),
         signature: read(path, "statement.json.sig", 4096, report)?,

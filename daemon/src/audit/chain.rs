@@ -86,24 +86,24 @@ fn attempt(
 ) -> Result<Option<Report>, AuditError> {
     let mut report = Report::new();
     trust.demand_policy(&mut report);
+    let whole = options.from.is_none() && options.to.is_none();
+    // A running daemon writes the chain, then the registry, then the
+    // checkpoint: reading goes the other way, so that nothing names what was
+    // not there yet.
+    let newest = target.checkpoint(&mut report)?;
+    let reader = target.registry(&mut report)?;
+    let signed_size = newest.as_deref().and_then(checkpoint_of).map_or(0, |c| c.size);
+    let join = reader.as_ref().map(|reader| Join::new(reader, signed_size));
     let listing = target.listing()?;
     // Where the logs are now, the whole chain tells.
     let all = listing.files.clone();
     let files = in_span(listing.files, options);
     for stranger in &listing.strangers {
         let message = "this is no chain file, and the daemon puts nothing else here";
-        report.find(Finding::new(
-            Code::ChainFile,
-            Place::file(format!("chain/{stranger}")),
-            message,
-        ));
+        let place = Place::file(format!("chain/{stranger}"));
+        report.find(Finding::new(Code::ChainFile, place, message));
     }
-    let whole = options.from.is_none() && options.to.is_none();
-    let reader = target.registry(&mut report)?;
-    let newest = target.checkpoint(&mut report)?;
     let held = options.checkpoint.as_deref().map(|note| ("the checkpoint given", note));
-    let signed_size = newest.as_deref().and_then(checkpoint_of).map_or(0, |c| c.size);
-    let join = reader.as_ref().map(|reader| Join::new(reader, signed_size));
     let partial = matches!(target, Target::File(_)) || options.from.is_some();
     let mut walk = Walk {
         verifier: ChainVerifier::new(partial, true)

@@ -41,6 +41,9 @@ pub(super) struct Join<'a> {
     page: VecDeque<Row>,
     next: u64,
     done: bool,
+    /// How many rows there were before the chain was read: what a running
+    /// daemon appends meanwhile may name records that were not read.
+    limit: u64,
     /// The first record that is verified: heads before it are not in view.
     from: Option<u64>,
     heads: VecDeque<Expected>,
@@ -76,6 +79,7 @@ impl<'a> Join<'a> {
             page: VecDeque::new(),
             next: 0,
             done: false,
+            limit: reader.len().unwrap_or(u64::MAX),
             from: None,
             heads: VecDeque::new(),
             recent: VecDeque::new(),
@@ -157,7 +161,7 @@ impl<'a> Join<'a> {
             let message = format!("the checkpoint is of {}", checkpoint.origin);
             report.find(Finding::new(Code::CheckpointInvalid, place.clone(), message));
         }
-        let size = self.tree().size();
+        let size = self.tree().size().max(self.reader.len().unwrap_or_default());
         if size < checkpoint.size {
             let message =
                 "the registry ends before what the checkpoint signs: records were cut off";
@@ -251,7 +255,8 @@ impl<'a> Join<'a> {
                 Err(error) => unreadable(&error, report),
             }
         }
-        let Some(row) = self.page.pop_front() else {
+        let in_view = self.tree().size() < self.limit;
+        let Some(row) = self.page.pop_front().filter(|_| in_view) else {
             self.done = true;
             return;
         };

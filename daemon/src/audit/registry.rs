@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use provenance_core::{
     canon::Value,
     digest::Digest,
-    key::PublicKey,
     record::Record,
     registry::KeyAction,
     report::{Code, Finding, Place, Report},
@@ -68,10 +67,8 @@ pub(super) fn keys(
         }
         report.checked("keys", 1);
         let path = state.keys().join(format!("{fingerprint}.pub"));
-        let kept = durable::read_limited(&path, 4096)
-            .ok()
-            .and_then(|bytes| PublicKey::parse(std::str::from_utf8(&bytes).ok()?).ok());
-        if kept.is_none_or(|kept| kept != entry.key) {
+        let kept = durable::read_limited(&path, 4096).ok();
+        if kept.as_deref() != Some(entry.key.to_pem().as_bytes()) {
             let name = format!("keys/{fingerprint}.pub");
             let message = "the public key on record is not the one kept here";
             report.find(Finding::new(Code::BundleKey, Place::file(name), message));

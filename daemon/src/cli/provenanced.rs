@@ -299,7 +299,9 @@ fn failure(error: ServiceError) -> Failure {
             | RegistryError::Damaged { .. },
         ) => Exit::Data,
         ServiceError::Registry(RegistryError::Missing(_)) | ServiceError::Empty(_) => Exit::NoInput,
-        ServiceError::Chain(_) | ServiceError::Registry(_) => Exit::Io,
+        ServiceError::Chain(_) | ServiceError::Registry(_) | ServiceError::Unrecorded(_) => {
+            Exit::Io
+        }
         ServiceError::Signer(SignerError::Exists(_)) | ServiceError::Request(_) => Exit::Usage,
         ServiceError::Signer(SignerError::Write { .. }) => Exit::Io,
         ServiceError::Signer(_) | ServiceError::Pattern(_) => Exit::Config,

@@ -28,7 +28,7 @@ fn range(from: u64) -> LogEntry<'static> {
 fn started() -> Engine {
     let mut engine = Engine::new(settings(), None, None);
     let actions = engine
-        .step(&at(10), Input::Start { reason: "boot".into(), recovered: vec![], old_config: None });
+        .step(&at(10), Input::Start { reason: "boot".into(), recovered: vec![], config: None });
     assert!(matches!(&actions[..], [Action::Append(Body::Start(_))]));
     assert_eq!(engine.step(&at(10), Input::Appended), [Action::Checkpoint]);
     engine
@@ -46,7 +46,7 @@ fn tick(engine: &mut Engine, now: &Now) -> (Tick<'static>, Vec<Action>) {
 fn what_recovery_found_is_recorded_before_the_start() {
     let mut engine = Engine::new(settings(), None, None);
     let torn = Recovered { bytes: 3, reason: "torn".into(), ..Recovered::default() };
-    let input = Input::Start { reason: "boot".into(), recovered: vec![torn], old_config: None };
+    let input = Input::Start { reason: "boot".into(), recovered: vec![torn], config: None };
     assert!(matches!(&engine.step(&at(1), input)[..], [Action::Append(Body::Recovered(_))]));
     let next = engine.step(&at(1), Input::Appended);
     assert!(matches!(&next[..], [Action::Append(Body::Start(_))]));
@@ -118,10 +118,8 @@ fn checkpoints_come_hourly_bundles_daily_and_files_close_at_midnight() {
 #[test]
 fn a_bundle_is_due_by_the_end_of_the_last_one_also_after_a_restart() {
     let mut engine = Engine::new(settings(), None, Some(at(0).time));
-    engine.step(
-        &at(90_000),
-        Input::Start { reason: "boot".into(), recovered: vec![], old_config: None },
-    );
+    engine
+        .step(&at(90_000), Input::Start { reason: "boot".into(), recovered: vec![], config: None });
     assert!(engine.step(&at(90_000), Input::Appended).contains(&Action::Bundle));
 }
 
@@ -154,11 +152,17 @@ fn the_stop_is_the_last_record_and_the_checkpoint_covers_it() {
 }
 
 #[test]
-fn settings_changed_while_it_was_stopped_are_recorded_behind_the_start() {
-    let mut engine = Engine::new(settings(), None, None);
+fn settings_that_changed_between_two_runs_are_recorded_behind_the_start() {
     let old = Digest::of(b"0");
-    let input = Input::Start { reason: "x".into(), recovered: vec![], old_config: Some(old) };
-    assert!(matches!(&engine.step(&at(1), input)[..], [Action::Append(Body::Start(_))]));
-    let expected = Body::Config { old, new: Digest::of(b"1"), interval_s: 60 };
-    assert_eq!(engine.step(&at(1), Input::Appended), [Action::Append(expected)]);
+    let mut engine = Engine::new(settings(), None, None);
+    let input = Input::Start { reason: "boot".into(), recovered: vec![], config: Some(old) };
+    assert!(matches!(engine.step(&at(10), input)[..], [Action::Append(Body::Start(_))]));
+    let Settings { config_sha256: new, interval_s, .. } = settings();
+    let config = Action::Append(Body::Config { old, new, interval_s });
+    assert_eq!(engine.step(&at(10), Input::Appended), [config]);
+    let mut engine = Engine::new(settings(), None, None);
+    let input = Input::Start { reason: "boot".into(), recovered: vec![], config: Some(new) };
+    engine.step(&at(10), input);
+    let next = engine.step(&at(10), Input::Appended);
+    assert!(!matches!(next.first(), Some(Action::Append(_))), "{next:?}");
 }

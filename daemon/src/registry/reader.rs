@@ -138,7 +138,10 @@ impl Reader {
                 let why = "its row is out of order".into();
                 return Err(RegistryError::Damaged { seq: row.seq, why });
             }
-            due = row.seq.saturating_add(1);
+            // A forged negative number reads as the largest, and comes first.
+            if row.seq != u64::MAX {
+                due = row.seq.saturating_add(1);
+            }
             page.push(row);
         }
         Ok(page)

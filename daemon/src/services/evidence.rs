@@ -81,6 +81,29 @@ impl Evidence {
         Ok(Reader::open(&self.state.registry())?)
     }
 
+    /// Whether the chain that ends with `head` is as long as the registry
+    /// knows it was: a head is recorded after its record was on disk, so no
+    /// crash explains a shorter chain.
+    ///
+    /// # Errors
+    /// [`ServiceError::State`] where it is not.
+    pub fn reaches(&self, head: Option<Head>) -> Result<(), ServiceError> {
+        let row = self.reader()?.last_of_kind("head")?;
+        let Some(Entry::Head { seq, hash }) = row.and_then(|row| read_entry(&row.body)) else {
+            return Ok(());
+        };
+        let fits = head.is_some_and(|head| head.seq > seq || head.seq == seq && head.hash == hash);
+        if fits {
+            return Ok(());
+        }
+        Err(ServiceError::State(format!(
+            "the registry knows record {seq} of the chain, and {} ends before it or otherwise: \
+             run `provctl verify-chain`, keep a copy of the state folder as evidence, and put \
+             the chain back, or begin with a new state_dir",
+            self.state.chain().display()
+        )))
+    }
+
     /// Commits the chain's head together with `entries`, and makes a
     /// checkpoint over all of it, where there is a key.
     ///

@@ -8,6 +8,8 @@ pub mod recover;
 pub mod retain;
 pub mod run;
 
+use provenance_core::time::Timestamp;
+
 use crate::{chain::ChainError, registry::RegistryError, signer::SignerError};
 
 /// Name and version, as records hold it.
@@ -37,6 +39,12 @@ pub enum ServiceError {
     /// Nothing was recorded that could be bundled.
     #[error("there is nothing to bundle: {0}")]
     Empty(String),
+    /// The disk refused records up to the end.
+    #[error(
+        "records could not be written since {0}, and so neither was the stop: see to the disk; \
+         the next start goes on behind the last record"
+    )]
+    Unrecorded(Timestamp),
     /// A file or folder.
     #[error("{what}: {source}")]
     Io {

@@ -12,6 +12,12 @@ pub(super) fn ready() {
     send(&[(STATE_READY, "1")]);
 }
 
+/// The first record cannot be written yet: starting may take `longer` from now
+/// on, so that a disk that is full is not answered by restarts.
+pub(super) fn not_yet(longer: Duration) {
+    send(&[("EXTEND_TIMEOUT_USEC", &longer.as_micros().to_string())]);
+}
+
 /// The settings are being read again (Type=notify-reload).
 pub(super) fn reloading() {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);

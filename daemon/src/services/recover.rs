@@ -68,17 +68,22 @@ pub fn recover(
     }
     let mut reading =
         Reading { past: Past::default(), known: BTreeSet::new(), from: 0, head: None };
-    if let Some((head, snapshot)) = read_snapshot(state)
-        && replay.restore(&snapshot)
+    if let Some(Snapshot { head, config_sha256, sources }) = read_snapshot(state)
+        && replay.restore(&sources)
     {
         reading.from = head.seq.saturating_add(1);
         reading.head = Some(head);
+        // Where the last start was is not read again.
+        reading.past.config_sha256 = Some(config_sha256);
     }
     let listing = chainfiles::list(&state.chain())
         .map_err(ServiceError::io("cannot list the chain's files"))?;
+    // From the file before the snapshot's on: right after midnight the last
+    // record with both clocks may still be in there.
     let start = reading.head.map(|head| head.time.day());
+    let begin = listing.files.iter().take_while(|file| file.day < start).count().saturating_sub(1);
     let mut first = true;
-    for file in listing.files.into_iter().filter(|file| file.day >= start) {
+    for file in listing.files.into_iter().skip(begin) {
         let source = chainfiles::open(&file).map_err(ServiceError::io("cannot read the chain"))?;
         chainfiles::for_each_line::<ServiceError>(source, |line| {
             if std::mem::take(&mut first) {
@@ -94,17 +99,32 @@ pub fn recover(
     Ok(past)
 }
 
-/// Keeps a snapshot of the followers with the head it belongs to: a cache that
-/// spares reading the chain from its beginning.
+/// Keeps a snapshot of the followers with the head it belongs to and the digest
+/// of the settings in force there: a cache that spares reading the chain from its beginning.
 ///
 /// # Errors
 /// As writing the file.
-pub fn keep_snapshot(state: &StateDir, head: Head, snapshot: Value) -> io::Result<()> {
-    let value = Value::object([("head", head.to_value()), ("sources", snapshot)]);
+pub fn keep_snapshot(
+    state: &StateDir,
+    head: Head,
+    config_sha256: Digest,
+    snapshot: Value,
+) -> io::Result<()> {
+    let value = Value::object([
+        ("config_sha256", config_sha256.into()),
+        ("head", head.to_value()),
+        ("sources", snapshot),
+    ]);
     durable::replace(&state.cache().join("sources.json"), &value.encode(), 0o640)
 }
 
-fn read_snapshot(state: &StateDir) -> Option<(Head, Value)> {
+struct Snapshot {
+    head: Head,
+    config_sha256: Digest,
+    sources: Value,
+}
+
+fn read_snapshot(state: &StateDir) -> Option<Snapshot> {
     let bytes = durable::read_limited(&state.cache().join("sources.json"), MAX_SNAPSHOT).ok()?;
     let value = Value::parse(&bytes).ok()?;
     let head = value.get("head")?;
@@ -113,7 +133,11 @@ fn read_snapshot(state: &StateDir) -> Option<(Head, Value)> {
         hash: Digest::from_hex(head.get("hash")?.as_str()?.as_bytes())?,
         time: Timestamp::parse(head.get("time")?.as_str()?.as_bytes())?,
     };
-    Some((head, value.get("sources")?.clone()))
+    Some(Snapshot {
+        head,
+        config_sha256: Digest::from_hex(value.get("config_sha256")?.as_str()?.as_bytes())?,
+        sources: value.get("sources")?.clone(),
+    })
 }
 
 fn genesis(config: &Config, chain: &str) -> Genesis<'static> {

@@ -62,7 +62,7 @@ pub async fn run(
     clock: impl Clock + Clone + Send + 'static,
 ) -> Result<(), ServiceError> {
     let mut daemon = Daemon::start(config, clock).await?;
-    notify::ready();
+    daemon.say();
     tracing::info!(
         client = daemon.config.client,
         state = %daemon.state.root().display(),
@@ -71,8 +71,7 @@ pub async fn run(
     );
     let reason = daemon.serve(&options).await?;
     notify::stopping();
-    daemon.stop(&reason).await;
-    Ok(())
+    daemon.stop(&reason).await
 }
 
 struct Daemon<C> {
@@ -92,6 +91,8 @@ struct Daemon<C> {
     sources: (usize, usize),
     /// What could not be done and is to be done again after the next tick.
     undone: Vec<Action>,
+    /// That it is ready has been said.
+    ready: bool,
 }
 
 impl<C: Clock + Clone + Send + 'static> Daemon<C> {
@@ -114,13 +115,7 @@ impl<C: Clock + Clone + Send + 'static> Daemon<C> {
         if let Err(error) = settle_bundles(&state, &mut evidence, now) {
             tracing::error!("bundles/ could not be put in order: {error}");
         }
-        if chain.head().is_none() && evidence.reader()?.last_of_kind("head")?.is_some() {
-            return Err(ServiceError::State(format!(
-                "{} has a registry that names records, and no chain: put chain/ back from a copy, \
-                 or begin with a new state_dir",
-                state.root().display()
-            )));
-        }
+        evidence.reaches(chain.head())?;
         let last_bundle = bundle::last_bundle(&evidence.reader()?)?.map(|bundle| bundle.to);
         let moved = std::sync::Arc::new(Notify::new());
         let opened = open_followers(&config, &state, &clock, chain, evidence, &moved).await?;
@@ -139,6 +134,7 @@ impl<C: Clock + Clone + Send + 'static> Daemon<C> {
             ticks: 0,
             sources: (0, 0),
             undone: vec![],
+            ready: false,
             config,
         };
         daemon.begin(past).await;
@@ -151,8 +147,8 @@ impl<C: Clock + Clone + Send + 'static> Daemon<C> {
             (_, true) => "after an orderly stop",
             (_, false) => "after an end without a stop record",
         };
-        let (recovered, old_config) = (past.recovered, past.config_sha256);
-        let input = Input::Start { reason: reason.into(), recovered, old_config };
+        let (reason, recovered, config) = (reason.into(), past.recovered, past.config_sha256);
+        let input = Input::Start { reason, recovered, config };
         self.decide(input).await;
     }
 
@@ -169,8 +165,8 @@ impl<C: Clock + Clone + Send + 'static> Daemon<C> {
         loop {
             tokio::select! {
                 biased;
-                _ = terminate.recv() => return Ok("SIGTERM".into()),
-                _ = interrupt.recv() => return Ok("SIGINT".into()),
+                _ = terminate.recv() => return Ok(self.last_tick("SIGTERM").await),
+                _ = interrupt.recv() => return Ok(self.last_tick("SIGINT").await),
                 _ = hangup.recv() => {
                     if self.reload(options).await {
                         ticks = every(Duration::from_secs(self.config.interval_s));
@@ -195,10 +191,21 @@ impl<C: Clock + Clone + Send + 'static> Daemon<C> {
         }
     }
 
+    /// What was written to the logs since the last tick, and what was read
+    /// early of a file that is gone by now, is not left to the next start.
+    async fn last_tick(&mut self, reason: &str) -> String {
+        self.tick_within(Duration::from_secs(5)).await;
+        reason.to_owned()
+    }
+
     async fn tick(&mut self) {
-        self.early_reads = 0;
         let half = Duration::from_secs(self.config.interval_s).div_f64(2.0);
-        self.collect(half.min(Duration::from_secs(30)), true).await;
+        self.tick_within(half.min(Duration::from_secs(30))).await;
+    }
+
+    async fn tick_within(&mut self, time: Duration) {
+        self.early_reads = 0;
+        self.collect(time, true).await;
         let failing = self.engine.failing_since().is_some();
         let now = self.clock.now();
         let sources = vec![systime::kernel_source(now.time)];
@@ -417,27 +424,41 @@ impl<C: Clock + Clone + Send + 'static> Daemon<C> {
     async fn snapshot(&mut self) {
         if let (Some(head), Some(snapshot)) = (self.chain.head(), self.followers.snapshot().await)
             && self.engine.is_settled()
-            && let Err(error) = recover::keep_snapshot(&self.state, head, snapshot)
+            && let Err(error) =
+                recover::keep_snapshot(&self.state, head, self.config.sha256, snapshot)
         {
             tracing::warn!("the followers' snapshot could not be kept: {error}");
         }
     }
 
-    async fn stop(&mut self, reason: &str) {
+    /// Ends in order, or says that the chain does not show it.
+    async fn stop(&mut self, reason: &str) -> Result<(), ServiceError> {
         tracing::info!(reason, "stopping");
         self.decide(Input::Stop { reason: reason.into() }).await;
         self.snapshot().await;
+        match self.engine.failing_since() {
+            None => Ok(()),
+            Some(since) => Err(ServiceError::Unrecorded(since)),
+        }
     }
 
-    fn say(&self) {
+    /// Tells systemd how it goes: ready once the `start` record is on disk.
+    fn say(&mut self) {
         match (self.engine.failing_since(), self.chain.head()) {
             (Some(since), _) => {
                 notify::status(&format!("records cannot be written since {since}; trying again"));
+                if !self.ready {
+                    notify::not_yet(RETRY * 4);
+                }
             }
-            (None, Some(head)) => notify::status(&format!(
-                "record {} at {}; {} sources",
-                head.seq, head.time, self.sources.0
-            )),
+            (None, Some(head)) => {
+                if !std::mem::replace(&mut self.ready, true) {
+                    notify::ready();
+                }
+                let sources = self.sources.0;
+                let status = format!("record {} at {}; {sources} sources", head.seq, head.time);
+                notify::status(&status);
+            }
             (None, None) => {}
         }
     }

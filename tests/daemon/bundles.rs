@@ -1,0 +1,70 @@
+//! Bundles beside a running daemon, and what a crash leaves of one.
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use serde_json::Value;
+
+use crate::world::World;
+
+#[test]
+fn a_bundle_by_command_is_in_the_running_chain_at_the_next_tick() {
+    let world = World::new();
+    let running = world.start();
+    running.until("a tick", || !world.of_kind("tick").is_empty());
+    let made = made(&world.output("bundle", &["--json"]));
+    let note = fs::read_to_string(world.state("checkpoint")).unwrap();
+    running.until("its checkpoint", || {
+        world.of_kind("checkpoint").iter().any(|record| record["data"]["note"] == note.as_str())
+    });
+    running.stop();
+    assert!(PathBuf::from(made["path"].as_str().unwrap()).join("proof.json").exists());
+    world.verifies();
+}
+
+#[test]
+fn commands_at_once_get_ids_of_their_own() {
+    let world = World::new();
+    let running = world.start();
+    running.until("a tick", || !world.of_kind("tick").is_empty());
+    let ids: BTreeSet<String> = std::thread::scope(|scope| {
+        let one = || made(&world.output("bundle", &["--json", "--from", "2020-01-01"]));
+        let all: Vec<_> = (0..8).map(|_| scope.spawn(one)).collect();
+        all.into_iter().map(|one| one.join().unwrap()["id"].as_str().unwrap().to_owned()).collect()
+    });
+    assert_eq!(ids.len(), 8, "{ids:?}");
+    running.stop();
+    world.verifies();
+}
+
+#[test]
+fn what_a_crash_left_of_a_bundle_is_finished_or_set_aside_at_the_start() {
+    let world = World::new();
+    world.runs(&["--ticks", "1"]);
+    // A registry that does not know the bundle yet is what a crash between the
+    // rename and the commit leaves.
+    fs::copy(world.state("registry.db"), world.path("registry.db")).unwrap();
+    fs::copy(world.state("checkpoint"), world.path("checkpoint")).unwrap();
+    let folder =
+        PathBuf::from(made(&world.output("bundle", &["--json"]))["path"].as_str().unwrap());
+    fs::copy(world.path("registry.db"), world.state("registry.db")).unwrap();
+    fs::copy(world.path("checkpoint"), world.state("checkpoint")).unwrap();
+    fs::remove_file(folder.join("proof.json")).unwrap();
+    // One in the making, and one that lost a file.
+    fs::create_dir_all(world.state("bundles/.EB-20261121-0009.tmp/artifacts")).unwrap();
+    let damaged = world.state("bundles/EB-20200101-0001");
+    fs::create_dir(&damaged).unwrap();
+    fs::copy(folder.join("statement.json"), damaged.join("statement.json")).unwrap();
+    world.runs(&["--ticks", "1"]);
+    assert!(folder.join("proof.json").exists());
+    let mut left: Vec<_> = fs::read_dir(world.state("bundles")).unwrap().collect();
+    assert_eq!(left.pop().unwrap().unwrap().path(), folder);
+    assert!(left.is_empty());
+    assert!(world.state("aside/.EB-20261121-0009.tmp").exists());
+    assert!(world.state("aside/EB-20200101-0001/statement.json").exists());
+    world.verifies();
+}
+
+fn made(output: &std::process::Output) -> Value {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}

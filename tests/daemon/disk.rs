@@ -1,0 +1,145 @@
+//! A disk that is full or read-only, by real mounts; needs root.
+
+use std::{fs, io::Write, path::Path, process::Command};
+
+use rustix::process::Signal;
+
+use crate::world::World;
+
+/// A file system of some KiB of its own.
+struct Mount(tempfile::TempDir);
+
+impl Mount {
+    fn new(kib: u32) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        if mount(&["-t", "tmpfs", "-o", &format!("size={kib}k"), "tmpfs"], dir.path()) {
+            return Some(Self(dir));
+        }
+        assert!(std::env::var_os("CI").is_none(), "CI must be able to mount a tmpfs");
+        eprintln!("SKIPPED: no right to mount a tmpfs; the full disk was not tested");
+        None
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Takes all the room there is.
+    fn fill(&self) {
+        let mut ballast = fs::File::create(self.path().join("ballast")).unwrap();
+        while ballast.write(&[0; 4096]).is_ok_and(|count| count == 4096) {}
+    }
+
+    fn empty(&self) {
+        fs::remove_file(self.path().join("ballast")).unwrap();
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.path()).status();
+    }
+}
+
+fn mount(args: &[&str], at: &Path) -> bool {
+    let output = Command::new("mount").args(args).arg(at).output();
+    output.is_ok_and(|output| output.status.success())
+}
+
+#[test]
+fn a_full_disk_is_said_retried_and_recorded_once_there_is_room() {
+    let Some(disk) = Mount::new(2048) else { return };
+    let world = World::with_state(Some(disk.path()));
+    let running = world.start();
+    running.until("two ticks", || world.of_kind("tick").len() >= 2);
+    disk.fill();
+    running.until_it_says("could not be written, trying again");
+    let before = world.lines();
+    world.append("log/a.log", "written while the disk was full\n");
+    let attempts = || running.stderr().matches("could not be written, trying again").count();
+    running.until("three attempts", || attempts() >= 3);
+    world.append("log/b.log", "a file that came meanwhile\n");
+    assert_eq!(world.lines(), before, "nothing half-written is taken for a record");
+    disk.empty();
+    running.until_it_says("records are written again");
+    running.until("both logs are covered", || {
+        world.covered("/b.log") == 27 && world.covered("/a.log") == 36
+    });
+    let said = running.stop();
+    assert!(said.contains("No space left on device"), "{said}");
+    assert_eq!(world.lines()[..before.len()], before, "an acknowledged record is lost");
+    let [recovered] = &world.of_kind("recovered")[..] else { panic!("one record of it") };
+    let data = &recovered["data"];
+    assert_eq!((&data["errno"], &data["bytes"]), (&28.into(), &0.into()));
+    assert!(data["attempts"].as_u64().unwrap() >= 3 && data["since"].is_string(), "{data}");
+    world.verifies();
+}
+
+#[test]
+fn with_a_full_disk_it_still_ends_at_sigterm_and_goes_on_later() {
+    let Some(disk) = Mount::new(2048) else { return };
+    let world = World::with_state(Some(disk.path()));
+    let running = world.start();
+    running.until("a tick", || !world.of_kind("tick").is_empty());
+    disk.fill();
+    running.until_it_says("could not be written, trying again");
+    let before = world.lines();
+    running.signal(Signal::HUP);
+    let said = running.stop_with(74);
+    assert!(said.contains("so neither was the stop"), "{said}");
+    assert_eq!(world.lines(), before);
+    // A start on a full disk either waits for room or says why not.
+    let mut again = world.start();
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    if again.is_running() {
+        disk.empty();
+        again.until("a tick", || world.lines().len() > before.len() + 1);
+        again.stop();
+    } else {
+        assert!(again.stderr().starts_with("provenanced: "), "{}", again.stderr());
+        disk.empty();
+        world.runs(&["--ticks", "1"]);
+    }
+    assert_eq!(world.lines()[..before.len()], before);
+    world.verifies();
+}
+
+#[test]
+fn a_bundle_that_finds_no_room_leaves_nothing_behind() {
+    let Some(disk) = Mount::new(2048) else { return };
+    let world = World::with_state(Some(disk.path()));
+    world.runs(&["--ticks", "1"]);
+    let big = world.path("big.bin");
+    fs::write(&big, vec![7; 4 << 20]).unwrap();
+    let refused = world.output("bundle", &["--artifact", big.to_str().unwrap()]);
+    let message = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(74), "{message}");
+    assert!(message.contains("No space left"), "{message}");
+    assert_eq!(fs::read_dir(world.state("bundles")).unwrap().count(), 0);
+    world.verifies();
+    assert!(world.output("bundle", &[]).status.success());
+    world.verifies();
+}
+
+/// The kernel makes no file system read-only while a file is open for writing:
+/// under a running daemon that comes with a damaged file system only, which
+/// tests/crash_faults.rs plays. Here the start is tried.
+#[test]
+fn a_read_only_disk_is_refused_clearly_and_left_as_it_was() {
+    let Some(disk) = Mount::new(2048) else { return };
+    let world = World::with_state(Some(disk.path()));
+    world.runs(&["--ticks", "1"]);
+    let before = world.lines();
+    assert!(mount(&["-o", "remount,ro"], disk.path()));
+    let refused = world.output("run", &["--ticks", "1"]);
+    let message = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(74), "{message}");
+    assert!(message.contains("Read-only file system"), "{message}");
+    assert_eq!(world.lines(), before);
+    // An auditor needs no right to write.
+    world.verifies();
+    assert!(mount(&["-o", "remount,rw"], disk.path()));
+    world.runs(&["--ticks", "1"]);
+    assert_eq!(world.lines()[..before.len()], before);
+    world.verifies();
+}
