@@ -136,6 +136,28 @@ fn any_byte_changed_in_a_compressed_file_is_found_unless_the_content_is_whole() 
 }
 
 #[test]
+fn a_log_that_was_compressed_when_it_was_first_seen_is_compared_as_it_is() {
+    for (program, ending) in [("gzip", "gz"), ("xz", "xz"), ("zstd", "zst")] {
+        let mut world = World::new();
+        let file = format!("old.log.3.{ending}");
+        world.append("old.log.3", &lines(1, 20_000));
+        world.run(program, &["old.log.3"]);
+        let _ = fs::remove_file(world.path("old.log.3"));
+        let size = fs::metadata(world.path(&file)).unwrap().len();
+        world.tick();
+        assert_eq!(world.expect_clean().count_checked("log bytes"), size);
+        // Renamed, with and without the chain's knowing.
+        let file = format!("old.log.4.{ending}");
+        world.run("mv", &[&format!("old.log.3.{ending}"), &file]);
+        world.expect_clean();
+        world.tick();
+        world.expect_clean();
+        world.flip(&file, 10);
+        world.expect(&[(Code::LogModified, Some(&file), 0, (0, 4096), (1, 1))]);
+    }
+}
+
+#[test]
 fn inserted_and_removed_bytes_are_found_from_their_range_on() {
     let world = recorded();
     let bytes = fs::read(world.path("app.log")).unwrap();

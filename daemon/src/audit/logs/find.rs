@@ -139,7 +139,7 @@ impl Finder<'_, '_> {
         let Some(path) = search.generation.path(&search.path) else { return };
         match self.root.file(path, &search.inodes) {
             Ok(opened) => {
-                let (found, same) = self.compare(path, opened, search.generation);
+                let (found, same) = self.compare(path, opened, (&search.path, search.generation));
                 if same == Match::Full {
                     self.claimed.insert(found.id);
                 }
@@ -167,7 +167,7 @@ impl Finder<'_, '_> {
             if self.claimed.contains(&opened.id) {
                 continue;
             }
-            let (found, same) = self.compare(&candidate, opened, one);
+            let (found, same) = self.compare(&candidate, opened, (&search.path, one));
             let best = search.best.as_ref().map_or(Match::None, |(best, _)| *best);
             if same > best {
                 search.best = Some((same, found.clone()));
@@ -218,26 +218,49 @@ impl Finder<'_, '_> {
         }
     }
 
-    fn compare(&mut self, path: &[u8], opened: Opened, one: &Generation) -> (Found, Match) {
-        let packing = Packing::of(path);
+    /// A file's content, as it is and, where the name says that it is
+    /// compressed, decoded too: a log may be watched that was compressed all
+    /// along.
+    fn compare(
+        &mut self,
+        path: &[u8],
+        opened: Opened,
+        (src, one): (&[u8], &Generation),
+    ) -> (Found, Match) {
         let Opened { file, id, size } = opened;
-        let found = Found { path: path.to_vec(), packing, id, size };
-        let Some(head) = one.head else { return (found, Match::None) };
-        let mut stream = Stream::new(file, packing);
+        let found = |packing| Found { path: path.to_vec(), packing, id, size };
+        let named = Packing::of(path);
+        let mut plain = Stream::Plain(file);
+        let as_is = self.rate(&mut plain, one, false);
+        if as_is == Match::Full || named == Packing::Plain {
+            return (found(Packing::Plain), as_is);
+        }
+        let Stream::Plain(file) = plain else { return (found(named), as_is) };
+        let ample = one.head.is_some_and(|head| head.from == 0 && head.to >= AMPLE_HEAD);
+        let decoded = self.rate(&mut Stream::new(file, named), one, ample);
+        // Where neither is it, rotation has compressed what was no such file.
+        match as_is > decoded || decoded == Match::None && Packing::of(src) == named {
+            true => (found(Packing::Plain), as_is),
+            false => (found(named), decoded),
+        }
+    }
+
+    /// How far a stream is the generation's; where the head is ample, only by
+    /// that.
+    fn rate(&mut self, stream: &mut Stream, one: &Generation, ample: bool) -> Match {
+        let Some(head) = one.head else { return Match::None };
         let mut holds = |piece| stream.digest(piece, self.desk).ok() == Some(piece.sha256);
         let begins = holds(head);
-        let ample = packing != Packing::Plain && head.from == 0 && head.to >= AMPLE_HEAD;
         let ends = match one.witness {
             Some(_) if begins && ample => true,
             Some(witness) => holds(witness),
             None => begins,
         };
-        let same = match (begins, ends) {
+        match (begins, ends) {
             (true, true) => Match::Full,
             (false, false) => Match::None,
             _ => Match::Part,
-        };
-        (found, same)
+        }
     }
 }
 
@@ -249,11 +272,28 @@ pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// A name without its extension: logrotate may put its number or date before
-/// that.
+/// What a name and all that rotation makes of it begin with: the name without
+/// its extension, and without the numbers, dates and endings that rotation
+/// itself has put there before.
 fn stem(name: &[u8]) -> &[u8] {
+    let packed = [&b".gz"[..], b".xz", b".zst"];
+    let name = packed.iter().find_map(|ending| name.strip_suffix(*ending)).unwrap_or(name);
+    let name = without_number(name);
     let dot = name.iter().skip(1).rposition(|byte| *byte == b'.');
-    dot.and_then(|at| name.get(..at + 1)).unwrap_or(name)
+    without_number(dot.and_then(|at| name.get(..at + 1)).unwrap_or(name))
+}
+
+/// `app.log.1` and `app.log-20261121` without what stands behind `log`.
+fn without_number(name: &[u8]) -> &[u8] {
+    let is_name = |byte: &u8| !byte.is_ascii_digit() && !matches!(byte, b'.' | b'-' | b'_');
+    match (name.last(), name.iter().rposition(is_name)) {
+        (Some(last), Some(end)) if last.is_ascii_digit() => {
+            let rest = name.get(end + 1..).unwrap_or_default();
+            let separated = rest.first().is_some_and(|first| !first.is_ascii_digit());
+            if separated { name.get(..end + 1).unwrap_or(name) } else { name }
+        }
+        _ => name,
+    }
 }
 
 /// Whether rotation may have made `name` from a name that begins with `stem`.
@@ -278,6 +318,11 @@ mod tests {
             ("syslog", "syslog.2.zst", true),
             (".hidden", ".hidden.1", true),
             ("app.log", "other.log", false),
+            ("syslog.2.gz", "syslog.3.gz", true),
+            ("dpkg.log.1", "dpkg.log.2.gz", true),
+            ("app-20261121.log", "app-20261121.log.xz", true),
+            ("node1", "node2", false),
+            ("node-1.log", "node-1.log.1", true),
         ] {
             assert_eq!(is_derived(name.as_bytes(), stem(src.as_bytes())), derived, "{src} {name}");
         }

@@ -196,10 +196,10 @@ fn absent(target: &Target<'_>, report: &mut Report) {
 
 /// Says what is gone as the chain records it.
 fn gone(targets: &[Target<'_>], report: &mut Report) {
-    let mut bytes = 0;
+    let mut bytes = 0_u64;
     for target in targets.iter().filter(|target| matches!(target.place, Whereabouts::Gone)) {
         let (from, to) = target.wanted.bytes;
-        bytes += to - from;
+        bytes = bytes.saturating_add(to - from);
         let message = format!("bytes {from} to {to} are gone, as the chain records");
         report.find(Finding::new(Code::LogUnverifiable, place_of(target, None), message));
     }

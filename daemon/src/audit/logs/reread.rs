@@ -167,6 +167,8 @@ impl Pass<'_, '_, '_> {
         let kind = reading.check(self.root, piece, self.desk);
         if !matches!(kind, Some((Kind::Unread(_), _))) {
             self.report.checked("log ranges", 1);
+        }
+        if matches!(kind, None | Some((Kind::Changed(_), _))) {
             self.report.checked("log bytes", piece.to - piece.from);
         }
         let difference = kind.map(|(kind, from)| Difference::new(kind, from, at, piece));
