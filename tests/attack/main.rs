@@ -2,10 +2,15 @@
 //! right code and place, and nothing is found where nothing was changed.
 #![cfg(test)]
 
+mod alarms;
+mod appliance;
 mod bundles;
 mod bytes;
+mod hostile;
+mod program;
 mod records;
 mod registry;
+mod rollback;
 mod world;
 
 use provenance_core::report::Verdict;

@@ -26,7 +26,7 @@ fn open(state: &Path) -> Connection {
 }
 
 /// Runs `change` with all triggers out of the way and puts them back.
-fn without_triggers(database: &Connection, change: impl Fn(&Connection)) {
+pub(super) fn without_triggers(database: &Connection, change: impl Fn(&Connection)) {
     let sql = |name: &str| -> String {
         let select = "SELECT sql FROM sqlite_schema WHERE name = ?1";
         database.query_row(select, [name], |row| row.get(0)).unwrap()

@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    io::Write as _,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -11,7 +12,7 @@ use msp_provenance::{
     audit::{self, Trust},
     chain::ChainWriter,
     engine::{Action, Engine, Input, Settings},
-    host::{config::Config, durable::StateDir, policy::Policy},
+    host::{chainfiles, config::Config, durable::StateDir, policy::Policy},
     logs::{self, Follower},
     services::{bundle, evidence::Evidence},
     signer::{self, Signer},
@@ -19,6 +20,8 @@ use msp_provenance::{
 use provenance_core::{
     chain::{Body, Genesis},
     clock::{Claim, Source},
+    digest::Digest,
+    record::Record,
     report::Report,
     time::{Now, Timestamp},
 };
@@ -80,56 +83,64 @@ pub(crate) fn verify(state: &Path, policy: &Policy, options: &audit::chain::Opti
 
 /// Makes `folder/state`, signed by a key of this name; returns its public half.
 pub(crate) fn make(folder: &Path, key: &str) -> String {
-    fs::create_dir_all(folder.join("log")).unwrap();
-    let (secret, public, _) = signer::keygen(folder, key).unwrap();
-    let settings = format!(
-        "client = \"clinic-001\"\nhost = \"h\"\ntier = \"enterprise\"\nstate_dir = \"{0}/state\"\n\
-         signing_key = \"{1}\"\n[chain]\nwatch = [\"{0}/log/**\"]\njournal = false\n",
-        folder.display(),
-        secret.display()
-    );
-    let config = Config::parse("test", &settings, &[]).unwrap();
-    let signer = Signer::load(config.signing_key.as_deref().unwrap()).unwrap();
-    Appliance::new(folder, config, signer).live();
-    fs::read_to_string(public).unwrap()
+    let mut appliance = Appliance::signed(folder, key);
+    appliance.live();
+    appliance.public
 }
 
-struct Appliance {
+/// A daemon's parts without their loop, under a clock of the test's.
+pub(crate) struct Appliance {
     folder: PathBuf,
-    config: Config,
-    state: StateDir,
-    now: Now,
-    chain: ChainWriter,
-    evidence: Evidence,
-    engine: Engine,
+    pub(crate) config: Config,
+    pub(crate) state: StateDir,
+    pub(crate) now: Now,
+    /// `None` between a crash and the next start.
+    chain: Option<ChainWriter>,
+    /// The last record with both clocks.
+    last: Option<Now>,
+    pub(crate) evidence: Evidence,
+    pub(crate) engine: Engine,
     follower: Follower,
+    /// PEM of its public key; empty where it has none.
+    pub(crate) public: String,
+    /// What the time sources say at the next ticks.
+    pub(crate) sources: fn(Timestamp) -> Vec<Source<'static>>,
+    /// Changes a record before it is written, as a malicious program would.
+    pub(crate) forge: fn(Body<'static>) -> Body<'static>,
 }
 
 impl Appliance {
-    fn new(folder: &Path, config: Config, signer: Signer) -> Self {
+    /// One of the enterprise tier; `folder/KEY.key` is made where it is not.
+    pub(crate) fn signed(folder: &Path, key: &str) -> Self {
+        let (secret, public) =
+            (folder.join(format!("{key}.key")), folder.join(format!("{key}.pub")));
+        if !secret.exists() {
+            signer::keygen(folder, key).unwrap();
+        }
+        let key = format!("signing_key = \"{}\"\n", secret.display());
+        let mut appliance = Self::new(folder, "enterprise", &key);
+        appliance.public = fs::read_to_string(public).unwrap();
+        appliance
+    }
+
+    /// One of the essential tier, which signs nothing.
+    pub(crate) fn unsigned(folder: &Path) -> Self {
+        Self::new(folder, "essential", "")
+    }
+
+    fn new(folder: &Path, tier: &str, key: &str) -> Self {
+        fs::create_dir_all(folder.join("log")).unwrap();
+        let text = format!(
+            "client = \"clinic-001\"\nhost = \"h\"\ntier = \"{tier}\"\nstate_dir = \"{0}/state\"\n\
+             {key}[chain]\ninterval_s = 60\nwatch = [\"{0}/log/**\"]\njournal = false\n",
+            folder.display(),
+        );
+        let config = Config::parse("test", &text, &[]).unwrap();
+        let signer = config.signing_key.as_deref().map(|key| Signer::load(key).unwrap());
         let time = Timestamp::parse(b"2026-11-20T23:58:30.000000000Z").unwrap();
         let now = Now { time, up_ms: 60_000, boot: "boot".into() };
         let state = StateDir::new(&config.state_dir);
-        let evidence = Evidence::open(&config, &state, Some(signer), time).unwrap();
-        let mut chain = ChainWriter::open(&state).unwrap();
-        let genesis = Genesis {
-            chain: evidence.chain().to_owned().into(),
-            client: "clinic-001".into(),
-            config_sha256: config.sha256,
-            host: "h".into(),
-            interval_s: 60,
-            machine: "m".into(),
-            software: "test".into(),
-            tier: "enterprise".into(),
-        };
-        chain.append(time, &Body::Genesis(genesis)).unwrap();
-        let settings = Settings {
-            software: "test".into(),
-            config_sha256: config.sha256,
-            interval_s: 60,
-            rule: config.rule,
-            bundle_every_s: None,
-        };
+        let evidence = Evidence::open(&config, &state, signer, time).unwrap();
         let follower = Follower::new(&logs::Settings {
             watch: config.watch.clone(),
             exclude: vec![],
@@ -138,48 +149,123 @@ impl Appliance {
         });
         Self {
             folder: folder.into(),
-            config,
             state,
             now,
-            chain,
+            chain: None,
+            last: None,
             evidence,
-            engine: Engine::new(settings, None, None),
+            engine: Engine::new(settings(&config), None, None),
+            config,
             follower: follower.unwrap(),
+            public: String::new(),
+            sources: agreeing,
+            forge: |body| body,
         }
     }
 
-    fn live(mut self) {
-        self.act(Input::Start { reason: "test".into(), recovered: vec![], config: None });
-        let log = self.folder.join("log/a.log");
-        fs::write(&log, "first line\n").unwrap();
+    /// Over midnight, with rotated logs, other settings, two bundles and an
+    /// orderly stop.
+    pub(crate) fn live(&mut self) {
+        self.start();
+        self.log("a.log", "first line\n");
         self.tick();
-        fs::rename(&log, self.folder.join("log/a.log.1")).unwrap();
-        fs::write(&log, "second line\n").unwrap();
-        self.tick();
-        self.bundle();
-        self.tick();
-        let note = self.evidence.newest_checkpoint().unwrap().unwrap();
-        self.act(Input::Checkpoint { note });
-        fs::write(&log, "second line\nthird line\n").unwrap();
+        fs::rename(self.folder.join("log/a.log"), self.folder.join("log/a.log.1")).unwrap();
+        self.log("a.log", "second line\n");
         self.tick();
         self.bundle();
+        self.tick();
+        self.chain_checkpoint();
+        self.reload();
+        self.crash(b"{\"data\":{\"torn");
+        self.wait(60);
+        self.start();
+        self.log("a.log", "second line\nthird line\n");
+        self.tick();
+        self.bundle();
+        self.stop();
+    }
+
+    pub(crate) fn start(&mut self) {
+        self.chain = None;
+        // A process that another test starts holds the lock until its exec.
+        let open = (0..200).find_map(|_| {
+            std::thread::sleep(Duration::from_millis(5));
+            ChainWriter::open(&self.state).ok()
+        });
+        let mut chain = open.unwrap();
+        if chain.head().is_none() {
+            let genesis = genesis(&self.config, &self.evidence);
+            chain.append(self.now.time, &Body::Genesis(genesis)).unwrap();
+        }
+        let recovered = chain.unrecorded(0, |_| false).unwrap();
+        self.chain = Some(chain);
+        self.engine = Engine::new(settings(&self.config), self.last.clone(), None);
+        self.act(Input::Start { reason: "test".into(), recovered, config: None });
+    }
+
+    /// Goes on where an earlier one of the same folder ended in order.
+    pub(crate) fn resume(&mut self) {
+        for file in chainfiles::list(&self.state.chain()).unwrap().files {
+            for line in fs::read_to_string(file.path).unwrap().lines() {
+                let record = Record::parse(line.as_bytes()).unwrap();
+                if let Body::Tick(tick) = Body::read(&record).unwrap() {
+                    tick.logs.iter().for_each(|entry| self.follower.replay(entry));
+                }
+            }
+        }
+        self.start();
+    }
+
+    /// Moves everything from the database's log into the database.
+    pub(crate) fn flush(&self) {
+        let database = rusqlite::Connection::open(self.state.registry()).unwrap();
+        database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    }
+
+    pub(crate) fn head(&self) -> Digest {
+        self.chain.as_ref().unwrap().head().unwrap().hash
+    }
+
+    pub(crate) fn stop(&mut self) {
         self.act(Input::Stop { reason: "SIGTERM".into() });
     }
 
-    fn tick(&mut self) {
-        self.now.time = self.now.time.plus_nanos(60_000_000_000);
-        self.now.up_ms += 60_000;
-        let entries = self.follower.collect(Instant::now() + Duration::from_secs(5));
-        self.engine.step(&self.now, Input::Logs(entries));
-        let as_of = self.now.time;
-        let source = |src: &str, offset_ns| {
-            let claim = Claim::Interval { offset_ns, bound_ns: 5_000_000, as_of };
-            Source::claims(src, claim, None)
-        };
-        self.act(Input::Tick(vec![source("ntp:chrony", 1_000_000), source("gps:gpsd", -500_000)]));
+    /// Ends without a stop, leaving `torn` behind the last record.
+    pub(crate) fn crash(&mut self, torn: &[u8]) {
+        self.chain = None;
+        let newest = chainfiles::list(&self.state.chain()).unwrap().files.pop().unwrap();
+        let mut file = fs::OpenOptions::new().append(true).open(newest.path).unwrap();
+        file.write_all(torn).unwrap();
     }
 
-    fn bundle(&mut self) {
+    pub(crate) fn chain_checkpoint(&mut self) {
+        if let Some(note) = self.evidence.newest_checkpoint().unwrap() {
+            self.act(Input::Checkpoint { note });
+        }
+    }
+
+    pub(crate) fn reload(&mut self) {
+        self.config.sha256 = Digest::of(b"other settings");
+        self.act(Input::Reload(settings(&self.config)));
+    }
+
+    pub(crate) fn tick(&mut self) {
+        self.wait(60);
+        let entries = self.follower.collect(Instant::now() + Duration::from_secs(5));
+        self.engine.step(&self.now, Input::Logs(entries));
+        self.act(Input::Tick((self.sources)(self.now.time)));
+    }
+
+    pub(crate) fn wait(&mut self, seconds: i64) {
+        self.now.time = self.now.time.plus_nanos(seconds * 1_000_000_000);
+        self.now.up_ms += seconds as u64 * 1_000;
+    }
+
+    pub(crate) fn log(&self, name: &str, text: &str) {
+        fs::write(self.folder.join("log").join(name), text).unwrap();
+    }
+
+    pub(crate) fn bundle(&mut self) {
         let attached = self.folder.join("report.txt");
         fs::write(&attached, "a report\n").unwrap();
         let request = bundle::Request {
@@ -191,16 +277,20 @@ impl Appliance {
         bundle::make(&self.config, &self.state, &mut self.evidence, now, &request).unwrap();
     }
 
-    fn act(&mut self, input: Input) {
+    pub(crate) fn act(&mut self, input: Input) {
         let mut todo = self.engine.step(&self.now, input);
         while !todo.is_empty() {
             match todo.remove(0) {
                 Action::Append(body) => {
-                    self.chain.append(self.now.time, &body).unwrap();
+                    let body = (self.forge)(body);
+                    self.chain.as_mut().unwrap().append(self.now.time, &body).unwrap();
+                    if matches!(body, Body::Start(_) | Body::Tick(_) | Body::Stop(_)) {
+                        self.last = Some(self.now.clone());
+                    }
                     todo.extend(self.engine.step(&self.now, Input::Appended));
                 }
                 Action::Checkpoint | Action::FinalCheckpoint => {
-                    let head = self.chain.head().unwrap();
+                    let head = self.chain.as_ref().unwrap().head().unwrap();
                     self.evidence.commit(self.now.time, head, &[]).unwrap();
                 }
                 Action::CloseDaysBefore(day) => {
@@ -210,6 +300,38 @@ impl Appliance {
             }
         }
     }
+}
+
+fn settings(config: &Config) -> Settings {
+    Settings {
+        software: "test".into(),
+        config_sha256: config.sha256,
+        interval_s: config.interval_s,
+        rule: config.rule,
+        bundle_every_s: None,
+    }
+}
+
+fn genesis(config: &Config, evidence: &Evidence) -> Genesis<'static> {
+    Genesis {
+        chain: evidence.chain().to_owned().into(),
+        client: config.client.clone().into(),
+        config_sha256: config.sha256,
+        host: config.host.clone().into(),
+        interval_s: config.interval_s,
+        machine: "m".into(),
+        software: "test".into(),
+        tier: config.tier.to_string().into(),
+    }
+}
+
+/// Two sources that agree.
+pub(crate) fn agreeing(now: Timestamp) -> Vec<Source<'static>> {
+    vec![source("ntp:chrony", 1_000_000, now), source("gps:gpsd", -500_000, now)]
+}
+
+pub(crate) fn source(src: &str, offset_ns: i64, as_of: Timestamp) -> Source<'static> {
+    Source::claims(src, Claim::Interval { offset_ns, bound_ns: 5_000_000, as_of }, None)
 }
 
 pub(crate) fn copy_folder(from: &Path, to: &Path) {

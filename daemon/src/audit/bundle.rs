@@ -9,9 +9,10 @@ use std::{
 
 use provenance_core::{
     bundle::BundleId,
+    chain::Body,
     digest::{Digest, Hasher},
     proof::MAX_PROOF,
-    report::{Code, Finding, Place, Report},
+    report::{Code, Finding, Place, Report, Severity, Verdict},
     sigstore::MAX_BUNDLE,
     statement::{MAX_STATEMENT, Statement},
     verify::{
@@ -25,7 +26,6 @@ use crate::host::{
     chainfiles,
     durable::{self, StateDir},
 };
-use crate::registry::reader::Reader;
 
 /// The files beside `artifacts/`.
 const FILES: [&str; 5] = [
@@ -47,7 +47,7 @@ pub fn verify(path: &Path, trust: &Trust) -> Result<Report, AuditError> {
     let path = folder_of(path)?;
     let mut report = Report::new();
     trust.demand_policy(&mut report);
-    let statement = check(&path, (trust, trust.keys()), false, &mut report)?;
+    let statement = check(&path, (trust, trust.keys()), Stage::Whole, &mut report)?;
     if let Some(statement) = statement {
         let evidence = &statement.evidence;
         trust.check_identity((&evidence.client, &evidence.host), &mut report);
@@ -69,97 +69,161 @@ pub fn verify(path: &Path, trust: &Trust) -> Result<Report, AuditError> {
 /// is no other.
 pub(super) fn on_record(
     state: &StateDir,
-    join: &Join<'_>,
+    join: &mut Join<'_>,
     trust: (&Trust, &[Trusted]),
     report: &mut Report,
 ) -> Result<(), AuditError> {
-    for (id, (entry, row)) in &join.bundles {
-        let path = state.bundles().join(id);
+    let recorded: Vec<_> = join.bundles.iter().map(|(id, it)| (id.clone(), it.clone())).collect();
+    let newest = recorded.iter().map(|(_, (_, row))| *row).max();
+    for (id, (entry, row)) in recorded {
+        let path = state.bundles().join(&id);
         let name = format!("bundles/{id}");
         let valid = id.parse::<BundleId>().is_ok();
         if !valid || !path.join("statement.json").is_file() {
             let message = format!("registry record {row} names a bundle that is not there");
-            let place = Place::file(name).bundle(id);
+            let place = Place::file(name).bundle(&id);
             report.find(Finding::new(Code::RegistryMissingBundle, place, message));
             continue;
         }
+        // Only the newest may wait for its proof: before another is made, what
+        // an interrupted run left is finished.
+        let unproved = Some(row) == newest && !patient(|| Ok(path.join("proof.json").exists()))?;
+        let stage = |join: &Join<'_>| match (join.expired.contains_key(&id), unproved) {
+            (true, _) => Stage::Expired,
+            (_, true) => Stage::Unproved,
+            _ => Stage::Whole,
+        };
         let mut own = Report::new();
-        let expired = join.expired.contains_key(id);
-        let statement = check(&path, trust, expired, &mut own)?;
+        let before = stage(join);
+        let mut statement = check(&path, trust, before, &mut own)?;
+        if own.verdict() == Verdict::Failed {
+            // Its retention may have ended while we looked.
+            join.catch_up(report);
+            if stage(join) != before {
+                own = Report::new();
+                statement = check(&path, trust, stage(join), &mut own)?;
+            }
+        }
         let bytes = durable::read_limited(&path.join("statement.json"), MAX_STATEMENT as u64);
         if let (Some(statement), Ok(bytes)) = (statement, bytes)
-            && !bundle::matches(entry, &statement, &bytes)
+            && !bundle::matches(&entry, &statement, &bytes)
         {
             let message = format!("the statement is not the one of registry record {row}");
             let finding = Finding::new(Code::BundleDigest, Place::file("statement.json"), message);
             own.find(finding.values(entry.statement_sha256, Digest::of(&bytes)));
         }
         report.checked("bundles", 1);
-        report.absorb(own.without_remarks_on_records().within(&name, id));
+        report.absorb(own.without_remarks_on_records().within(&name, &id));
     }
-    strangers(state, join, report)
+    strangers(state, join, trust, report)
 }
 
-fn strangers(state: &StateDir, join: &Join<'_>, report: &mut Report) -> Result<(), AuditError> {
+fn strangers(
+    state: &StateDir,
+    join: &mut Join<'_>,
+    trust: (&Trust, &[Trusted]),
+    report: &mut Report,
+) -> Result<(), AuditError> {
     if !state.bundles().is_dir() {
         return Ok(());
     }
     for entry in fs::read_dir(state.bundles()).map_err(AuditError::io(state.bundles()))? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
         // One in the making, or left by a crash: the next run settles it.
         let making = name.starts_with(".EB-") && name.ends_with(".tmp");
-        if !making && !join.bundles.contains_key(&name) && !soon(|| is_recorded(state, &name)) {
-            let message = "the registry knows no such bundle";
-            let place = Place::file(format!("bundles/{name}"));
-            report.find(Finding::new(Code::BundleUnregistered, place, message));
+        if making || join.bundles.contains_key(&name) {
+            continue;
+        }
+        let message = "the registry knows no such bundle";
+        let place = Place::file(format!("bundles/{name}"));
+        let finding = Finding::new(Code::BundleUnregistered, place, message);
+        let mut recorded = || {
+            join.catch_up(report);
+            Ok(join.later_bundles.contains(&name))
+        };
+        if recorded()? {
+            continue;
+        }
+        let coming = is_coming(&entry.path(), &name, trust)?;
+        if if coming { patient(recorded)? } else { recorded()? } {
+            continue;
+        }
+        if !coming {
+            report.find(finding);
+        } else {
+            report.find(finding.severity(Severity::Warning));
+            let why = "it is whole and not on record: a crash came between, or it was put there";
+            report.undecided(format!("the bundle {name}"), why);
         }
     }
     Ok(())
 }
 
-/// Whether something comes true within a moment: a running daemon may be
-/// between two steps of making a bundle.
-fn soon(holds: impl Fn() -> bool) -> bool {
-    (0..20).any(|attempt| {
-        if attempt > 0 {
-            std::thread::sleep(std::time::Duration::from_millis(50));
-        }
-        holds()
-    })
+/// Whether a folder is as a run leaves it just before the bundle is recorded.
+fn is_coming(path: &Path, name: &str, trust: (&Trust, &[Trusted])) -> Result<bool, AuditError> {
+    if !path.join("statement.json").is_file() || path.join("proof.json").exists() {
+        return Ok(false);
+    }
+    let mut own = Report::new();
+    let statement = check(path, trust, Stage::Unproved, &mut own)?;
+    let named = statement.is_some_and(|it| it.evidence.bundle.to_string() == name);
+    Ok(named && own.verdict() != Verdict::Failed)
 }
 
-fn is_recorded(state: &StateDir, name: &str) -> bool {
-    let reader = Reader::open_for_audit(&state.registry());
-    let ids = reader.and_then(|reader| reader.bundle_ids());
-    ids.is_ok_and(|ids| ids.contains_key(name))
+/// Waits a little for what another process is about to finish.
+fn patient(mut done: impl FnMut() -> Result<bool, AuditError>) -> Result<bool, AuditError> {
+    for _ in 0..5 {
+        if done()? {
+            return Ok(true);
+        }
+        std::thread::sleep(super::chain::PATIENCE);
+    }
+    done()
+}
+
+/// What is there of a bundle.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// All of it.
+    Whole,
+    /// A run between its record and its proof may have been interrupted.
+    Unproved,
+    /// The removal of the artifacts is recorded, and begun or done.
+    Expired,
 }
 
 /// Steps 6.1 to 6.8 on a folder.
 fn check(
     path: &Path,
     (trust, keys): (&Trust, &[Trusted]),
-    expired: bool,
+    stage: Stage,
     report: &mut Report,
 ) -> Result<Option<Statement>, AuditError> {
-    if path.join("statement.json.sig").exists() {
-        // The proof is written last, behind the record.
-        soon(|| path.join("proof.json").exists());
+    if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink()) {
+        let message = "the bundle is elsewhere: its folder is a symbolic link";
+        report.find(Finding::new(Code::BundleFile, Place::default(), message));
     }
     let files = Files {
         statement: read(path, "statement.json", MAX_STATEMENT, report)?.unwrap_or_default(),
         signature: read(path, "statement.json.sig", 4096, report)?,
         sigstore: read(path, "statement.sigstore.json", MAX_BUNDLE, report)?,
         proof: read(path, "proof.json", MAX_PROOF, report)?,
+        unproved: stage == Stage::Unproved,
     };
     let statement = bundle::verify(&files, keys, trust.allows_unsigned(), report);
     let Some(statement) = statement else { return Ok(None) };
-    if expired && !path.join("artifacts").exists() {
+    if path.join("statement.json.ots").exists() {
+        report.not_checked("statement.json.ots", "this version does not verify OpenTimestamps");
+    }
+    if stage == Stage::Expired {
+        artifacts(path, &statement, stage, report)?;
         let message = "the artifacts were removed when their retention ended, as recorded";
         report.find(Finding::new(Code::BundleExpired, Place::file("artifacts"), message));
         report.not_checked("artifacts", "their retention ended; statement and proof remain");
         return Ok(Some(statement));
     }
-    artifacts(path, &statement, report)?;
+    artifacts(path, &statement, stage, report)?;
     range(path, &statement, report)?;
     Ok(Some(statement))
 }
@@ -185,13 +249,23 @@ fn read(
 }
 
 /// Steps 6.4: every artifact has its digest, and there is no other file.
-fn artifacts(folder: &Path, statement: &Statement, report: &mut Report) -> Result<(), AuditError> {
+fn artifacts(
+    folder: &Path,
+    statement: &Statement,
+    stage: Stage,
+    report: &mut Report,
+) -> Result<(), AuditError> {
+    let expired = stage == Stage::Expired;
     let mut names = BTreeSet::new();
     for subject in &statement.subjects {
         names.insert(subject.name.clone());
         let path = folder.join(&subject.name);
         match digest(&path) {
             Ok(got) if got == subject.sha256 => {}
+            Err(error) if expired && error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                return Err(AuditError::io(path)(error));
+            }
             Ok(got) => {
                 let message = "the artifact is not the one that the statement names";
                 let finding = Finding::new(Code::BundleDigest, Place::file(&subject.name), message);
@@ -205,6 +279,9 @@ fn artifacts(folder: &Path, statement: &Statement, report: &mut Report) -> Resul
         report.checked("artifacts", 1);
     }
     names.extend(FILES.map(String::from));
+    if stage == Stage::Unproved {
+        names.insert("proof.json.tmp".into());
+    }
     let mut found = vec![];
     walk(folder, Path::new(""), 0, &mut found).map_err(AuditError::io(folder))?;
     for name in found.into_iter().filter(|name| !names.contains(name)) {
@@ -218,7 +295,7 @@ fn artifacts(folder: &Path, statement: &Statement, report: &mut Report) -> Resul
 fn range(folder: &Path, statement: &Statement, report: &mut Report) -> Result<(), AuditError> {
     let mut chain = Report::new();
     let mut verifier = ChainVerifier::new(true, false);
-    let mut first = None;
+    let (mut first, mut clock) = (None, None);
     let files = statement.subjects.iter().filter(|s| s.name.starts_with("artifacts/chain/"));
     for subject in files {
         let Ok(source) = File::open(folder.join(&subject.name)) else { continue };
@@ -226,6 +303,9 @@ fn range(folder: &Path, statement: &Statement, report: &mut Report) -> Result<()
         let (torn, _) = chainfiles::for_each_line::<io::Error>(source, |line| {
             if let Some(seen) = verifier.line(line, &mut chain) {
                 first.get_or_insert(seen.head);
+                if let Body::Tick(tick) = seen.body {
+                    clock = Some(tick.clock.to_value());
+                }
             }
             Ok(())
         })
@@ -235,6 +315,11 @@ fn range(folder: &Path, statement: &Statement, report: &mut Report) -> Result<()
         }
     }
     bundle::check_range(statement, first, verifier.head(), &mut chain);
+    if clock.is_some_and(|clock| clock != statement.evidence.clock) {
+        let message = "the statement's time attestation is not that of the range's last tick";
+        let place = Place::file("statement.json");
+        chain.find(Finding::new(Code::ClockVerdict, place, message));
+    }
     chain.head = verifier.head();
     report.head = chain.head;
     report.absorb(chain);
@@ -256,7 +341,8 @@ fn walk(folder: &Path, below: &Path, depth: usize, found: &mut Vec<String>) -> i
     Ok(())
 }
 
-fn digest(path: &Path) -> io::Result<Digest> {
+/// The digest of a regular file.
+pub(super) fn digest(path: &Path) -> io::Result<Digest> {
     if !fs::symlink_metadata(path)?.is_file() {
         return Err(io::Error::other("not a regular file"));
     }

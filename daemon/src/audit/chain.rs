@@ -1,38 +1,32 @@
 //! `provctl verify-chain`: the chain, the registry, the checkpoints, the
 //! bundles on record, and the joins between them.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path, time::Duration};
 
 use provenance_core::{
     chain::Body,
     digest::Digest,
     note::{Checkpoint, Note},
     record::Record,
-    report::{Code, Finding, Head, Place, Report, Verdict},
+    report::{Code, Finding, Head, Place, Report, Severity},
     time::Timestamp,
-    verify::{
-        bundle::{Trusted, check_note},
-        chain::ChainVerifier,
-    },
+    verify::chain::ChainVerifier,
 };
 
-use super::{AuditError, Progress, Trust, join, join::Join, later, logs::Logs};
+use super::{
+    AuditError, Progress, Trust, join,
+    join::Join,
+    logs::Logs,
+    recovered::Recovered,
+    target::{Target, length},
+};
 use crate::{
-    host::{
-        chainfiles::{self, ChainFile, Listing},
-        durable::{self, StateDir},
-    },
+    host::chainfiles::{self, ChainFile},
     registry::reader::{Reader, RegistryError},
 };
 
-/// A checkpoint file is at most this long.
-const MAX_CHECKPOINT: u64 = 64 << 10;
-/// Checkpoints come hourly: over two hours of records without one are more
-/// than a tail in the making.
-const TAIL_NS: i64 = 2 * 3_600_000_000_000;
+/// How long a write that was met half-way may take, five times over.
+pub(super) const PATIENCE: Duration = Duration::from_millis(50);
 
 /// What to verify, and against what.
 #[derive(Debug, Default)]
@@ -47,13 +41,6 @@ pub struct Options {
     pub checkpoint: Option<String>,
     /// Re-read the logs too.
     pub logs: Option<Logs>,
-}
-
-/// What was found at the path.
-enum Target {
-    State(StateDir),
-    Chain(PathBuf),
-    File(PathBuf),
 }
 
 /// Verifies a state folder, a bare chain folder or one chain file.
@@ -86,33 +73,39 @@ fn attempt(
 ) -> Result<Option<Report>, AuditError> {
     let mut report = Report::new();
     trust.demand_policy(&mut report);
-    let whole = options.from.is_none() && options.to.is_none();
-    // A running daemon writes the chain, then the registry, then the
-    // checkpoint: reading goes the other way, so that nothing names what was
-    // not there yet.
+    // A running daemon appends a record, then its head, then signs, then puts
+    // the checkpoint into the chain. So what names is read before what is
+    // named: the checkpoint, the registry's length, then the chain. What a
+    // record names that came later is looked for in the rows behind.
     let newest = target.checkpoint(&mut report)?;
     let reader = target.registry(&mut report)?;
-    let signed_size = newest.as_deref().and_then(checkpoint_of).map_or(0, |c| c.size);
-    let join = reader.as_ref().map(|reader| Join::new(reader, signed_size));
+    let cut = reader.as_ref().map_or(Ok(0), |reader| length(reader, &mut report))?;
     let listing = target.listing()?;
     // Where the logs are now, the whole chain tells.
     let all = listing.files.clone();
     let files = in_span(listing.files, options);
     for stranger in &listing.strangers {
         let message = "this is no chain file, and the daemon puts nothing else here";
-        let place = Place::file(format!("chain/{stranger}"));
-        report.find(Finding::new(Code::ChainFile, place, message));
+        report.find(Finding::new(
+            Code::ChainFile,
+            Place::file(format!("chain/{stranger}")),
+            message,
+        ));
     }
-    let held = options.checkpoint.as_deref().map(|note| ("the checkpoint given", note));
+    let whole = options.from.is_none() && options.to.is_none();
+    let signed_size = newest.as_deref().and_then(checkpoint_of).map_or(0, |c| c.size);
+    let join = reader.as_ref().map(|reader| Join::new(reader, cut, signed_size));
     let partial = matches!(target, Target::File(_)) || options.from.is_some();
     let mut walk = Walk {
         verifier: ChainVerifier::new(partial, true)
             .with_max_gap(trust.policy.as_ref().and_then(|policy| policy.max_gap_s)),
         join,
         options,
+        recovered: Recovered::new(target.recovered()),
         expected: expectations(trust, options),
         covered: None,
         signed: None,
+        chained: 0,
         progress,
     };
     for file in &files {
@@ -120,14 +113,21 @@ fn attempt(
     }
     walk.finish(whole && !partial, trust, &mut report)?;
     walk.stragglers(&files, &mut report)?;
-    let checkpoints = newest.iter().map(|note| ("checkpoint", &**note)).chain(held);
     let keys = match &walk.join {
         Some(join) => join.trusted(trust.keys()),
         None => trust.keys().to_vec(),
     };
-    let trusted = walk.checkpoints(checkpoints, &keys, &mut report)?;
+    let trusted =
+        newest.as_deref().map(|note| walk.signature("checkpoint", note, &keys, &mut report));
+    if let Some(note) = &options.checkpoint {
+        walk.signature("the checkpoint given", note, &keys, &mut report);
+    }
+    walk.rolled_back(target, newest.as_deref(), &mut report)?;
     walk.coverage(trusted, trust, &mut report);
-    if let (Target::State(state), Some(join)) = (target, &walk.join) {
+    if whole && !partial {
+        walk.recovered.strangers(&mut report)?;
+    }
+    if let (Target::State(state), Some(join)) = (target, &mut walk.join) {
         super::bundle::on_record(state, join, (trust, &keys), &mut report)?;
         super::registry::keys(state, join, trust, &mut report)?;
     }
@@ -138,6 +138,9 @@ fn attempt(
     if reader.as_ref().is_some_and(Reader::is_stale) {
         return Ok(None);
     }
+    if let Some(error) = walk.join.and_then(|join| join.trouble) {
+        return Err(error.into());
+    }
     match &options.logs {
         Some(logs) => {
             let logs = logs.options((options.from, options.to));
@@ -146,73 +149,6 @@ fn attempt(
         None => report.not_checked("the logs themselves", "not asked for: give --logs"),
     }
     Ok(Some(report))
-}
-
-impl Target {
-    fn find(path: &Path) -> Result<Self, AuditError> {
-        let metadata = fs::metadata(path).map_err(AuditError::io(path))?;
-        if metadata.is_file() {
-            return Ok(Self::File(path.into()));
-        }
-        if path.join("chain").is_dir() || path.join("registry.db").exists() {
-            return Ok(Self::State(StateDir::new(path)));
-        }
-        let listing = chainfiles::list(path).map_err(AuditError::io(path))?;
-        if listing.files.is_empty() {
-            let why = "neither a state folder (with chain/ and registry.db), nor a chain folder \
-                       (YYYY/MM/DD.jsonl), nor a chain file";
-            return Err(AuditError::NotEvidence { path: path.into(), why: why.into() });
-        }
-        Ok(Self::Chain(path.into()))
-    }
-
-    fn listing(&self) -> Result<Listing, AuditError> {
-        match self {
-            Self::State(state) if !state.chain().is_dir() => Ok(Listing::default()),
-            Self::State(state) => {
-                chainfiles::list(&state.chain()).map_err(AuditError::io(state.chain()))
-            }
-            Self::Chain(path) => chainfiles::list(path).map_err(AuditError::io(path)),
-            Self::File(path) => {
-                Ok(Listing { files: vec![chainfiles::single(path)], strangers: vec![] })
-            }
-        }
-    }
-
-    fn registry(&self, report: &mut Report) -> Result<Option<Reader>, AuditError> {
-        let Self::State(state) = self else {
-            report.undecided("registry and checkpoints", "only chain files were given");
-            return Ok(None);
-        };
-        let reader = match Reader::open_for_audit(&state.registry()) {
-            Ok(reader) => reader,
-            Err(error @ RegistryError::Newer { .. }) => return Err(error.into()),
-            Err(error) => {
-                let place = Place::file("registry.db");
-                report.find(Finding::new(Code::RegistryMissing, place, error.to_string()));
-                return Ok(None);
-            }
-        };
-        super::registry::structure(&reader, report);
-        Ok(Some(reader))
-    }
-
-    fn checkpoint(&self, report: &mut Report) -> Result<Option<String>, AuditError> {
-        let Self::State(state) = self else { return Ok(None) };
-        let path = state.checkpoint();
-        match durable::read_limited(&path, MAX_CHECKPOINT) {
-            Ok(bytes) => match String::from_utf8(bytes) {
-                Ok(text) => Ok(Some(text)),
-                Err(_) => {
-                    let place = Place::file("checkpoint");
-                    report.find(Finding::new(Code::CheckpointInvalid, place, "not UTF-8"));
-                    Ok(None)
-                }
-            },
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(AuditError::io(path)(error)),
-        }
-    }
 }
 
 /// A record that must be in the chain.
@@ -230,15 +166,19 @@ fn expectations(trust: &Trust, options: &Options) -> Vec<Expectation> {
         .collect()
 }
 
-struct Walk<'a> {
-    verifier: ChainVerifier,
-    join: Option<Join<'a>>,
+/// The chain and the registry being read.
+pub(super) struct Walk<'a> {
+    pub(super) verifier: ChainVerifier,
+    pub(super) join: Option<Join<'a>>,
     options: &'a Options,
+    recovered: Recovered,
     expected: Vec<Expectation>,
     /// The last record that an expected head covers.
-    covered: Option<Head>,
+    pub(super) covered: Option<Head>,
     /// The last record that the newest checkpoint covers.
-    signed: Option<Head>,
+    pub(super) signed: Option<Head>,
+    /// The largest registry that a checkpoint in the chain names.
+    pub(super) chained: u64,
     progress: Progress<'a>,
 }
 
@@ -258,6 +198,10 @@ impl Walk<'_> {
             let Some(seen) = self.verifier.line(line, report) else { return Ok(()) };
             let (head, body) = (seen.head, seen.body);
             self.meet(head, report);
+            if let Body::Recovered(recovered) = &body {
+                let place = Place::file(&file.name).line(line_number).at_seq(head.seq);
+                self.recovered.check(recovered, place, report)?;
+            }
             if let Some(join) = &mut self.join {
                 join.record(head, line_number, report);
                 if join.signed_head == Some(head.seq) {
@@ -266,6 +210,8 @@ impl Walk<'_> {
                 if let Body::Checkpoint { note } = &body {
                     let place = Place::file(&file.name).line(line_number).at_seq(head.seq);
                     join.checkpoint(note, place, report);
+                    self.chained =
+                        self.chained.max(checkpoint_of(note).map_or(0, |note| note.size));
                 }
             }
             if head.seq % 8_192 == 0 {
@@ -273,11 +219,19 @@ impl Walk<'_> {
             }
             Ok(())
         })?;
-        if torn > 0 {
+        if torn > 0 && being_written(file, self.verifier.bytes() + torn) {
+            let why = "it was being written when the file was read";
+            report.not_checked("the last line of the chain", why);
+        } else if torn > 0 {
             self.verifier.torn(torn, report);
         }
         let whole = self.options.from.is_none() && self.options.to.is_none();
         let summary = self.verifier.end_file();
+        if summary.bytes == 0 {
+            let message = "a file without a record: an append that never began, or it was emptied";
+            let finding = Finding::new(Code::ChainFile, Place::file(&file.name), message);
+            report.find(finding.severity(Severity::Warning));
+        }
         if let Some(join) = self.join.as_mut().filter(|_| whole) {
             join.file(summary, report);
         }
@@ -318,6 +272,11 @@ impl Walk<'_> {
         self.verifier.finish(report);
         let head = self.verifier.head();
         for expected in self.expected.iter().filter(|expected| !expected.met) {
+            if !whole {
+                let what = format!("the expected head {}", expected.hash);
+                report.undecided(what, "it is not in the part of the chain that was looked at");
+                continue;
+            }
             let message =
                 "the chain does not hold the expected head: it was cut off, or is another";
             let place = expected.seq.map_or_else(Place::default, Place::seq);
@@ -373,76 +332,20 @@ impl Walk<'_> {
         }
         Ok(())
     }
-
-    /// Each checkpoint is signed by a trusted key, and its root is that of
-    /// the registry. Whether there was one, and all are.
-    fn checkpoints<'n>(
-        &mut self,
-        notes: impl Iterator<Item = (&'n str, &'n str)>,
-        keys: &[Trusted],
-        report: &mut Report,
-    ) -> Result<Option<bool>, AuditError> {
-        let mut all = None;
-        for (name, text) in notes {
-            let place = Place::file(name);
-            let parsed = Note::parse(text)
-                .and_then(|note| Checkpoint::parse(note.text).map(|checkpoint| (note, checkpoint)));
-            let (note, checkpoint) = match parsed {
-                Ok(parsed) => parsed,
-                Err(error) => {
-                    report.find(Finding::new(Code::CheckpointInvalid, place, error.to_string()));
-                    all = Some(false);
-                    continue;
-                }
-            };
-            let trusted = check_note(&note, &checkpoint, keys, place.clone(), report);
-            all = Some(all.unwrap_or(true) && trusted);
-            match &mut self.join {
-                Some(join) => join.check_root(&checkpoint, place, report),
-                None => report.undecided(name, "there is no registry to hold it against"),
-            }
-        }
-        Ok(all)
-    }
-
-    /// How far signatures and expected heads reach, and what lies behind.
-    fn coverage(&mut self, trusted: Option<bool>, trust: &Trust, report: &mut Report) {
-        let head = self.verifier.head();
-        match (trusted, self.join.as_ref().map(|join| join.keys.is_empty())) {
-            (None, Some(false)) => {
-                let message = "the registry names a signing key, and there is no checkpoint";
-                report.find(Finding::new(
-                    Code::CheckpointInvalid,
-                    Place::file("checkpoint"),
-                    message,
-                ));
-            }
-            (None, _) if self.covered.is_none() => {
-                let why = "nobody signed a checkpoint: who can write the files can write them \
-                           anew; give --expect-head with a hash that you noted";
-                report.undecided("that the chain was not rewritten as a whole", why);
-            }
-            _ => {}
-        }
-        let signed = self.signed.filter(|_| trusted == Some(true));
-        // What a failed report was signed up to would only mislead.
-        report.signed_to = signed.filter(|_| report.verdict() != Verdict::Failed);
-        let covered = later(signed, self.covered);
-        let (Some(head), Some(covered)) = (head, covered) else { return };
-        if trust.policy.is_none() || covered.seq >= head.seq {
-            return;
-        }
-        let what = format!("records {} to {}", covered.seq.saturating_add(1), head.seq);
-        let why = "they were made after the newest checkpoint: chained, and not signed yet";
-        if head.time.since(covered.time) > TAIL_NS {
-            report.undecided(what, why);
-        } else {
-            report.not_checked(what, why);
-        }
-    }
 }
 
-fn checkpoint_of(note: &str) -> Option<Checkpoint> {
+/// Whether a file's last line is only not whole yet: it grows while we look.
+fn being_written(file: &ChainFile, read: u64) -> bool {
+    (0..5).any(|_| {
+        let grown = fs::metadata(&file.path).is_ok_and(|metadata| metadata.len() > read);
+        if !grown {
+            std::thread::sleep(PATIENCE);
+        }
+        grown
+    })
+}
+
+pub(super) fn checkpoint_of(note: &str) -> Option<Checkpoint> {
     Note::parse(note).and_then(|note| Checkpoint::parse(note.text)).ok()
 }
 

@@ -2,7 +2,7 @@
 //! registry is walked just ahead of the chain, so that each head, closed file
 //! and checkpoint is held against the other side in constant memory.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use provenance_core::{
     digest::Digest,
@@ -37,13 +37,15 @@ struct Expected {
 /// The registry being walked.
 pub(super) struct Join<'a> {
     reader: &'a Reader,
+    /// Rows from this number on were appended after the audit began, and so
+    /// may name what was not read. They count for checkpoints only.
+    cut: u64,
     verifier: RegistryVerifier,
     page: VecDeque<Row>,
     next: u64,
     done: bool,
-    /// How many rows there were before the chain was read: what a running
-    /// daemon appends meanwhile may name records that were not read.
-    limit: u64,
+    /// Why the registry could not be read, where that is no damage.
+    pub trouble: Option<RegistryError>,
     /// The first record that is verified: heads before it are not in view.
     from: Option<u64>,
     heads: VecDeque<Expected>,
@@ -61,25 +63,28 @@ pub(super) struct Join<'a> {
     signed_size: u64,
     /// The last head that it covers.
     pub signed_head: Option<u64>,
-    /// The last head of all.
-    pub last_head: Option<u64>,
+    /// How many heads there are.
+    pub head_count: u64,
     /// Every key event, in order, with its record's number.
     pub keys: Vec<(KeyEntry, u64)>,
     /// Every bundle on record; the newest entry of an id counts.
     pub bundles: BTreeMap<String, (BundleEntry, u64)>,
+    /// Bundles made since the audit began.
+    pub later_bundles: BTreeSet<String>,
     /// Bundles whose artifacts were removed.
     pub expired: BTreeMap<String, u64>,
 }
 
 impl<'a> Join<'a> {
-    pub(super) fn new(reader: &'a Reader, signed_size: u64) -> Self {
+    pub(super) fn new(reader: &'a Reader, cut: u64, signed_size: u64) -> Self {
         Self {
             reader,
+            cut,
             verifier: RegistryVerifier::new(),
             page: VecDeque::new(),
             next: 0,
             done: false,
-            limit: reader.len().unwrap_or(u64::MAX),
+            trouble: None,
             from: None,
             heads: VecDeque::new(),
             recent: VecDeque::new(),
@@ -90,9 +95,10 @@ impl<'a> Join<'a> {
             files: BTreeMap::new(),
             signed_size,
             signed_head: None,
-            last_head: None,
+            head_count: 0,
             keys: vec![],
             bundles: BTreeMap::new(),
+            later_bundles: BTreeSet::new(),
             expired: BTreeMap::new(),
         }
     }
@@ -127,7 +133,7 @@ impl<'a> Join<'a> {
                     self.heads.pop_front();
                     self.compare(expected, report);
                 }
-                None if self.done => return,
+                None if self.done || self.next >= self.cut => return,
                 None => self.advance(report),
             }
         }
@@ -161,7 +167,7 @@ impl<'a> Join<'a> {
             let message = format!("the checkpoint is of {}", checkpoint.origin);
             report.find(Finding::new(Code::CheckpointInvalid, place.clone(), message));
         }
-        let size = self.tree().size().max(self.reader.len().unwrap_or_default());
+        let size = self.tree().size();
         if size < checkpoint.size {
             let message =
                 "the registry ends before what the checkpoint signs: records were cut off";
@@ -175,10 +181,7 @@ impl<'a> Join<'a> {
             // The stored nodes have been held against the records.
             None => match self.reader.root_at(checkpoint.size) {
                 Ok(root) => root,
-                Err(error) => {
-                    unreadable(&error, report);
-                    return;
-                }
+                Err(error) => return self.unreadable(error, report),
             },
         };
         if root != checkpoint.root {
@@ -232,7 +235,7 @@ impl<'a> Join<'a> {
                     report.find(finding.values(format!("record {}", expected.seq), got));
                 }
             }
-            if self.done {
+            if self.done || self.next >= self.cut {
                 break;
             }
             self.advance(report);
@@ -252,40 +255,62 @@ impl<'a> Join<'a> {
         if self.page.is_empty() {
             match self.reader.page(self.next, PAGE) {
                 Ok(page) => self.page = page.into(),
-                Err(error) => unreadable(&error, report),
+                Err(error) => self.unreadable(error, report),
             }
         }
-        let in_view = self.tree().size() < self.limit;
-        let Some(row) = self.page.pop_front().filter(|_| in_view) else {
+        let Some(row) = self.page.pop_front() else {
             self.done = true;
             return;
         };
         self.next = row.seq.saturating_add(1);
-        let stored = |node| self.reader.stored_node(node).ok().flatten();
+        let mut trouble = None;
+        let stored = |node| match self.reader.stored_node(node) {
+            Ok(hash) => hash,
+            Err(error) => {
+                trouble = Some(error).filter(|error| !error.is_damage()).or(trouble.take());
+                None
+            }
+        };
         let number = self.tree().size();
         let seen = self.verifier.row((row.seq, &row.hash, &row.body), stored, report);
+        if let Some(error) = trouble {
+            return self.unreadable(error, report);
+        }
         let root = (self.tree().size(), self.tree().root());
         self.roots.push_back(root);
         if self.roots.len() > RECENT {
             self.roots.pop_front();
         }
         match seen.map(|seen| seen.entry) {
+            Some(Entry::Key(key)) => self.keys.push((key, number)),
+            // Recorded before the artifacts go, so it counts whenever it is seen.
+            Some(Entry::Expire { bundle, .. }) => {
+                self.expired.insert(bundle, number);
+            }
+            Some(Entry::Bundle(bundle)) if row.seq >= self.cut => {
+                self.later_bundles.insert(bundle.id);
+            }
+            _ if row.seq >= self.cut => {}
             Some(Entry::Head { seq, hash }) => {
                 self.heads.push_back(Expected { seq, hash, row: number });
-                self.last_head = self.last_head.max(Some(seq));
+                self.head_count += 1;
                 if number < self.signed_size {
                     self.signed_head = self.signed_head.max(Some(seq));
                 }
             }
             Some(Entry::Segment(segment)) => self.segment(segment, number, report),
-            Some(Entry::Key(key)) => self.keys.push((key, number)),
             Some(Entry::Bundle(bundle)) => {
                 self.bundles.insert(bundle.id.clone(), (bundle, number));
             }
-            Some(Entry::Expire { bundle, .. }) => {
-                self.expired.insert(bundle, number);
-            }
             _ => {}
+        }
+    }
+
+    /// Walks what was appended since the audit began.
+    pub(super) fn catch_up(&mut self, report: &mut Report) {
+        self.done = self.trouble.is_some();
+        while !self.done {
+            self.advance(report);
         }
     }
 
@@ -311,12 +336,18 @@ impl<'a> Join<'a> {
             None => self.stragglers.push((expected.seq, expected.hash, expected.row)),
         }
     }
-}
 
-/// What SQLite cannot read any more is damage, not a reason to say nothing.
-fn unreadable(error: &RegistryError, report: &mut Report) {
-    let message = format!("the rest of the registry cannot be read: {error}");
-    report.find(Finding::new(Code::RegistryBroken, Place::file(FILE), message));
+    /// What SQLite cannot read any more is damage, not a reason to say nothing;
+    /// a lock or a disk says nothing about the rows.
+    fn unreadable(&mut self, error: RegistryError, report: &mut Report) {
+        self.done = true;
+        if error.is_damage() {
+            let message = format!("the rest of the registry cannot be read: {error}");
+            report.find(Finding::new(Code::RegistryBroken, Place::file(FILE), message));
+        } else {
+            self.trouble = Some(error);
+        }
+    }
 }
 
 /// Step 4.6: the registry's head is the chain's record of that number.

@@ -3,10 +3,13 @@
 
 pub mod bundle;
 pub mod chain;
+mod coverage;
 mod join;
 pub mod logs;
+mod recovered;
 pub mod registry;
 pub mod status;
+mod target;
 
 use std::{io, path::PathBuf};
 

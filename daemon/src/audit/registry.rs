@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use provenance_core::{
     canon::Value,
     digest::Digest,
+    key::PublicKey,
     record::Record,
     registry::KeyAction,
-    report::{Code, Finding, Place, Report},
+    report::{Code, Finding, Place, Report, Severity},
     time::Timestamp,
     verify::registry::FILE,
 };
@@ -15,31 +16,51 @@ use provenance_core::{
 use super::{AuditError, Trust, join::Join};
 use crate::{
     host::durable::{self, StateDir},
-    registry::reader::{Reader, Row},
+    registry::reader::{Reader, RegistryError, Row},
 };
 
-/// SQLite's own check, and tables, triggers and views as they must be.
-pub(super) fn structure(reader: &Reader, report: &mut Report) {
-    let mut find = |code, message: String| {
-        report.find(Finding::new(code, Place::file(FILE), message));
-    };
-    match reader.schema_differences() {
-        Ok(differences) => {
-            for difference in differences {
-                find(Code::RegistryTriggers, difference);
-            }
-        }
-        Err(error) => find(Code::RegistryBroken, error.to_string()),
-    }
-    match reader.structure_problems() {
-        Ok(problems) => {
-            for problem in problems {
-                find(Code::RegistryBroken, format!("SQLite's integrity check: {problem}"));
-            }
-        }
-        Err(error) => find(Code::RegistryBroken, error.to_string()),
-    }
+/// SQLite's own check, and tables, triggers and views as they must be. Whether
+/// the rows can be read: in tables of another form they could be computed, and
+/// a view may never end.
+pub(super) fn structure(reader: &Reader, report: &mut Report) -> Result<bool, RegistryError> {
     report.checked("registry structure", 1);
+    let mut usable = |result: Result<(), RegistryError>| match result {
+        Ok(()) => Ok(true),
+        Err(error) if error.is_damage() => {
+            report.find(Finding::new(Code::RegistryBroken, Place::file(FILE), error.to_string()));
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    };
+    let mut found = vec![];
+    let readable = usable(schema(reader, &mut found))? && reader.has_tables()?;
+    if readable {
+        usable(contents(reader, &mut found))?;
+    }
+    for (code, message) in found {
+        report.find(Finding::new(code, Place::file(FILE), message));
+    }
+    Ok(readable)
+}
+
+fn schema(reader: &Reader, found: &mut Vec<(Code, String)>) -> Result<(), RegistryError> {
+    let differences = reader.schema_differences()?;
+    found.extend(differences.into_iter().map(|text| (Code::RegistryTriggers, text)));
+    Ok(())
+}
+
+fn contents(reader: &Reader, found: &mut Vec<(Code, String)>) -> Result<(), RegistryError> {
+    for problem in reader.structure_problems()? {
+        found.push((Code::RegistryBroken, format!("SQLite's integrity check: {problem}")));
+    }
+    match reader.surplus_nodes()? {
+        0 => {}
+        count => {
+            let message = format!("{count} stored nodes more or less than the tree has");
+            found.push((Code::RegistryRoot, message));
+        }
+    }
+    Ok(())
 }
 
 /// Keys begin once, succeed one another, and `keys/` holds what the registry
@@ -67,7 +88,12 @@ pub(super) fn keys(
         }
         report.checked("keys", 1);
         let path = state.keys().join(format!("{fingerprint}.pub"));
-        let kept = durable::read_limited(&path, 4096).ok();
+        let kept = match durable::read_limited(&path, 4096) {
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                return Err(AuditError::io(path)(error));
+            }
+            kept => kept.ok(),
+        };
         if kept.as_deref() != Some(entry.key.to_pem().as_bytes()) {
             let name = format!("keys/{fingerprint}.pub");
             let message = "the public key on record is not the one kept here";
@@ -79,7 +105,7 @@ pub(super) fn keys(
     {
         let message = format!("a policy would need the key with SHA-256 {current}");
         let finding = Finding::new(Code::BundleKey, Place::file(FILE), message);
-        report.find(finding.severity(provenance_core::report::Severity::Info));
+        report.find(finding.severity(Severity::Info));
     }
     strangers(state, join, report)
 }
@@ -94,14 +120,22 @@ fn strangers(state: &StateDir, join: &Join<'_>, report: &mut Report) -> Result<(
         let name = entry?.file_name().to_string_lossy().into_owned();
         if !names.contains(&name) {
             let message = "the registry names no such key";
-            report.find(Finding::new(
-                Code::BundleKey,
-                Place::file(format!("keys/{name}")),
-                message,
-            ));
+            let place = Place::file(format!("keys/{name}"));
+            let finding = Finding::new(Code::BundleKey, place, message);
+            // A key is put here just before its record: a crash may come between.
+            let coming = name.ends_with(".pub.tmp") || is_key(&state.keys().join(&name), &name);
+            let severity = if coming { Severity::Warning } else { Severity::Error };
+            report.find(finding.severity(severity));
         }
     }
     Ok(())
+}
+
+/// Whether the file is a key under its own fingerprint.
+fn is_key(path: &std::path::Path, name: &str) -> bool {
+    let bytes = durable::read_limited(path, 4096).unwrap_or_default();
+    let key = std::str::from_utf8(&bytes).ok().and_then(|text| PublicKey::parse(text).ok());
+    key.is_some_and(|key| name == format!("{}.pub", key.fingerprint()))
 }
 
 /// Which records are wanted.

@@ -347,6 +347,7 @@ fn failure(error: AuditError) -> Failure {
         AuditError::Registry(RegistryError::Missing(_)) => Exit::NoInput,
         AuditError::Registry(RegistryError::Busy) => Exit::Temporary,
         AuditError::Registry(RegistryError::Io(source)) => io_exit(source),
+        AuditError::Registry(error @ RegistryError::Sqlite(_)) if !error.is_damage() => Exit::Io,
         AuditError::Registry(_) => Exit::Data,
         AuditError::Policy(PolicyError::Read { source, .. }) => io_exit(source),
         AuditError::Policy(PolicyError::Invalid { .. }) => Exit::Config,

@@ -14,6 +14,9 @@ pub enum RegistryError {
         /// What tells.
         why: String,
     },
+    /// A database without anything in it: a registry is made in two steps.
+    #[error("{0} is empty: no registry was made in it yet")]
+    Empty(std::path::PathBuf),
     /// Written by a later version.
     #[error("{path} has format {found}; this program knows up to {known}: use a newer one")]
     Newer {
@@ -44,6 +47,39 @@ pub enum RegistryError {
     /// The file system.
     #[error("the registry could not be read or written: {0}")]
     Io(#[from] std::io::Error),
+}
+
+impl RegistryError {
+    /// Whether it tells of the file's content. Everything else (a lock, the
+    /// disk, a permission) says nothing about it.
+    pub fn is_damage(&self) -> bool {
+        use rusqlite::ErrorCode as Is;
+        match self {
+            Self::Missing(_)
+            | Self::Empty(_)
+            | Self::Foreign { .. }
+            | Self::Damaged { .. }
+            | Self::TooLong(_) => true,
+            Self::Newer { .. } | Self::Busy | Self::Io(_) => false,
+            Self::Sqlite(error) => !matches!(
+                error.sqlite_error_code(),
+                Some(
+                    Is::PermissionDenied
+                        | Is::DatabaseBusy
+                        | Is::DatabaseLocked
+                        | Is::OutOfMemory
+                        | Is::ReadOnly
+                        | Is::OperationInterrupted
+                        | Is::SystemIoFailure
+                        | Is::DiskFull
+                        | Is::CannotOpen
+                        | Is::FileLockingProtocolFailed
+                        | Is::NoLargeFileSupport
+                        | Is::AuthorizationForStatementDenied
+                )
+            ),
+        }
+    }
 }
 
 impl From<rusqlite::Error> for RegistryError {

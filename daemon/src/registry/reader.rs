@@ -214,6 +214,15 @@ impl Reader {
         Ok(self::node(&self.connection, node.level, node.index)?)
     }
 
+    /// Whether both tables are exactly as they must be: rows of others could be
+    /// computed, and a view may never end.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub fn has_tables(&self) -> Result<bool, RegistryError> {
+        schema::has_tables(&self.connection)
+    }
+
     /// How many nodes are stored.
     ///
     /// # Errors
@@ -222,6 +231,23 @@ impl Reader {
         let count: i64 =
             self.connection.query_row("SELECT count(*) FROM nodes", [], |row| row.get(0))?;
         Ok(u64::try_from(count).unwrap_or_default())
+    }
+
+    /// How many nodes are stored that the records do not make, or are missing:
+    /// a tree over `n` records has `n >> level` complete nodes at each level.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub fn surplus_nodes(&self) -> Result<u64, RegistryError> {
+        // One statement sees one state, also beside a writer.
+        let (last, nodes): (Option<i64>, i64) = self.connection.query_row(
+            "SELECT (SELECT max(seq) FROM records), (SELECT count(*) FROM nodes)",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        let records = last.map_or(0, |last| i128::from(last) + 1).max(0);
+        let complete: i128 = (0..64).map(|level| records >> level).sum();
+        Ok(u64::try_from((i128::from(nodes) - complete).unsigned_abs()).unwrap_or(u64::MAX))
     }
 
     /// The root of the first `size` records, from stored nodes.
@@ -346,6 +372,9 @@ fn is_there(path: &Path) -> Result<(), RegistryError> {
 pub(super) fn identify(connection: &Connection, path: &Path) -> Result<(), RegistryError> {
     let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     if pragma("application_id")? != schema::APPLICATION_ID {
+        if usable(connection)? == 0 {
+            return Err(RegistryError::Empty(path.into()));
+        }
         let why = "its application_id is another one".into();
         return Err(RegistryError::Foreign { path: path.into(), why });
     }

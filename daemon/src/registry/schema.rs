@@ -1,8 +1,6 @@
 //! The registry's tables, triggers and views, and the check that a file has
 //! exactly these.
 
-use std::collections::BTreeMap;
-
 use rusqlite::Connection;
 
 use super::RegistryError;
@@ -79,6 +77,19 @@ pub(super) fn create(connection: &mut Connection) -> Result<(), RegistryError> {
     Ok(())
 }
 
+/// Whether both tables are exactly as they must be.
+pub(super) fn has_tables(connection: &Connection) -> Result<bool, RegistryError> {
+    let mut statement =
+        connection.prepare("SELECT coalesce(sql, '') FROM sqlite_schema WHERE name = ?1")?;
+    for (name, sql) in OBJECTS.iter().filter(|(_, sql)| sql.starts_with("CREATE TABLE")) {
+        let rows = statement.query_map([name], |row| row.get::<_, String>(0))?;
+        if rows.collect::<Result<Vec<_>, _>>()? != [*sql] {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Names every object that is missing, altered or added.
 pub(super) fn differences(connection: &Connection) -> Result<Vec<String>, RegistryError> {
     let mut statement = connection.prepare(
@@ -90,15 +101,19 @@ pub(super) fn differences(connection: &Connection) -> Result<Vec<String>, Regist
     )?;
     let rows =
         statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
-    let mut found: BTreeMap<String, String> = rows.collect::<Result<_, _>>()?;
+    // A list, for a file that was not made by SQLite may have a name twice.
+    let mut found: Vec<(String, String)> = rows.collect::<Result<_, _>>()?;
     let mut differences = vec![];
     for (name, sql) in OBJECTS {
-        match found.remove(name) {
+        match found.iter().position(|(other, _)| other == name) {
             None => differences.push(format!("{name} is missing")),
-            Some(text) if text != sql => differences.push(format!("{name} was altered")),
-            Some(_) => {}
+            Some(at) => {
+                if found.swap_remove(at).1 != sql {
+                    differences.push(format!("{name} was altered"));
+                }
+            }
         }
     }
-    differences.extend(found.into_keys().map(|name| format!("{name:?} was added")));
+    differences.extend(found.into_iter().map(|(name, _)| format!("{name:?} was added")));
     Ok(differences)
 }

@@ -74,7 +74,11 @@ pub async fn run(
     );
     let reason = daemon.serve(&options).await?;
     notify::stopping();
-    daemon.stop(&reason).await
+    let end = daemon.stop(&reason).await;
+    // The followers end with the process: where the disk refuses writes, the
+    // watcher's own end would panic.
+    std::mem::forget(daemon.followers);
+    end
 }
 
 struct Daemon<C> {

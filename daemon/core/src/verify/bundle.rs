@@ -17,7 +17,7 @@ use crate::{
     proof::Proof,
     record::Record,
     registry::{BundleEntry, Entry},
-    report::{Code, Finding, Head, Place, Report},
+    report::{Code, Finding, Head, Place, Report, Severity},
     scan::Scan,
     sigstore::SigstoreBundle,
     statement::{Statement, StatementError},
@@ -54,6 +54,9 @@ pub struct Files {
     pub sigstore: Option<Vec<u8>>,
     /// `proof.json`
     pub proof: Option<Vec<u8>>,
+    /// The proof may still be to come: an interrupted run is finished by the
+    /// next. What holds the record otherwise is for the caller to verify.
+    pub unproved: bool,
 }
 
 /// Verifies what can be verified of a bundle without its artifacts, and
@@ -155,7 +158,7 @@ fn unknown_key(hint: Digest, trusted: &[Trusted], place: Place, report: &mut Rep
     if trusted.is_empty() {
         // Without a policy nobody is trusted, and nothing is shown to be wrong.
         let finding = Finding::new(Code::BundleKey, place, message);
-        report.find(finding.severity(crate::report::Severity::Info));
+        report.find(finding.severity(Severity::Info));
         let why = "no key is trusted: give --policy FILE with the auditor's keys";
         report.undecided("who signed", why);
     } else {
@@ -176,7 +179,7 @@ fn unsigned(files: &Files, statement: &Statement, allowed: bool, report: &mut Re
     } else if allowed {
         let message = "nobody signed; the policy accepts that";
         let finding = Finding::new(Code::BundleUnsigned, place, message);
-        report.find(finding.severity(crate::report::Severity::Info));
+        report.find(finding.severity(Severity::Info));
         let why = "the bundle is unsigned: anybody could have made it";
         report.undecided("who made the bundle", why);
     } else {
@@ -195,7 +198,12 @@ fn proof(
 ) -> Option<u64> {
     let place = || Place::file("proof.json");
     let Some(bytes) = &files.proof else {
-        if statement.evidence.signed {
+        if statement.evidence.signed && files.unproved {
+            let message = "proof.json is not there yet; the next run writes it";
+            let finding = Finding::new(Code::BundleFile, place(), message);
+            report.find(finding.severity(Severity::Warning));
+            report.undecided("the bundle's own proof", "it was not written yet");
+        } else if statement.evidence.signed {
             let message = "proof.json is missing: every signed bundle has one";
             report.find(Finding::new(Code::BundleFile, place(), message));
         } else {
