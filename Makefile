@@ -10,8 +10,8 @@ test:
 	tests/scripts/run-all
 
 bench:
-	tests/scripts/setup build
-	cargo bench --locked --bench verify
+	tests/scripts/setup build test
+	cargo bench --locked --no-fail-fast --bench '*'
 
 lint:
 	tests/scripts/setup build lint
