@@ -144,46 +144,37 @@ pub fn judge<'a>(
         agreed,
         step_ns,
         rule,
-        window: agreed.map(|(offset, bound)| {
-            let low = offset.saturating_sub(bound);
-            (now.plus_nanos(low), now.plus_nanos(offset.saturating_add(bound)))
-        }),
+        window: window(now, agreed),
         sources,
     }
+}
+
+fn window(now: Timestamp, agreed: Option<(i64, i64)>) -> Option<(Timestamp, Timestamp)> {
+    agreed.map(|(offset, bound)| {
+        let low = offset.saturating_sub(bound);
+        (now.plus_nanos(low), now.plus_nanos(offset.saturating_add(bound)))
+    })
 }
 
 /// The agreed interval `[low, high]`: outer `None` without any interval,
 /// inner `None` without a majority.
 fn intersect(sources: &[Source<'_>]) -> Option<Option<(i64, i64)>> {
-    let mut edges: Vec<(i64, i8)> = Vec::new();
-    for source in sources {
-        if let State::Ok(Claim::Interval { offset_ns, bound_ns, .. })
-        | State::Disagrees(Claim::Interval { offset_ns, bound_ns, .. }) = &source.state
-        {
-            edges.push((offset_ns.saturating_sub(*bound_ns), -1));
-            edges.push((offset_ns.saturating_add(*bound_ns), 1));
-        }
-    }
-    if edges.is_empty() {
-        return None;
-    }
-    // A lower edge sorts before an upper edge at the same place: touching
-    // intervals meet.
-    edges.sort_unstable();
-    let (mut depth, mut best) = (0_usize, (0_usize, 0, 0));
-    for (i, (place, edge)) in edges.iter().enumerate() {
-        if *edge > 0 {
-            depth = depth.saturating_sub(1);
-            continue;
-        }
-        depth += 1;
-        if depth > best.0 {
-            let next = edges.get(i + 1).map_or(*place, |(place, _)| *place);
-            best = (depth, *place, next);
-        }
-    }
-    let (most, low, high) = best;
-    Some((most * 2 > edges.len() / 2).then_some((low, high)))
+    let intervals = || {
+        sources.iter().filter_map(|source| match &source.state {
+            State::Ok(Claim::Interval { offset_ns, bound_ns, .. })
+            | State::Disagrees(Claim::Interval { offset_ns, bound_ns, .. }) => {
+                Some((offset_ns.saturating_sub(*bound_ns), offset_ns.saturating_add(*bound_ns)))
+            }
+            _ => None,
+        })
+    };
+    // Most intervals meet at the lower end of one of them; of several such
+    // places the earliest counts. Touching intervals meet.
+    let depth = |at: i64| intervals().filter(|(low, high)| (*low..=*high).contains(&at)).count();
+    let places = intervals().map(|(low, _)| (depth(low), core::cmp::Reverse(low)));
+    let (most, core::cmp::Reverse(low)) = places.max()?;
+    let high = intervals().map(|(_, high)| high).filter(|high| *high >= low).min()?;
+    Some((most * 2 > intervals().count()).then_some((low, high)))
 }
 
 fn meets(claim: &Claim, agreed: Option<Option<(i64, i64)>>, now: Timestamp) -> bool {
@@ -256,8 +247,21 @@ impl Attestation<'_> {
     /// # Errors
     /// The attestation that the sources give, where it is another one.
     pub fn recheck(&self, now: Timestamp) -> Result<(), Attestation<'_>> {
-        let again = judge(now, self.rule, self.step_ns, self.sources.clone());
-        if again == *self { Ok(()) } else { Err(again) }
+        let found = intersect(&self.sources);
+        let agreed = found.flatten().map(middle);
+        let states = self.sources.iter().all(|source| match &source.state {
+            State::Ok(claim) => meets(claim, found, now),
+            State::Disagrees(claim) => !meets(claim, found, now),
+            State::Absent(_) | State::Rejected(_) => true,
+        });
+        if states
+            && agreed == self.agreed
+            && window(now, agreed) == self.window
+            && verdict(self.rule, self.step_ns, agreed, &self.sources) == self.verdict
+        {
+            return Ok(());
+        }
+        Err(judge(now, self.rule, self.step_ns, self.sources.clone()))
     }
 
     /// The sources that disagree.
@@ -398,6 +402,8 @@ fn read_source<'a>(scan: &mut Scan<'a>) -> Result<Source<'a>, ScanError> {
     Ok(Source { src, state, detail })
 }
 
+// Inlined for the sake of `Scan::maybe_key`.
+#[inline(always)]
 fn optional<'a, T>(
     scan: &mut Scan<'a>,
     name: &str,
@@ -411,8 +417,7 @@ fn optional<'a, T>(
 /// # Errors
 /// Where it is not of the 30-byte form.
 pub fn read_time(scan: &mut Scan<'_>) -> Result<Timestamp, ScanError> {
-    let text = scan.plain()?;
-    match Timestamp::parse(text.as_bytes()) {
+    match scan.quoted::<_, { Timestamp::LEN }>(|text| Timestamp::parse(text)) {
         Some(time) => Ok(time),
         None => scan.fail("expected a time in UTC with nine digits"),
     }

@@ -297,8 +297,7 @@ fn read_event<'a>(scan: &mut Scan<'a>) -> Result<LogEntry<'a>, ScanError> {
 /// # Errors
 /// Where it is not 64 lower-case hex digits.
 pub fn read_digest(scan: &mut Scan<'_>) -> Result<Digest, ScanError> {
-    let text = scan.plain()?;
-    match Digest::from_hex(text.as_bytes()) {
+    match scan.quoted::<_, 64>(|hex| Digest::from_hex(hex)) {
         Some(digest) => Ok(digest),
         None => scan.fail("expected a SHA-256 digest in lower-case hex"),
     }

@@ -219,7 +219,8 @@ pub struct NotChecked {
 /// code the first [`MAX_PER_CODE`] findings are kept, and all are counted.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    checked: BTreeMap<&'static str, u64>,
+    /// In the order of their first count.
+    checked: Vec<(&'static str, u64)>,
     not_checked: Vec<NotChecked>,
     findings: Vec<Finding>,
     counts: BTreeMap<Code, u64>,
@@ -238,12 +239,15 @@ impl Report {
 
     /// Counts things that were checked.
     pub fn checked(&mut self, what: &'static str, count: u64) {
-        *self.checked.entry(what).or_default() += count;
+        match self.checked.iter_mut().find(|(known, _)| *known == what) {
+            Some((_, sum)) => *sum += count,
+            None => self.checked.push((what, count)),
+        }
     }
 
     /// How many of `what` were checked.
     pub fn count_checked(&self, what: &str) -> u64 {
-        self.checked.get(what).copied().unwrap_or_default()
+        self.checked.iter().find(|(known, _)| *known == what).map_or(0, |(_, sum)| *sum)
     }
 
     /// Says that something the answer rests on was not checked.
@@ -301,7 +305,7 @@ impl Report {
         self.findings.retain(|f| f.severity == Severity::Error || !on_records(f.code));
         self.counts.retain(|code, _| self.findings.iter().any(|finding| finding.code == *code));
         self.checked
-            .retain(|what, _| !matches!(*what, "records" | "log entries" | "clock verdicts"));
+            .retain(|(what, _)| !matches!(*what, "records" | "log entries" | "clock verdicts"));
         self
     }
 
@@ -328,9 +332,11 @@ impl Report {
         self.counts.iter().map(|(code, count)| (*code, *count))
     }
 
-    /// What was checked, and how many of each.
+    /// What was checked, and how many of each, by name.
     pub fn checks(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        self.checked.iter().map(|(what, count)| (*what, *count))
+        let mut checked = self.checked.clone();
+        checked.sort_unstable();
+        checked.into_iter()
     }
 
     /// What was not checked.

@@ -27,24 +27,38 @@ type Result<T> = core::result::Result<T, ScanError>;
 /// A position in canonical JSON.
 #[derive(Clone, Debug)]
 pub struct Scan<'a> {
-    bytes: &'a [u8],
+    text: &'a str,
     at: usize,
+    /// Bytes that are not UTF-8 follow the text.
+    torn: bool,
 }
 
 impl<'a> Scan<'a> {
     /// At the first of `bytes`.
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+        // Once for all: strings are then cut out without another look.
+        let (text, torn) = match core::str::from_utf8(bytes) {
+            Ok(text) => (text, false),
+            Err(error) => {
+                let valid = bytes.get(..error.valid_up_to()).unwrap_or_default();
+                (core::str::from_utf8(valid).unwrap_or_default(), true)
+            }
+        };
+        Self { text, at: 0, torn }
     }
 
     /// Succeeds only behind the last byte.
     pub fn finish(&self) -> Result<()> {
-        if self.at == self.bytes.len() { Ok(()) } else { self.fail("text behind the value") }
+        if self.at == self.text.len() && !self.torn {
+            Ok(())
+        } else {
+            self.fail("text behind the value")
+        }
     }
 
     /// The next byte, without taking it.
     pub fn peek(&self) -> Option<u8> {
-        self.bytes.get(self.at).copied()
+        self.text.as_bytes().get(self.at).copied()
     }
 
     /// How many bytes have been taken.
@@ -54,40 +68,57 @@ impl<'a> Scan<'a> {
 
     /// An error at this place.
     pub fn fail<T>(&self, what: &'static str) -> Result<T> {
-        Err(ScanError { what, at: self.at })
+        self.fail_at(what, self.at)
+    }
+
+    #[cold]
+    fn fail_at<T>(&self, what: &'static str, at: usize) -> Result<T> {
+        match self.torn && self.at >= self.text.len() {
+            true => Err(ScanError { what: "not UTF-8", at: self.text.len() }),
+            false => Err(ScanError { what, at }),
+        }
     }
 
     /// Takes `{`.
+    #[inline(always)]
     pub fn open(&mut self) -> Result<()> {
         self.literal(b"{", "expected an object")
     }
 
     /// Takes `}`: no member follows that the reader does not know.
+    #[inline(always)]
     pub fn close(&mut self) -> Result<()> {
         self.literal(b"}", "expected the object's end (unknown or misplaced member)")
     }
 
     /// Takes the member name `name` with the comma before it, where one is due.
+    #[inline(always)]
     pub fn key(&mut self, name: &str) -> Result<()> {
         if self.maybe_key(name) { Ok(()) } else { self.fail("a member is missing or misplaced") }
     }
 
     /// Like [`Self::key`] for a member that may be absent.
+    // Inlined, so that a name that is known when this is compiled costs a
+    // comparison or two, and no call.
+    #[inline(always)]
     pub fn maybe_key(&mut self, name: &str) -> bool {
-        let comma: &[u8] = match self.at.checked_sub(1).and_then(|i| self.bytes.get(i)) {
-            Some(b'{') => b"",
-            _ => b",",
-        };
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let before = self.at.checked_sub(1).and_then(|i| self.text.as_bytes().get(i));
+        let comma = before != Some(&b'{');
+        let rest = self.rest();
+        let rest = if comma { rest.strip_prefix(b",") } else { Some(rest) };
         let found = rest
-            .strip_prefix(comma)
             .and_then(|rest| rest.strip_prefix(b"\""))
             .and_then(|rest| rest.strip_prefix(name.as_bytes()))
             .is_some_and(|rest| rest.starts_with(b"\":"));
         if found {
-            self.at += comma.len() + name.len() + 3;
+            self.at += usize::from(comma) + name.len() + 3;
         }
         found
+    }
+
+    #[inline(always)]
+    fn rest(&self) -> &'a [u8] {
+        self.text.as_bytes().get(self.at..).unwrap_or_default()
     }
 
     /// Takes `[`, the elements by `element`, and `]`.
@@ -115,17 +146,17 @@ impl<'a> Scan<'a> {
         let negative = self.peek() == Some(b'-');
         self.at += usize::from(negative);
         let start = self.at;
+        let digits = self.rest().iter().take_while(|c| c.is_ascii_digit());
         let mut value = 0_i64;
-        while let Some(digit @ b'0'..=b'9') = self.peek() {
+        for digit in digits {
             value = value * 10 + i64::from(digit - b'0');
             self.at += 1;
             if value > MAX_INT {
                 return self.fail("an integer of 2^53 or more");
             }
         }
-        let digits = self.at - start;
-        let leading_zero = digits > 1 && self.bytes.get(start) == Some(&b'0');
-        if digits == 0 || leading_zero || negative && value == 0 {
+        let leading_zero = self.at > start + 1 && self.text.as_bytes().get(start) == Some(&b'0');
+        if self.at == start || leading_zero || negative && value == 0 {
             return Err(ScanError { what: "not a canonical integer", at: start });
         }
         Ok(if negative { -value } else { value })
@@ -164,11 +195,30 @@ impl<'a> Scan<'a> {
 
     /// A string without escapes: all that digests, times, ids and sources need.
     pub fn plain(&mut self) -> Result<&'a str> {
+        self.literal(b"\"", "expected a string")?;
         let start = self.at;
-        match self.string()? {
-            Cow::Borrowed(text) => Ok(text),
-            Cow::Owned(_) => Err(ScanError { what: "an escape in a plain string", at: start }),
+        let run = self.run();
+        match self.peek() {
+            Some(b'"') => self.at += 1,
+            Some(b'\\') => {
+                return Err(ScanError { what: "an escape in a plain string", at: start });
+            }
+            _ => return self.fail_at("a string without end", start),
         }
+        Ok(run)
+    }
+
+    /// A string of exactly `N` bytes that `read` accepts, which must refuse
+    /// quotes, escapes and control characters.
+    #[inline(always)]
+    pub fn quoted<T, const N: usize>(
+        &mut self,
+        read: impl FnOnce(&'a [u8; N]) -> Option<T>,
+    ) -> Option<T> {
+        let (inner, rest) = self.rest().strip_prefix(b"\"")?.split_first_chunk::<N>()?;
+        let value = read(inner).filter(|_| rest.first() == Some(&b'"'))?;
+        self.at += N + 2;
+        Some(value)
     }
 
     /// A string; escapes only where RFC 8785 writes them.
@@ -177,7 +227,7 @@ impl<'a> Scan<'a> {
         let start = self.at;
         let mut owned: Option<String> = None;
         loop {
-            let run = self.run()?;
+            let run = self.run();
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
@@ -192,7 +242,7 @@ impl<'a> Scan<'a> {
                     self.at += 1;
                     text.push(self.escape()?);
                 }
-                _ => return Err(ScanError { what: "a string without end", at: start }),
+                _ => return self.fail_at("a string without end", start),
             }
         }
     }
@@ -201,22 +251,18 @@ impl<'a> Scan<'a> {
     pub fn value(&mut self) -> Result<&'a [u8]> {
         let start = self.at;
         self.skip(MAX_DEPTH)?;
-        Ok(self.bytes.get(start..self.at).unwrap_or_default())
+        Ok(self.text.as_bytes().get(start..self.at).unwrap_or_default())
     }
 
-    /// The unescaped bytes up to the next quote, escape or control character.
-    fn run(&mut self) -> Result<&'a str> {
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
+    /// The unescaped text up to the next quote, escape or control character.
+    fn run(&mut self) -> &'a str {
         let stop = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f);
+        let rest = self.rest();
         let length = rest.iter().position(stop).unwrap_or(rest.len());
-        let run = core::str::from_utf8(rest.get(..length).unwrap_or_default());
-        match run {
-            Ok(run) => {
-                self.at += length;
-                Ok(run)
-            }
-            Err(_) => self.fail("not UTF-8"),
-        }
+        let start = self.at;
+        self.at += length;
+        // Both ends are at ASCII characters, or at the text's own.
+        self.text.get(start..self.at).unwrap_or_default()
     }
 
     /// Behind the backslash: the two-character escapes, and `\u00xx` for the
@@ -244,7 +290,8 @@ impl<'a> Scan<'a> {
             Some(c @ b'a'..=b'f') => Some(c - b'a' + 10),
             _ => None,
         };
-        let (high, low) = (digit(self.peek()), digit(self.bytes.get(self.at + 1).copied()));
+        let (high, low) =
+            (digit(self.peek()), digit(self.text.as_bytes().get(self.at + 1).copied()));
         match (high, low) {
             (Some(high @ 0..=1), Some(low)) if !matches!(high << 4 | low, 8..=10 | 12..=13) => {
                 self.at += 2;
@@ -293,8 +340,9 @@ impl<'a> Scan<'a> {
         }
     }
 
+    #[inline(always)]
     fn literal(&mut self, text: &[u8], what: &'static str) -> Result<()> {
-        if self.bytes.get(self.at..).is_some_and(|rest| rest.starts_with(text)) {
+        if self.rest().starts_with(text) {
             self.at += text.len();
             Ok(())
         } else {

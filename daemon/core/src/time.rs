@@ -93,16 +93,26 @@ impl Timestamp {
         else {
             return None;
         };
-        let year = number(&[*y1, *y2, *y3, *y4])?;
-        let (month, day) = (number(&[*mo1, *mo2])?, number(&[*d1, *d2])?);
+        // Whether all are digits is asked once, not at each.
+        let mut bad = false;
+        let mut number = |digits: &[u8]| {
+            digits.iter().fold(0_i64, |sum, digit| {
+                let digit = digit.wrapping_sub(b'0');
+                bad |= digit > 9;
+                sum * 10 + i64::from(digit)
+            })
+        };
+        let year = number(&[*y1, *y2, *y3, *y4]);
+        let (month, day) = (number(&[*mo1, *mo2]), number(&[*d1, *d2]));
         let (hour, minute, second) =
-            (number(&[*h1, *h2])?, number(&[*mi1, *mi2])?, number(&[*s1, *s2])?);
-        if hour > 23 || minute > 59 || second > 59 {
+            (number(&[*h1, *h2]), number(&[*mi1, *mi2]), number(&[*s1, *s2]));
+        let fraction = number(fraction);
+        if bad || hour > 23 || minute > 59 || second > 59 {
             return None;
         }
         let days = days(year, month, day)?;
         let seconds = days * DAY + hour * 3600 + minute * 60 + second;
-        seconds.checked_mul(NANOS)?.checked_add(number(fraction)?).map(Self)
+        seconds.checked_mul(NANOS)?.checked_add(fraction).map(Self)
     }
 }
 
@@ -160,12 +170,6 @@ pub fn human_span(nanos: i64) -> String {
         1_000_000..1_000_000_000 => scaled(1_000_000, "ms"),
         _ => scaled(NANOS, "s"),
     }
-}
-
-fn number(digits: &[u8]) -> Option<i64> {
-    digits.iter().try_fold(0, |sum, digit| {
-        digit.is_ascii_digit().then(|| sum * 10 + i64::from(digit - b'0'))
-    })
 }
 
 /// Days since 1970-01-01 of a date that exists, 1970 to 2262.

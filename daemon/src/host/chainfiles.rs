@@ -97,7 +97,7 @@ pub fn for_each_line<E: From<io::Error>>(
         let mut start = 0;
         let mut search = fresh;
         while let Some(length) =
-            buffer.get(search..filled).unwrap_or_default().iter().position(|c| *c == b'\n')
+            memchr::memchr(b'\n', buffer.get(search..filled).unwrap_or_default())
         {
             each(buffer.get(start..search + length).unwrap_or_default())?;
             skipped = 0;

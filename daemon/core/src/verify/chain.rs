@@ -10,7 +10,7 @@ use super::sources::Sources;
 use crate::{
     chain::{Body, Session, Tick},
     clock::{ClockVerdict, Rule, step_between},
-    digest::{Digest, Hasher},
+    digest::{Digest, LineHasher},
     record::{Record, RecordError},
     report::{Code, Finding, Head, Place, Report, Severity},
     time::{Day, Timestamp, human_span},
@@ -73,7 +73,7 @@ struct File {
     day: Option<Day>,
     line: u64,
     bytes: u64,
-    hasher: Option<Hasher>,
+    hasher: Option<LineHasher>,
     first: Option<Head>,
 }
 
@@ -120,7 +120,7 @@ impl ChainVerifier {
         if !self.file.name.is_empty() {
             self.last_file = Some((core::mem::take(&mut self.file.name), self.file.line));
         }
-        let hasher = self.digests.then(Hasher::new);
+        let hasher = self.digests.then(LineHasher::new);
         self.file = File { name: name.to_owned(), day, hasher, ..File::default() };
     }
 
@@ -128,12 +128,11 @@ impl ChainVerifier {
     pub fn line<'a>(&mut self, line: &'a [u8], report: &mut Report) -> Option<Seen<'a>> {
         self.file.line += 1;
         self.file.bytes += line.len() as u64 + 1;
-        if let Some(hasher) = &mut self.file.hasher {
-            hasher.update(line);
-            hasher.update(b"\n");
-        }
+        let hash = match &mut self.file.hasher {
+            Some(hasher) => hasher.line(line),
+            None => Digest::of(line),
+        };
         report.checked("records", 1);
-        let hash = Digest::of(line);
         let read = Record::parse(line).and_then(|record| match Body::read(&record) {
             Ok(body) => Ok((record, body)),
             Err(error) if Record::is_canonical(line) => Err(RecordError::Malformed(error)),
@@ -173,7 +172,7 @@ impl ChainVerifier {
         FileSummary {
             name: self.file.name.clone(),
             bytes: self.file.bytes,
-            sha256: self.file.hasher.take().map(Hasher::finish),
+            sha256: self.file.hasher.take().map(LineHasher::finish),
             count: self.file.line,
             first: self.file.first,
             last: self.last.filter(|_| self.file.first.is_some()),
@@ -280,16 +279,17 @@ impl ChainVerifier {
     }
 
     fn content(&mut self, head: &Head, body: &Body<'_>, report: &mut Report) {
-        let place = self.here().at_seq(head.seq);
         if (head.seq == 0) != matches!(body, Body::Genesis(_)) {
             let message = "record 0, and no other, is of kind genesis";
-            report.find(Finding::new(Code::ChainGenesis, place.clone(), message));
+            let place = self.here().at_seq(head.seq);
+            report.find(Finding::new(Code::ChainGenesis, place, message));
         }
         // A crash may come between the two; the ranges then go on in later ticks.
         let goes_on = matches!(body, Body::Tick(_) | Body::Recovered(_) | Body::Start(_));
         if self.more && !goes_on {
             let message = "the tick before says that more of it follows, and this is no tick";
-            report.find(Finding::new(Code::RecordMalformed, place.clone(), message));
+            let place = self.here().at_seq(head.seq);
+            report.find(Finding::new(Code::RecordMalformed, place, message));
         }
         self.more = false;
         match body {
@@ -327,10 +327,10 @@ impl ChainVerifier {
     }
 
     fn tick(&mut self, head: &Head, tick: &Tick<'_>, report: &mut Report) {
-        let place = self.here().at_seq(head.seq);
         if !self.running {
             let message = "a tick without a start before it";
-            report.find(Finding::new(Code::RecordMalformed, place.clone(), message));
+            let place = self.here().at_seq(head.seq);
+            report.find(Finding::new(Code::RecordMalformed, place, message));
             self.running = true;
         }
         self.gap(head, &tick.boot, tick.up_ms, report);
@@ -341,7 +341,8 @@ impl ChainVerifier {
         for entry in &tick.logs {
             let time = (self.moment.as_ref().map_or(head.time, |moment| moment.time), head.time);
             self.sources.entry(entry, |mut finding| {
-                (finding.place.file, finding.place.line) = (place.file.clone(), place.line);
+                let (file, line) = (self.file.name.clone(), self.file.line);
+                (finding.place.file, finding.place.line) = (Some(file), Some(line));
                 (finding.place.seq, finding.place.time) = (Some(head.seq), Some(time));
                 report.find(finding);
             });
@@ -400,11 +401,12 @@ impl ChainVerifier {
         // Within one boot CLOCK_BOOTTIME counts, also through a suspend, and
         // cannot be set; across boots there is only the system clock.
         let ms = if moment.boot == boot { by_boottime.unwrap_or(by_clock) } else { by_clock };
-        let span = human_span(ms.saturating_mul(1_000_000));
+        let span = || human_span(ms.saturating_mul(1_000_000));
         if let Some(max) =
             self.max_gap_s.filter(|max| ms / 1_000 > i64::try_from(*max).unwrap_or(i64::MAX))
         {
-            let message = format!("nothing was recorded for {span}; the policy accepts {max} s");
+            let message =
+                format!("nothing was recorded for {}; the policy accepts {max} s", span());
             let mut place = self.here().at_seq(head.seq);
             place.time = Some((moment.time, head.time));
             report.find(Finding::new(Code::PolicyCadence, place, message));
@@ -415,7 +417,7 @@ impl ChainVerifier {
         }
         let mut place = self.here().at_seq(head.seq);
         place.time = Some((moment.time, head.time));
-        let message = format!("nothing was recorded for {span}, and no stop explains it");
+        let message = format!("nothing was recorded for {}, and no stop explains it", span());
         report.find(Finding::new(Code::ChainGap, place, message));
     }
 

@@ -41,10 +41,10 @@ impl Sources {
     /// Checks one entry and takes it over. Findings have no place yet but the
     /// source's; the caller adds the record.
     pub(super) fn entry(&mut self, entry: &LogEntry<'_>, mut find: impl FnMut(Finding)) {
-        if !self.known.contains_key(entry.src.as_ref()) {
-            self.known.insert(entry.src.clone().into_owned(), SourceState::default());
-        }
-        let Some(state) = self.known.get_mut(entry.src.as_ref()) else { return };
+        let state = match self.known.get_mut(entry.src.as_ref()) {
+            Some(state) => state,
+            None => self.known.entry(entry.src.clone().into_owned()).or_default(),
+        };
         let place = || Place::default().source(&entry.src, entry.generation);
         let mut wrong = |message: String| find(Finding::new(Code::LogRange, place(), message));
         match &entry.what {
