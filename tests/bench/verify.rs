@@ -58,6 +58,7 @@ fn main() {
 /// it the checks of its seals.
 fn journal(folder: &Path, ours: f64) {
     const ENTRIES: u64 = 100_000;
+    const BOOT: &str = "0123456789abcdef0123456789abcdef";
     let Some(remote) = JOURNAL_REMOTE.into_iter().find(|path| Path::new(path).exists()) else {
         println!("  *** no systemd-journal-remote: not compared with journalctl --verify ***");
         return;
@@ -70,12 +71,18 @@ fn journal(folder: &Path, ours: f64) {
     for entry in 0..ENTRIES {
         let (time, digest) =
             (1_700_000_000_000_000 + entry * 60_000_000, Digest::of(&entry.to_be_bytes()));
+        // The fields that journald gives to a line of a daemon.
         write!(
             input,
-            "__REALTIME_TIMESTAMP={time}\n__MONOTONIC_TIMESTAMP={time}\n_BOOT_ID={:032x}\n\
+            "__REALTIME_TIMESTAMP={time}\n__MONOTONIC_TIMESTAMP={time}\n_BOOT_ID={BOOT}\n\
              MESSAGE=a line of a log with the digest {digest} in it\nPRIORITY=6\n\
-             SYSLOG_IDENTIFIER=bench\n_PID=1\n\n",
-            7
+             SYSLOG_FACILITY=3\nSYSLOG_IDENTIFIER=bench\n_PID={pid}\n_UID=0\n_GID=0\n\
+             _COMM=bench\n_EXE=/usr/bin/bench\n_CMDLINE=/usr/bin/bench --serve\n\
+             _CAP_EFFECTIVE=0\n_SYSTEMD_CGROUP=/system.slice/bench.service\n\
+             _SYSTEMD_UNIT=bench.service\n_SYSTEMD_SLICE=system.slice\n_TRANSPORT=stdout\n\
+             _SYSTEMD_INVOCATION_ID={BOOT}\n_MACHINE_ID={BOOT}\n_HOSTNAME=h\n\
+             _STREAM_ID={BOOT}\n_RUNTIME_SCOPE=system\n\n",
+            pid = 1000 + entry % 50,
         )
         .unwrap();
     }

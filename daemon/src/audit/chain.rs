@@ -82,8 +82,8 @@ fn attempt(
     let cut = reader.as_ref().map_or(Ok(0), |reader| length(reader, &mut report))?;
     let listing = target.listing()?;
     // Where the logs are now, the whole chain tells.
-    let all = listing.files.clone();
-    let files = in_span(listing.files, options);
+    let all = listing.files;
+    let files = in_span(&all, options);
     for stranger in &listing.strangers {
         let message = "this is no chain file, and the daemon puts nothing else here";
         report.find(Finding::new(
@@ -302,7 +302,7 @@ impl Walk<'_> {
     }
 
     /// Heads that lay too far back when the registry named them.
-    fn stragglers(&mut self, files: &[ChainFile], report: &mut Report) -> Result<(), AuditError> {
+    fn stragglers(&mut self, files: &[&ChainFile], report: &mut Report) -> Result<(), AuditError> {
         let Some(join) = &mut self.join else { return Ok(()) };
         let mut late = std::mem::take(&mut join.stragglers);
         if late.is_empty() {
@@ -351,7 +351,7 @@ pub(super) fn checkpoint_of(note: &str) -> Option<Checkpoint> {
 
 /// The files whose day is not outside the span. A clock that was set back
 /// puts records into a later file, so the files after the span are kept.
-fn in_span(files: Vec<ChainFile>, options: &Options) -> Vec<ChainFile> {
+fn in_span<'f>(files: &'f [ChainFile], options: &Options) -> Vec<&'f ChainFile> {
     let first = options.from.map(|from| from.day());
-    files.into_iter().filter(|file| file.day.is_none() || file.day >= first).collect()
+    files.iter().filter(|file| file.day.is_none() || file.day >= first).collect()
 }

@@ -90,6 +90,8 @@ impl Reader {
         }
         writer::harden(&connection)?;
         connection.pragma_update(None, "query_only", true)?;
+        // KiB: the tree's upper nodes are what is read again and again.
+        connection.pragma_update(None, "cache_size", -512)?;
         identify(&connection, path)?;
         Ok(Self { connection, path: path.into(), still, _copy: copy })
     }
