@@ -11,3 +11,4 @@ pub mod logs;
 pub mod registry;
 pub mod services;
 pub mod signer;
+pub mod sources;

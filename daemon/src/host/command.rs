@@ -132,7 +132,8 @@ pub fn run<A: AsRef<OsStr>>(
     deadline: Duration,
     cap: usize,
 ) -> io::Result<Finished> {
-    let until = Instant::now() + deadline;
+    let until = Instant::now().checked_add(deadline);
+    let until = until.ok_or_else(|| io::Error::other("a deadline past all time"))?;
     let mut group = Group::start(Command::new(program).args(arguments))?;
     let ended = pidfd_open(Pid::from_child(&group.child), PidfdFlags::empty())?;
     let mut output = Pipe::new(group.child.stdout.take());
