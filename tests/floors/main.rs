@@ -93,6 +93,8 @@ const STD_IO: &[&str] = &["env", "fs", "io", "net", "os", "process", "thread", "
 /// The one audited place of `unsafe`.
 const UNSAFE: &str = "daemon/src/host/systime.rs";
 const MAX_LINES: usize = 500;
+/// A program under other terms: it shares no code with ours.
+const PROBE: &str = "daemon/chrony-probe/";
 
 /// A file of the project: its path from the root, and its text.
 struct Source {
@@ -129,6 +131,7 @@ fn an_upward_or_sideways_import_is_found() {
         ("daemon/src/audit/a.rs", "use crate::registry;", "may not use registry"),
         ("daemon/src/bin/provctl.rs", "use msp_provenance::services::run;", "provctl may not use"),
         ("daemon/src/bin/provctl.rs", "use msp_provenance::signer::x;", "provctl may not use"),
+        ("daemon/chrony-probe/src/a.rs", "use provenance_core::canon::Value;", "GPL helper"),
     ] {
         found(path, text, expected);
     }
@@ -195,6 +198,7 @@ fn what_is_allowed_is_not_found() {
         ("daemon/src/audit/chain.rs", "use crate::{host::config, registry::reader::Reader};"),
         ("daemon/src/audit/chain.rs", "fn f() { x.unwrap_or_default(); x.expect_err(); }"),
         ("daemon/src/host/systime.rs", "fn f() { unsafe { g() } }"),
+        ("daemon/chrony-probe/src/a.rs", "use crate::socket::{self, Socket};\nuse std::fs;"),
         ("daemon/src/lib.rs", "//! Doc.\npub mod engine;\nmod logs;"),
         ("daemon/core/src/a.rs", "use crate::path;\nfn f() { path::encode(b\"\") }"),
         ("daemon/core/src/a.rs", "use alloc::vec;\nuse crate::digest::Digest;\nuse sha2::Sha256;"),
@@ -285,6 +289,14 @@ fn imports(source: &Source, code: &str, out: &mut Vec<String>) {
         for (line, used) in source::paths(code) {
             if is_crate(&used[0]) && !CORE.contains(&used[0].as_str()) {
                 refuse(line, format!("core may not use {}", used[0]));
+            }
+        }
+        return;
+    }
+    if path.starts_with(PROBE) {
+        for (line, used) in source::paths(code) {
+            if ["msp_provenance", "provenance_core"].contains(&used[0].as_str()) {
+                refuse(line, format!("the GPL helper may not use {}", used[0]));
             }
         }
         return;

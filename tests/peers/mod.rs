@@ -8,12 +8,17 @@ use std::{env, io::Write as _, path::PathBuf};
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
     let found = folders().map(|folder| folder.join(name)).find(|path| path.is_file());
     if found.is_none() {
-        let missing = format!("`{name}` is missing; tests/scripts/setup installs it");
-        assert!(env::var_os("CI").is_none_or(|ci| ci != "true"), "{missing}");
-        // Past the test harness, which keeps what a passing test prints.
-        let _ = writeln!(std::io::stderr(), "\n*** SKIPPED, NOTHING WAS TESTED: {missing} ***\n");
+        missing(&format!("`{name}` is missing; tests/scripts/setup installs it"));
     }
     found
+}
+
+/// Says that something is not there: fails with `CI=true`, else tells that
+/// the test was skipped.
+pub(crate) fn missing(what: &str) {
+    assert!(env::var_os("CI").is_none_or(|ci| ci != "true"), "{what}");
+    // Past the test harness, which keeps what a passing test prints.
+    let _ = writeln!(std::io::stderr(), "\n*** SKIPPED, NOTHING WAS TESTED: {what} ***\n");
 }
 
 fn folders() -> impl Iterator<Item = PathBuf> {

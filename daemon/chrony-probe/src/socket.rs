@@ -4,18 +4,16 @@
 
 use std::{
     ffi::OsStr,
-    fs::{self, Permissions},
+    fs,
     hash::{BuildHasher as _, RandomState},
     io::{self, ErrorKind},
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
-    os::unix::{
-        ffi::OsStrExt as _,
-        fs::{FileTypeExt as _, PermissionsExt as _},
-        net::UnixDatagram,
-    },
+    os::unix::{ffi::OsStrExt as _, fs::FileTypeExt as _, net::UnixDatagram},
     path::{Path, PathBuf},
     time::Duration,
 };
+
+use rustix::{fs::Mode, process::umask};
 
 use crate::Failure;
 
@@ -90,29 +88,30 @@ impl Socket {
         let name = format!("{NAME}{}.{:08x}.sock", std::process::id(), random());
         let own = folder.join(name);
         let in_folder = |error| failure(&folder.display().to_string(), &error);
+        // chronyd, which is another user, has to be able to write to it. Not by
+        // chmod: who owns the folder could put a link in its place.
+        umask(Mode::empty());
         let socket = UnixDatagram::bind(&own).map_err(in_folder)?;
         let own = Own(own);
-        // chronyd, which is another user, has to be able to write to it.
-        fs::set_permissions(&own.0, Permissions::from_mode(0o666)).map_err(in_folder)?;
         let to = |error| failure(&format!("unix:{}", path.display()), &error);
         socket.connect(path).map_err(to)?;
         Ok(Self::Unix { socket, _own: own })
     }
 
-    pub(crate) fn send(&self, bytes: &[u8], within: Duration) -> io::Result<()> {
-        match self {
+    /// Sends a datagram, unless the queue stays full `within` that time.
+    pub(crate) fn send(&self, bytes: &[u8], within: Duration) -> io::Result<Option<usize>> {
+        in_time(match self {
             Self::Unix { socket, .. } => {
                 socket.set_write_timeout(Some(within))?;
                 socket.send(bytes)
             }
             Self::Udp(socket) => socket.send(bytes),
-        }
-        .map(|_| ())
+        })
     }
 
     /// A datagram; one that comes not `within` that time is `None`.
     pub(crate) fn receive(&self, buffer: &mut [u8], within: Duration) -> io::Result<Option<usize>> {
-        let received = match self {
+        in_time(match self {
             Self::Unix { socket, .. } => {
                 socket.set_read_timeout(Some(within))?;
                 socket.recv(buffer)
@@ -121,14 +120,18 @@ impl Socket {
                 socket.set_read_timeout(Some(within))?;
                 socket.recv(buffer)
             }
-        };
-        match received {
-            Ok(length) => Ok(Some(length)),
-            Err(error) => match error.kind() {
-                ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => Ok(None),
-                _ => Err(error),
-            },
-        }
+        })
+    }
+}
+
+/// Nothing, where it did not happen in time.
+fn in_time(done: io::Result<usize>) -> io::Result<Option<usize>> {
+    match done {
+        Ok(length) => Ok(Some(length)),
+        Err(error) => match error.kind() {
+            ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => Ok(None),
+            _ => Err(error),
+        },
     }
 }
 
