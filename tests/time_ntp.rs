@@ -34,7 +34,6 @@ fn is_narrow(source: &Source<'_>) -> bool {
 #[test]
 fn honest_servers_give_a_narrow_claim() {
     let Some(mut world) = World::new(3) else { return };
-    let before = now();
     world.start_client();
     let source =
         world.until(|source| is_narrow(source) && detail(source, "holdover") == Some(false.into()));
@@ -45,8 +44,7 @@ fn honest_servers_give_a_narrow_claim() {
     assert!(number(&source, "selectable") >= 1);
     assert_eq!(detail(&source, "nts"), Some(false.into()));
     assert_eq!(detail(&source, "falsetickers"), None);
-    let age = number(&source, "update_age_ms");
-    assert!((0..=now().since(before) / MS).contains(&age), "{source:?}");
+    assert!((0..5_000).contains(&number(&source, "update_age_ms")), "{source:?}");
 
     // Our end of the socket is gone.
     let sockets = ["client.sock", "server0.sock", "server1.sock", "server2.sock"];
