@@ -21,12 +21,13 @@ impl Read for Drip<'_> {
 fuzz_target!(|bytes: &[u8]| {
     let Some((step, text)) = bytes.split_first() else { return };
     let mut again = vec![];
-    let rest = chainfiles::for_each_line::<io::Error>(Drip(text, usize::from(*step).max(1)), |line| {
-        assert!(!line.contains(&b'\n'));
-        again.extend_from_slice(line);
-        again.push(b'\n');
-        Ok(())
-    });
+    let rest =
+        chainfiles::for_each_line::<io::Error>(Drip(text, usize::from(*step).max(1)), |line| {
+            assert!(!line.contains(&b'\n'));
+            again.extend_from_slice(line);
+            again.push(b'\n');
+            Ok(())
+        });
     let (torn, tail) = rest.expect("reading from memory does not fail");
     assert_eq!(torn, tail.len() as u64);
     again.extend_from_slice(&tail);
