@@ -3,6 +3,7 @@
 
 pub mod bundle;
 pub mod chain;
+pub mod clock;
 mod coverage;
 mod join;
 pub mod logs;

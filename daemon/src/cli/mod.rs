@@ -1,6 +1,7 @@
 //! The command lines: one definition each, from which help, completions and
 //! man pages are made.
 
+mod check_time;
 pub mod provctl;
 pub mod provenanced;
 mod render;
