@@ -78,6 +78,9 @@ fn a_nodes_best_block_bounds_time_through_restarts_and_lies() {
     let Some(mut node) = Node::start() else { return };
     let site = node.site();
     let name = "btc:node";
+    let (_, answer) = site.check_time();
+    let empty = source(&answer, name);
+    assert!(is(&empty, "rejected") && reason(&empty).contains("no block"), "{empty}");
     let now = epoch().as_secs();
     node.mine(now - 1800, 12);
     let (bound, answer) = site.until(name, |source| is(source, "ok"));
@@ -96,17 +99,11 @@ fn a_nodes_best_block_bounds_time_through_restarts_and_lies() {
     let cookie = || fs::read_to_string(node.dir.path().join("regtest/.cookie")).unwrap();
     let before = cookie();
     node.ask(&["stop"]);
+    let _ = node.child.as_mut().unwrap().0.wait();
     node.run(&[]);
     let again = fs::read_to_string(node.dir.path().join("regtest/.cookie")).unwrap();
     assert_ne!(again, before);
     site.until(name, |source| is(source, "ok"));
-
-    // A tip in the future: the clock would be behind it.
-    node.mine(now + 7000, 12);
-    node.mine(now + 14_000, 12);
-    let (future, answer) = site.until(name, |source| is(source, "disagrees"));
-    assert!(future["not_before"].is_string(), "{future}");
-    assert_eq!(answer["verdict"], "disputed");
 
     // Down: absent, and a wrong cookie is told as such, without its content.
     node.child = None;
@@ -123,6 +120,14 @@ fn a_nodes_best_block_bounds_time_through_restarts_and_lies() {
     let refused = source(&answer, name);
     assert!(reason(&refused).contains("refuses"), "{refused}");
     assert!(!answer.to_string().contains("yesterday"));
+    site.settings(&node.settings("regtest"));
+
+    // A tip in the future: the clock would be behind it.
+    node.mine(now + 7000, 12);
+    node.mine(now + 14_000, 12);
+    let (future, answer) = site.until(name, |source| is(source, "disagrees"));
+    assert!(future["not_before"].is_string(), "{future}");
+    assert_eq!(answer["verdict"], "disputed");
 }
 
 #[test]
@@ -133,7 +138,11 @@ fn a_tip_of_long_ago_disputes_a_clock_that_may_be_ahead() {
     let ticks = site.run(2);
     let clock = &ticks.last().unwrap()["data"]["clock"];
     let tip = source(clock, "btc:node");
-    // With no finer source there is nothing that it could miss.
-    assert!(is(&tip, "ok") || is(&tip, "disagrees"), "{tip}");
-    assert_eq!(tip["detail"]["height"], 12);
+    assert!(is(&tip, "disagrees") && tip["detail"]["height"] == 12, "{tip}");
+    assert_eq!(clock["verdict"], "disputed");
+    // Recorded, told, and no failure of the evidence.
+    let report = site.verify();
+    let findings = report["findings"].as_array().unwrap();
+    assert!(findings.iter().any(|finding| finding["code"] == "clock.disputed"), "{report:#}");
+    assert!(findings.iter().all(|finding| finding["severity"] != "error"), "{report:#}");
 }

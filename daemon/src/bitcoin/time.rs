@@ -103,6 +103,9 @@ pub fn source(tip: &Tip, network: &str) -> Source<'static> {
     if tip.chain != chain_of(network) {
         return reject(format!("the node is on {}, the settings say {network}", tip.chain));
     }
+    if tip.height == 0 {
+        return reject("the node has no block yet".into());
+    }
     // A regtest node counts as syncing until a block of today was found.
     if tip.syncing && network != "regtest" {
         return reject(format!("the node has block {} of {}", tip.height, tip.headers));

@@ -52,6 +52,12 @@ fn a_valid_rmc_is_a_fix_and_an_invalid_one_is_none() {
 }
 
 #[test]
+fn a_date_of_1024_weeks_ago_is_a_rollover() {
+    let old = sentence("GPRMC,042000.00,A,4727.5000,N,00833.5000,E,0.02,54.7,070407,,,A");
+    assert!(matches!(heard(&[old]), State::Rejected(why) if why.contains("-1024 weeks")));
+}
+
+#[test]
 fn noise_parts_and_wrong_checksums_are_nothing() {
     let good = rmc("A");
     for line in [
