@@ -9,6 +9,7 @@ mod peers;
 mod bitcoin;
 mod gps;
 mod hang;
+mod recompute;
 
 use std::{
     fs,
