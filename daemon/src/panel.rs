@@ -19,6 +19,7 @@ use crate::{
         systime::{self, Clock},
     },
     sources::{
+        chrony,
         gpsd::{self, Listener},
         nmea,
     },
@@ -49,6 +50,12 @@ impl Panel {
     /// Begins to listen to what is listened to.
     pub fn new(config: &Config, clock: impl Clock + Clone + Send + Sync + 'static) -> Self {
         let mut asked = vec![];
+        if let Some(address) = config.sources.chrony.clone() {
+            let (probe, clock) = (chrony::find_probe(), clock.clone());
+            asked.push(Asked::new(chrony::NAME, move || {
+                chrony::ask(&probe, &address, PATIENCE, || clock.now().time)
+            }));
+        }
         if let (true, Some(settings)) = (config.sources.bitcoin, &config.node) {
             let node = Node::new(&settings.rpc, settings.access.clone());
             let network = settings.network.clone();
