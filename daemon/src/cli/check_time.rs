@@ -21,8 +21,8 @@ const DEFAULT: &str = "/etc/msp-provenance/provenance.toml";
 
 /// Asks, prints, and gives the exit code: 0 agreed, 1 somebody is wrong, 2 not
 /// enough to tell.
-pub(super) fn run(path: Option<PathBuf>, json: bool) -> Result<Exit, Failure> {
-    let config = settings(path)?;
+pub(super) fn run(path: Option<PathBuf>, set: &[String], json: bool) -> Result<Exit, Failure> {
+    let config = settings(path, set)?;
     let clock = SystemClock::new().map_err(|error| Failure::new(Exit::Io, error))?;
     let (attestation, now) = clock::check(&config, clock);
     if json {
@@ -40,11 +40,11 @@ pub(super) fn run(path: Option<PathBuf>, json: bool) -> Result<Exit, Failure> {
 
 /// The settings given, or the machine's, or those of a machine that has none:
 /// whatever answers at the usual places.
-fn settings(path: Option<PathBuf>) -> Result<Config, Failure> {
+fn settings(path: Option<PathBuf>, set: &[String]) -> Result<Config, Failure> {
     let machine = PathBuf::from(DEFAULT);
     let path = path.or_else(|| Some(machine).filter(|path| path.exists()));
     let config = match &path {
-        Some(path) => Config::load(path, &[]),
+        Some(path) => Config::load(path, set),
         None => Config::parse("no settings", "client = \"none\"\ntier = \"essential\"", &found()),
     };
     config.map_err(|error| {

@@ -64,6 +64,9 @@ enum Command {
         /// The daemon's settings; without: the machine's, or whatever answers at the usual places
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
+        /// A setting that goes over the file's
+        #[arg(long, value_name = "KEY=VALUE", requires = "config")]
+        set: Vec<String>,
         /// Answer in JSON
         #[arg(long)]
         json: bool,
@@ -196,7 +199,7 @@ impl Cli {
         match self.command {
             Command::VerifyChain(args) => verify_chain(&args),
             Command::Verify { paths, policy, json } => verify(&paths, &policy, json),
-            Command::CheckTime { config, json } => check_time::run(config, json),
+            Command::CheckTime { config, set, json } => check_time::run(config, &set, json),
             Command::Status { state, json } => show_status(&state.state, json),
             Command::Registry { command } => look(command),
             Command::Completions { shell } => {
