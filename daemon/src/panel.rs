@@ -10,7 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use provenance_core::{clock::Source, time::Now};
+use provenance_core::{
+    clock::{Attestation, Source, State, judge},
+    time::Now,
+};
 
 use crate::{
     bitcoin::{self, Node},
@@ -30,7 +33,34 @@ pub const PATIENCE: Duration = Duration::from_secs(2);
 /// A reading that came later than this after it was asked for is of no use.
 const STALE: Duration = Duration::from_secs(10);
 
+/// A receiver tells a fix each second, after it has been connected to.
+const FIRST_FIX: Duration = Duration::from_secs(4);
+
 type Ask = Arc<dyn Fn() -> Source<'static> + Send + Sync>;
+
+/// Asks every source once, and judges as the daemon does; and the moment.
+pub fn check(
+    config: &Config,
+    clock: impl Clock + Clone + Send + Sync + 'static,
+) -> (Attestation<'static>, Now) {
+    let begin = Instant::now();
+    let mut panel = Panel::new(config, clock.clone());
+    panel.begin();
+    while begin.elapsed() < PATIENCE && !panel.is_complete() {
+        thread::sleep(Duration::from_millis(5));
+    }
+    loop {
+        let now = clock.now();
+        let sources = panel.look(&now);
+        let waits = sources
+            .iter()
+            .any(|source| source.src.starts_with("gps:") && !matches!(source.state, State::Ok(_)));
+        if !waits || begin.elapsed() > FIRST_FIX {
+            return (judge(now.time, config.rule, None, sources), now);
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+}
 
 /// The sources that the settings name.
 pub struct Panel {
@@ -152,8 +182,6 @@ impl Asked {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
-
-    use provenance_core::clock::State;
 
     use super::*;
 

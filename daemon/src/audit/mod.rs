@@ -3,7 +3,6 @@
 
 pub mod bundle;
 pub mod chain;
-pub mod clock;
 mod coverage;
 mod join;
 pub mod logs;

@@ -9,11 +9,11 @@ use provenance_core::{
 
 use super::{Exit, Failure, io_exit, render::plain, say};
 use crate::{
-    audit::clock,
     host::{
         config::{self, Config, ConfigError},
         systime::SystemClock,
     },
+    panel,
 };
 
 /// Where the daemon's settings usually are.
@@ -24,7 +24,7 @@ const DEFAULT: &str = "/etc/msp-provenance/provenance.toml";
 pub(super) fn run(path: Option<PathBuf>, set: &[String], json: bool) -> Result<Exit, Failure> {
     let config = settings(path, set)?;
     let clock = SystemClock::new().map_err(|error| Failure::new(Exit::Io, error))?;
-    let (attestation, now) = clock::check(&config, clock);
+    let (attestation, now) = panel::check(&config, clock);
     if json {
         let value = attestation.to_value().with("time", now.time).with("boot", now.boot.as_str());
         say(&String::from_utf8_lossy(&value.encode()));

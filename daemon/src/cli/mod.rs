@@ -2,6 +2,7 @@
 //! man pages are made.
 
 mod check_time;
+mod health;
 pub mod provctl;
 pub mod provenanced;
 mod render;

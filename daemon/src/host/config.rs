@@ -11,7 +11,7 @@ use globset::Glob;
 use provenance_core::{canon::Value, chain::MAX_INTERVAL_S, clock::Rule, digest::Digest, path};
 use serde::{Deserialize, Serialize};
 
-pub use sources::{Access, CHRONY_SOCKET, GPSD, NodeSettings, Receiver, Sources};
+pub use sources::{Access, CHRONY_SOCKET, GPSD, Listen, NodeSettings, Receiver, Sources};
 
 use super::{durable, systime};
 
@@ -107,6 +107,8 @@ pub struct Config {
     pub controls: Vec<String>,
     /// Days until a bundle's artifacts may be removed.
     pub bundle_days: u64,
+    /// Where metrics are told; `None` nowhere.
+    pub metrics: Option<Listen>,
     /// Digest of all of this.
     pub sha256: Digest,
 }
@@ -141,6 +143,8 @@ struct File {
     bundle: Bundle,
     #[serde(default)]
     retention: Retention,
+    #[serde(default)]
+    metrics: sources::MetricsFile,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -298,6 +302,7 @@ impl Config {
             ("bundle_days", self.bundle_days.into()),
         ])
         .with_some("signing_key", self.signing_key.as_deref())
+        .with_some("metrics", self.metrics.as_ref().map(|listen| listen.to_string()).as_deref())
         .with_some("sources", self.sources.to_value())
         .with_some("bitcoin", self.node.as_ref().map(NodeSettings::to_value))
         .with_some("bundle_every_s", self.bundle_every_s)
@@ -388,6 +393,7 @@ impl Judge<'_> {
             bundle_every_s: self.every(every)?,
             controls: file.bundle.controls,
             bundle_days: file.retention.bundle_days.unwrap_or(tier.retention_days),
+            metrics: file.metrics.judge().map_err(wrong)?,
             sha256: Digest::ZERO,
         };
         self.controls(&config.controls)?;
