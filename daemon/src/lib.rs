@@ -3,11 +3,13 @@
 //! audits that the two programs run.
 
 pub mod audit;
+pub mod bitcoin;
 pub mod chain;
 pub mod cli;
 pub mod engine;
 pub mod host;
 pub mod logs;
+pub mod panel;
 pub mod registry;
 pub mod services;
 pub mod signer;

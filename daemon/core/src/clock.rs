@@ -184,11 +184,12 @@ fn meets(claim: &Claim, agreed: Option<Option<(i64, i64)>>, now: Timestamp) -> b
         }
         Claim::Window { not_before, not_after } => (not_before.since(now), not_after.since(now)),
     };
-    match agreed {
-        Some(Some((agreed_low, agreed_high))) => low <= agreed_high && agreed_low <= high,
-        // No majority: each interval is in dispute, a window is not.
-        Some(None) => matches!(claim, Claim::Window { .. }),
-        None => true,
+    match (agreed, claim) {
+        (Some(Some((agreed_low, agreed_high))), _) => low <= agreed_high && agreed_low <= high,
+        // Nothing finer is agreed on: a window is held against the clock itself.
+        (_, Claim::Window { .. }) => low <= 0 && 0 <= high,
+        // No majority: each interval is in dispute.
+        (_, Claim::Interval { .. }) => agreed.is_none(),
     }
 }
 

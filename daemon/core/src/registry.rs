@@ -1,9 +1,13 @@
 //! What the registry's records hold, by kind (docs/format.md §4).
 
+mod verify;
+
 use alloc::{
     format,
     string::{String, ToString},
 };
+
+pub use verify::VerifyEntry;
 
 use crate::{canon::Value, digest::Digest, key::PublicKey, time::Timestamp};
 
@@ -57,6 +61,8 @@ pub enum Entry {
         /// With which outcome.
         outcome: String,
     },
+    /// A verification ran.
+    Verify(VerifyEntry),
     /// Another kind; its data are canonical JSON.
     Other,
 }
@@ -163,6 +169,7 @@ impl Entry {
                 who: members.text("who")?,
                 outcome: members.text("outcome")?,
             },
+            "verify" => Self::Verify(VerifyEntry::read(&members)?),
             _ => return Ok(Self::Other),
         };
         if entry.to_value() == value {
@@ -182,6 +189,7 @@ impl Entry {
             Self::Bundle(_) => "bundle",
             Self::Expire { .. } => "expire",
             Self::Review { .. } => "review",
+            Self::Verify(_) => "verify",
             Self::Other => "other",
         }
     }
@@ -212,6 +220,7 @@ impl Entry {
                 ("who", text(who)),
                 ("outcome", text(outcome)),
             ]),
+            Self::Verify(verify) => verify.to_value(),
             Self::Other => Value::object([]),
         }
     }

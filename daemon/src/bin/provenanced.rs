@@ -7,7 +7,7 @@ use msp_provenance::cli::{provenanced::Cli, usage};
 
 fn main() -> ExitCode {
     match Cli::try_parse().map(Cli::run) {
-        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Ok(exit)) => exit.into(),
         Ok(Err(failure)) => {
             eprintln!("provenanced: {}", failure.message);
             failure.exit.into()

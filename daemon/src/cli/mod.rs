@@ -1,6 +1,8 @@
 //! The command lines: one definition each, from which help, completions and
 //! man pages are made.
 
+mod check_time;
+mod health;
 pub mod provctl;
 pub mod provenanced;
 mod render;

@@ -13,7 +13,7 @@ use provenance_core::{
     time::Timestamp,
 };
 
-use super::{Exit, Failure, completions, io_exit, render, say};
+use super::{Exit, Failure, check_time, completions, io_exit, render, say};
 use crate::{
     audit::{AuditError, Trust, bundle, chain, logs::Logs, registry, status},
     host::{
@@ -51,6 +51,22 @@ enum Command {
         paths: Vec<PathBuf>,
         #[command(flatten)]
         policy: PolicyArgs,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ask every time source now, and judge as the daemon does
+    #[command(
+        after_help = "Example:\n  provctl check-time --config /etc/msp-provenance/provenance.toml\n\n\
+            Exit codes: 0 agreed, 1 disputed or anomalous, 2 degraded or unsynchronised."
+    )]
+    CheckTime {
+        /// The daemon's settings; without: the machine's, or whatever answers at the usual places
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// A setting that goes over the file's
+        #[arg(long, value_name = "KEY=VALUE", requires = "config")]
+        set: Vec<String>,
         /// Answer in JSON
         #[arg(long)]
         json: bool,
@@ -183,6 +199,7 @@ impl Cli {
         match self.command {
             Command::VerifyChain(args) => verify_chain(&args),
             Command::Verify { paths, policy, json } => verify(&paths, &policy, json),
+            Command::CheckTime { config, set, json } => check_time::run(config, &set, json),
             Command::Status { state, json } => show_status(&state.state, json),
             Command::Registry { command } => look(command),
             Command::Completions { shell } => {

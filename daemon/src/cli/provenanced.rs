@@ -5,7 +5,7 @@ use std::{io::IsTerminal, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 use provenance_core::{canon::Value, key::PublicKey, registry::Entry, time::Timestamp};
 
-use super::{Exit, Failure, io_exit};
+use super::{Exit, Failure, health, io_exit};
 use crate::{
     chain::ChainError,
     host::{
@@ -96,6 +96,22 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// How the appliance stands: time, chain, registry, checkpoint, verification, disk
+    #[command(after_help = "Example:\n  provenanced health --config provenance.toml --verify\n\n\
+        Exit codes: 0 ok, 1 failing, 2 something could not be told.")]
+    Health {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Verify chain and registry first, and record the result
+        #[arg(long)]
+        verify: bool,
+        /// With --verify: whom to trust (default: /etc/msp-provenance/policy.toml, if it is there)
+        #[arg(long, value_name = "FILE", requires = "verify")]
+        policy: Option<PathBuf>,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Record that a person looked at something, and with which outcome
     #[command(after_help = "Example:\n  provenanced review --config provenance.toml \
         --what EB-20261121-0001 --outcome 'no irregularities'")]
@@ -162,9 +178,12 @@ impl Cli {
     ///
     /// # Errors
     /// [`Failure`] with the exit code and what to do next.
-    pub fn run(self) -> Result<(), Failure> {
+    pub fn run(self) -> Result<Exit, Failure> {
         log_to_journal_or_stderr();
-        match self.command {
+        let done = match self.command {
+            Command::Health { config, verify, policy, json } => {
+                return look(&config.load()?, verify, policy, json);
+            }
             Command::Run { config, ticks } => daemon(&config, ticks),
             Command::CheckConfig { config, json } => check_config(&config, json),
             Command::Keygen { out, name } => keygen(&out, &name),
@@ -180,8 +199,23 @@ impl Cli {
                 super::completions::<Self>(shell, "provenanced");
                 Ok(())
             }
-        }
+        };
+        done.map(|()| Exit::Done)
     }
+}
+
+fn look(
+    config: &Config,
+    verify: bool,
+    policy: Option<PathBuf>,
+    json: bool,
+) -> Result<Exit, Failure> {
+    if verify {
+        let entry = health::verify(config, policy)?;
+        let (_, mut evidence, now) = open(config)?;
+        evidence.record(now, &[entry]).map_err(failure)?;
+    }
+    health::run(config, json)
 }
 
 fn daemon(args: &ConfigArgs, ticks: Option<u64>) -> Result<(), Failure> {

@@ -3,11 +3,15 @@
 //! *Parsing* (TOML, known keys, right types) is kept apart from *judging*
 //! (values that make sense together); both name the line.
 
+mod sources;
+
 use std::{fmt, io, os::unix::ffi::OsStrExt, path::PathBuf};
 
 use globset::Glob;
 use provenance_core::{canon::Value, chain::MAX_INTERVAL_S, clock::Rule, digest::Digest, path};
 use serde::{Deserialize, Serialize};
+
+pub use sources::{Access, CHRONY_SOCKET, GPSD, Listen, NodeSettings, Receiver, Sources};
 
 use super::{durable, systime};
 
@@ -93,12 +97,18 @@ pub struct Config {
     pub journal: Journal,
     /// When the clock counts as agreed.
     pub rule: Rule,
+    /// Where time comes from besides the kernel.
+    pub sources: Sources,
+    /// The Bitcoin node, where there is one.
+    pub node: Option<NodeSettings>,
     /// A bundle for each such period, in seconds; `None` by command only.
     pub bundle_every_s: Option<u64>,
     /// Controls that a scheduled bundle names.
     pub controls: Vec<String>,
     /// Days until a bundle's artifacts may be removed.
     pub bundle_days: u64,
+    /// Where metrics are told; `None` nowhere.
+    pub metrics: Option<Listen>,
     /// Digest of all of this.
     pub sha256: Digest,
 }
@@ -128,9 +138,13 @@ struct File {
     #[serde(default)]
     time: Time,
     #[serde(default)]
+    bitcoin: sources::BitcoinFile,
+    #[serde(default)]
     bundle: Bundle,
     #[serde(default)]
     retention: Retention,
+    #[serde(default)]
+    metrics: sources::MetricsFile,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -154,6 +168,9 @@ enum JournalSetting {
 struct Time {
     offset_alarm_ms: u64,
     min_agreeing: Option<u32>,
+    ntp: sources::NtpFile,
+    gps: sources::GpsFile,
+    bitcoin: sources::TimeBitcoinFile,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -207,7 +224,13 @@ impl Default for Bundle {
 
 impl Default for Time {
     fn default() -> Self {
-        Self { offset_alarm_ms: 100, min_agreeing: None }
+        Self {
+            offset_alarm_ms: 100,
+            min_agreeing: None,
+            ntp: Default::default(),
+            gps: Default::default(),
+            bitcoin: Default::default(),
+        }
     }
 }
 
@@ -279,6 +302,9 @@ impl Config {
             ("bundle_days", self.bundle_days.into()),
         ])
         .with_some("signing_key", self.signing_key.as_deref())
+        .with_some("metrics", self.metrics.as_ref().map(|listen| listen.to_string()).as_deref())
+        .with_some("sources", self.sources.to_value())
+        .with_some("bitcoin", self.node.as_ref().map(NodeSettings::to_value))
         .with_some("bundle_every_s", self.bundle_every_s)
     }
 }
@@ -341,6 +367,11 @@ impl Judge<'_> {
             .filter(|ms| (1..=3_600_000).contains(ms))
             .ok_or_else(|| self.wrong("offset_alarm_ms", "1 to 3600000 milliseconds".into()))?
             * 1_000_000;
+        let wrong = |(key, message): sources::Wrong| self.wrong(key, message);
+        let node = sources::judge_node(file.bitcoin).map_err(wrong)?;
+        let time = file.time;
+        let sources =
+            sources::judge(time.ntp, time.gps, &time.bitcoin, node.as_ref()).map_err(wrong)?;
         let every = file.bundle.every.as_deref().unwrap_or(&tier.bundle_every);
         let mut config = Config {
             client: file.client,
@@ -356,13 +387,13 @@ impl Judge<'_> {
                 JournalSetting::On(false) => Journal::Off,
                 JournalSetting::Folder(path) => Journal::Folder(path),
             },
-            rule: Rule {
-                alarm_ns,
-                min_agreeing: file.time.min_agreeing.unwrap_or(tier.min_agreeing),
-            },
+            rule: Rule { alarm_ns, min_agreeing: time.min_agreeing.unwrap_or(tier.min_agreeing) },
+            sources,
+            node,
             bundle_every_s: self.every(every)?,
             controls: file.bundle.controls,
             bundle_days: file.retention.bundle_days.unwrap_or(tier.retention_days),
+            metrics: file.metrics.judge().map_err(wrong)?,
             sha256: Digest::ZERO,
         };
         self.controls(&config.controls)?;

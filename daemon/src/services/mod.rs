@@ -3,6 +3,8 @@
 pub mod bundle;
 pub mod evidence;
 pub mod follow;
+pub mod health;
+pub mod metrics;
 mod notify;
 pub mod recover;
 pub mod retain;

@@ -2,6 +2,7 @@
 //! keeps going whatever fails.
 
 mod open;
+mod time;
 
 use std::{collections::VecDeque, path::PathBuf, time::Duration};
 
@@ -32,8 +33,9 @@ use crate::{
     host::{
         config::{Config, ConfigError},
         durable::StateDir,
-        systime::{self, Clock},
+        systime::Clock,
     },
+    panel::Panel,
     signer::Signer,
 };
 
@@ -62,7 +64,7 @@ pub struct Options {
 pub async fn run(
     config: Config,
     options: Options,
-    clock: impl Clock + Clone + Send + 'static,
+    clock: impl Clock + Clone + Send + Sync + 'static,
 ) -> Result<(), ServiceError> {
     let mut daemon = Daemon::start(config, clock).await?;
     daemon.say();
@@ -89,6 +91,8 @@ struct Daemon<C> {
     chain: ChainWriter,
     evidence: Evidence,
     followers: Thread,
+    /// The time sources.
+    panel: Panel,
     /// Tells that files were created, renamed or deleted.
     moved: std::sync::Arc<Notify>,
     early_reads: u32,
@@ -102,7 +106,7 @@ struct Daemon<C> {
     ready: bool,
 }
 
-impl<C: Clock + Clone + Send + 'static> Daemon<C> {
+impl<C: Clock + Clone + Send + Sync + 'static> Daemon<C> {
     async fn start(config: Config, clock: C) -> Result<Self, ServiceError> {
         let state = StateDir::new(&config.state_dir);
         let chain = ChainWriter::open(&state)?;
@@ -129,6 +133,7 @@ impl<C: Clock + Clone + Send + 'static> Daemon<C> {
         let (followers, Opened { past, chain, evidence }) = opened;
         let engine = Engine::new(settings(&config), past.last.clone(), last_bundle);
         let mut daemon = Self {
+            panel: Panel::new(&config, clock.clone()),
             state,
             clock,
             engine,
@@ -212,10 +217,12 @@ impl<C: Clock + Clone + Send + 'static> Daemon<C> {
 
     async fn tick_within(&mut self, time: Duration) {
         self.early_reads = 0;
+        self.panel.begin();
         self.collect(time, true).await;
+        self.hear_sources(time).await;
         let failing = self.engine.failing_since().is_some();
         let now = self.clock.now();
-        let sources = vec![systime::kernel_source(now.time)];
+        let sources = self.panel.look(&now);
         self.decide(Input::Tick(sources)).await;
         if self.engine.failing_since().is_none() {
             self.ticks += 1;
@@ -421,6 +428,9 @@ impl<C: Clock + Clone + Send + 'static> Daemon<C> {
                     return false;
                 }
             }
+        }
+        if (&config.sources, &config.node) != (&self.config.sources, &self.config.node) {
+            self.panel = Panel::new(&config, self.clock.clone());
         }
         self.config = config;
         self.decide(Input::Reload(settings(&self.config))).await;

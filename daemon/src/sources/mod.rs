@@ -1,4 +1,7 @@
-//! Where the time comes from: each source is asked by a module of its own, and
-//! says what it says as a [`provenance_core::clock::Source`].
+//! Where time comes from besides the kernel. Each source gives an interval, or
+//! says why it gives none; none may hold up a tick.
 
 pub mod chrony;
+pub mod gps;
+pub mod gpsd;
+pub mod nmea;

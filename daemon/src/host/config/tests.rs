@@ -13,11 +13,10 @@ fn the_shipped_file_states_the_defaults() {
                  signing_key = \"credential:signing-key\"\n\
                  [bundle]\ncontrols = [\"164.312(b)\", \"164.312(c)(1)\"]\n";
     assert_eq!(parse(least).unwrap(), shipped);
-    // The keys that are commented out take what the comment shows.
+    // The keys that the tier sets are commented out with what it sets.
     let uncommented = SHIPPED
         .lines()
-        .map(|line| line.strip_prefix("# ").filter(|l| l.contains(" = ")).unwrap_or(line))
-        .map(|line| if line.starts_with("host") { "" } else { line })
+        .map(|line| line.strip_prefix("# ").filter(|l| l.contains("# tier:")).unwrap_or(line))
         .fold(String::new(), |text, line| text + line + "\n");
     assert_eq!(parse(&uncommented).unwrap(), shipped);
 }
@@ -34,16 +33,21 @@ fn every_key_stands_in_the_shipped_file() {
         ..file
     };
     let table = toml::Table::try_from(full).unwrap();
-    let keys = table.iter().flat_map(|(key, value)| match value {
-        toml::Value::Table(inner) => inner.keys().cloned().collect(),
-        _ => vec![key.clone()],
-    });
-    for key in keys {
+    for key in keys(&table) {
         let stands = SHIPPED.lines().any(|line| {
             line.trim_start_matches("# ").strip_prefix(&*key).is_some_and(|l| l.starts_with(" ="))
         });
         assert!(stands, "{key}");
     }
+}
+
+/// The names of all that is no table.
+fn keys(table: &toml::Table) -> Vec<String> {
+    let deep = |(key, value): (&String, &toml::Value)| match value {
+        toml::Value::Table(inner) => keys(inner),
+        _ => vec![key.clone()],
+    };
+    table.iter().flat_map(deep).collect()
 }
 
 #[test]
@@ -77,5 +81,35 @@ fn a_setting_on_the_command_line_goes_over_the_file() {
     for bad in ["chain.interval_s", "chain.intervall_s=5", "state_dir=x", "tier=1"] {
         let error = Config::parse("f", SHIPPED, &[bad.into()]).unwrap_err().to_string();
         assert!(error.contains("--set"), "{error}");
+    }
+}
+
+#[test]
+fn time_sources_and_the_node_are_judged_together() {
+    let parse = |more: &str| parse(&format!("client = \"c\"\ntier = \"essential\"\n{more}"));
+    let config = parse(
+        "[time.ntp]\nchrony = \"udp:127.0.0.1:323\"\n[time.gps]\nnmea = \"/dev/ttyUSB0\"\n\
+         [bitcoin]\nrpc = \"http://127.0.0.1:18443\"\nuser = \"u\"\npassword_file = \"/p\"\n\
+         network = \"regtest\"",
+    )
+    .unwrap();
+    assert!(config.sources.bitcoin);
+    let device = "/dev/ttyUSB0".into();
+    assert_eq!(config.sources.gps, Some(Receiver::Nmea { device, baud: 9600 }));
+    assert_ne!(config.sha256, parse("").unwrap().sha256);
+    for (more, expected) in [
+        ("[time.ntp]\nchrony = \"127.0.0.1\"", "line 4: chrony"),
+        ("[time.gps]\ngpsd = \"localhost\"", "line 4: gpsd"),
+        ("[time.gps]\ngpsd = \"h:1\"\nnmea = \"/dev/x\"", "line 5: nmea"),
+        ("[time.gps]\nnmea = \"/dev/x\"\nbaud = 1", "line 5: baud"),
+        ("[time.bitcoin]\nenabled = true", "line 4: enabled"),
+        ("[bitcoin]\nnetwork = \"mainnet\"", "line 4: network"),
+        ("[bitcoin]\nrpc = \"http://u:p@h:1\"", "line 4: rpc"),
+        ("[bitcoin]\nrpc = \"http://h:1\"\nuser = \"u\"", "cookie_file"),
+        ("[bitcoin]\nuser = \"u\"", "rpc"),
+    ] {
+        let error = parse(more).unwrap_err().to_string();
+        assert!(error.contains(expected), "{more}\n{error}");
+        assert!(!error.contains("u:p"), "{error}");
     }
 }

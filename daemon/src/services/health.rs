@@ -1,0 +1,205 @@
+//! `provenanced health`: how the appliance stands, part by part, and one
+//! verdict over all. It reads; only the daily verification is recorded.
+
+use std::time::Duration;
+
+use provenance_core::{
+    canon::Value,
+    clock::{Attestation, ClockVerdict},
+    record::Record,
+    registry::Entry,
+    time::{Timestamp, human_span},
+};
+
+use super::evidence::read_entry;
+use crate::{
+    host::{
+        chainfiles,
+        config::Config,
+        durable::{self, StateDir},
+    },
+    registry::Reader,
+};
+
+/// Heads and checkpoints come hourly.
+const HOURLY: Duration = Duration::from_secs(2 * 3600);
+/// A verification comes daily.
+const DAILY: Duration = Duration::from_secs(2 * 86_400);
+/// A disk with less than this free is nearly full.
+const FREE_PERCENT: u64 = 10;
+
+/// How a part stands.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Health {
+    /// As it should.
+    Ok,
+    /// It could not be told.
+    Unknown,
+    /// Somebody has to look.
+    Failing,
+}
+
+impl Health {
+    /// The word in the answer.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Unknown => "unknown",
+            Self::Failing => "failing",
+        }
+    }
+}
+
+/// One part.
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// `time`, `chain`, `registry`, `checkpoint`, `verification`, `disk`
+    pub what: &'static str,
+    /// How it stands.
+    pub health: Health,
+    /// In words.
+    pub message: String,
+}
+
+impl Check {
+    fn new(what: &'static str, health: Health, message: impl Into<String>) -> Self {
+        Self { what, health, message: message.into() }
+    }
+
+    /// As JSON (docs/json-output.md).
+    pub fn to_value(&self) -> Value {
+        Value::object([
+            ("what", self.what.into()),
+            ("health", self.health.as_str().into()),
+            ("message", self.message.as_str().into()),
+        ])
+    }
+}
+
+/// The worst of all.
+pub fn overall(checks: &[Check]) -> Health {
+    checks.iter().map(|check| check.health).max().unwrap_or(Health::Unknown)
+}
+
+/// Looks at every part; `clock` is what the time sources say now.
+pub fn look(config: &Config, clock: &Attestation<'_>, now: Timestamp) -> Vec<Check> {
+    let state = StateDir::new(&config.state_dir);
+    let mut checks = vec![time(clock), chain(config, &state, now)];
+    match Reader::open(&state.registry()) {
+        Err(error) => checks.push(Check::new("registry", Health::Failing, error.to_string())),
+        Ok(reader) => {
+            checks.push(heads(&reader, now));
+            checks.extend(config.signing_key.as_ref().map(|_| checkpoint(&state, &reader)));
+            checks.push(verification(&reader, now));
+        }
+    }
+    checks.push(disk(&state));
+    checks
+}
+
+fn time(clock: &Attestation<'_>) -> Check {
+    let health = match clock.verdict {
+        ClockVerdict::Agreed => Health::Ok,
+        ClockVerdict::Degraded | ClockVerdict::Unsynchronised => Health::Unknown,
+        ClockVerdict::Disputed | ClockVerdict::Anomalous => Health::Failing,
+    };
+    let wrong: Vec<&str> = clock.falsetickers().collect();
+    let named = if wrong.is_empty() { String::new() } else { format!(": {}", wrong.join(", ")) };
+    Check::new("time", health, format!("{}{named}", clock.verdict.as_str()))
+}
+
+fn chain(config: &Config, state: &StateDir, now: Timestamp) -> Check {
+    let last = match last_record(state) {
+        Ok(Some(last)) => last,
+        Ok(None) => return Check::new("chain", Health::Failing, "there is no record yet"),
+        Err(error) => return Check::new("chain", Health::Failing, error.to_string()),
+    };
+    let (time, kind) = last;
+    let age = now.since(time);
+    let said = format!("the last record is {} old", human_span(age));
+    let limit = i64::try_from(config.interval_s).unwrap_or(i64::MAX).saturating_mul(2_000_000_000);
+    match () {
+        () if kind == "stop" => Check::new("chain", Health::Failing, "the daemon is stopped"),
+        () if age > limit.saturating_add(5_000_000_000) => {
+            let message = format!("{said}: the daemon does not run, or cannot write");
+            Check::new("chain", Health::Failing, message)
+        }
+        () => Check::new("chain", Health::Ok, said),
+    }
+}
+
+fn last_record(state: &StateDir) -> std::io::Result<Option<(Timestamp, String)>> {
+    let Some(file) = chainfiles::list(&state.chain())?.files.pop() else { return Ok(None) };
+    let mut last = None;
+    chainfiles::for_each_line::<std::io::Error>(chainfiles::open(&file)?, |line| {
+        if let Ok(record) = Record::parse(line) {
+            last = Some((record.time, record.kind.to_owned()));
+        }
+        Ok(())
+    })?;
+    Ok(last)
+}
+
+fn heads(reader: &Reader, now: Timestamp) -> Check {
+    let newest = reader.last_of_kind("head").map(|row| row.and_then(|row| time_of(&row.body)));
+    match newest {
+        Ok(Some(time)) => {
+            let age = now.since(time);
+            let late = u128::from(age.max(0).unsigned_abs()) > HOURLY.as_nanos();
+            let health = if late { Health::Failing } else { Health::Ok };
+            Check::new("registry", health, format!("the newest head is {} old", human_span(age)))
+        }
+        Ok(None) => Check::new("registry", Health::Unknown, "there is no head yet"),
+        Err(error) => Check::new("registry", Health::Failing, error.to_string()),
+    }
+}
+
+fn checkpoint(state: &StateDir, reader: &Reader) -> Check {
+    let note = durable::read_limited(&state.checkpoint(), 64 << 10).ok();
+    let size = note
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .and_then(|note| super::evidence::size_of(&note));
+    match (size, reader.len()) {
+        (Some(size), Ok(len)) => {
+            Check::new("checkpoint", Health::Ok, format!("signs {size} of {len} registry records"))
+        }
+        (None, _) => Check::new("checkpoint", Health::Failing, "there is no signed checkpoint"),
+        (_, Err(error)) => Check::new("checkpoint", Health::Failing, error.to_string()),
+    }
+}
+
+fn verification(reader: &Reader, now: Timestamp) -> Check {
+    let row = match reader.last_of_kind("verify") {
+        Ok(row) => row,
+        Err(error) => return Check::new("verification", Health::Failing, error.to_string()),
+    };
+    let entry = row.and_then(|row| Some((time_of(&row.body)?, read_entry(&row.body)?)));
+    let Some((time, Entry::Verify(entry))) = entry else {
+        let message = "none was recorded yet: run `provenanced health --verify` daily";
+        return Check::new("verification", Health::Unknown, message);
+    };
+    let age = now.since(time);
+    let said = format!("{} {} ago", entry.verdict, human_span(age));
+    let late = u128::from(age.max(0).unsigned_abs()) > DAILY.as_nanos();
+    match entry.verdict.as_str() {
+        "failed" => Check::new("verification", Health::Failing, said),
+        "verified" if !late => Check::new("verification", Health::Ok, said),
+        _ => Check::new("verification", Health::Unknown, said),
+    }
+}
+
+fn time_of(body: &[u8]) -> Option<Timestamp> {
+    Record::parse(body).ok().map(|record| record.time)
+}
+
+fn disk(state: &StateDir) -> Check {
+    match rustix::fs::statvfs(state.root()) {
+        Ok(disk) if disk.f_blocks > 0 => {
+            let percent = disk.f_bavail.saturating_mul(100) / disk.f_blocks;
+            let health = if percent < FREE_PERCENT { Health::Failing } else { Health::Ok };
+            Check::new("disk", health, format!("{percent} % free"))
+        }
+        Ok(_) => Check::new("disk", Health::Unknown, "the file system does not say"),
+        Err(errno) => Check::new("disk", Health::Unknown, errno.to_string()),
+    }
+}

@@ -1,0 +1,219 @@
+//! Metrics in the Prometheus text format (version 0.0.4), for whoever asks at
+//! the address in the settings: `GET /metrics`, and nothing else.
+//!
+//! Trust: it tells how the daemon stands to all who reach the address, names
+//! no log and no secret, and reads at most a request's head.
+
+use std::{
+    fmt::Write as _,
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use provenance_core::clock::{Attestation, Claim, ClockVerdict, State};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpListener, UnixListener},
+    sync::Semaphore,
+    task::JoinHandle,
+};
+
+use crate::host::config::Listen;
+
+/// A request's head is at most this long.
+const MAX_HEAD: usize = 8 << 10;
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How many may ask at once.
+const AT_ONCE: usize = 16;
+const VERDICTS: [ClockVerdict; 5] = [
+    ClockVerdict::Agreed,
+    ClockVerdict::Degraded,
+    ClockVerdict::Disputed,
+    ClockVerdict::Anomalous,
+    ClockVerdict::Unsynchronised,
+];
+
+/// What is told.
+#[derive(Clone, Debug, Default)]
+pub struct Numbers {
+    /// The chain's last record.
+    pub head_seq: u64,
+    /// Its time, in seconds since the epoch.
+    pub head_time_s: f64,
+    /// Ticks since the start.
+    pub ticks: u64,
+    /// Sources and generations that are followed.
+    pub sources: (usize, usize),
+    /// Log entries recorded since the start.
+    pub entries: u64,
+    /// Whether records cannot be written.
+    pub failing: bool,
+    /// The last attestation, as lines.
+    clock: String,
+}
+
+/// What the daemon writes to, and whoever asks is shown.
+#[derive(Clone, Debug, Default)]
+pub struct Board(Arc<Mutex<Numbers>>);
+
+impl Board {
+    /// Changes what is told.
+    pub fn change(&self, change: impl FnOnce(&mut Numbers)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn text(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).to_text()
+    }
+}
+
+impl Numbers {
+    /// Takes over a tick's attestation.
+    pub fn attest(&mut self, clock: &Attestation<'_>) {
+        let mut text = String::new();
+        header(&mut text, "clock_verdict", "gauge", "1 for the last tick's verdict");
+        for verdict in VERDICTS {
+            let value = u8::from(verdict == clock.verdict);
+            let name = verdict.as_str();
+            let _ = writeln!(text, "provenance_clock_verdict{{verdict=\"{name}\"}} {value}");
+        }
+        header(&mut text, "source_up", "gauge", "1 where a time source gave what can be used");
+        for source in &clock.sources {
+            let up = u8::from(matches!(source.state, State::Ok(_)));
+            let _ =
+                writeln!(text, "provenance_source_up{{source=\"{}\"}} {up}", label(&source.src));
+        }
+        for (name, help, value) in [
+            ("source_offset_seconds", "true time minus system clock, as the source has it", 0),
+            ("source_bound_seconds", "half the width of the source's interval", 1),
+        ] {
+            header(&mut text, name, "gauge", help);
+            for source in &clock.sources {
+                if let State::Ok(Claim::Interval { offset_ns, bound_ns, .. })
+                | State::Disagrees(Claim::Interval { offset_ns, bound_ns, .. }) = source.state
+                {
+                    let nanos = if value == 0 { offset_ns } else { bound_ns };
+                    let (src, seconds) = (label(&source.src), seconds(nanos));
+                    let _ = writeln!(text, "provenance_{name}{{source=\"{src}\"}} {seconds}");
+                }
+            }
+        }
+        self.clock = text;
+    }
+
+    fn to_text(&self) -> String {
+        let mut text = String::new();
+        let mut number = |name: &str, kind: &str, help: &str, value: &dyn std::fmt::Display| {
+            header(&mut text, name, kind, help);
+            let _ = writeln!(text, "provenance_{name} {value}");
+        };
+        number("head_seq", "gauge", "number of the chain's last record", &self.head_seq);
+        let help = "time of the chain's last record";
+        number("head_timestamp_seconds", "gauge", help, &self.head_time_s);
+        number("ticks_total", "counter", "ticks since the start", &self.ticks);
+        let help = "log entries recorded since the start";
+        number("log_entries_total", "counter", help, &self.entries);
+        number("log_sources", "gauge", "log sources that are followed", &self.sources.0);
+        number("log_generations", "gauge", "their open generations", &self.sources.1);
+        let help = "1 while records cannot be written";
+        number("failing", "gauge", help, &u8::from(self.failing));
+        text + &self.clock
+    }
+}
+
+fn header(text: &mut String, name: &str, kind: &str, help: &str) {
+    let _ = writeln!(text, "# HELP provenance_{name} {help}\n# TYPE provenance_{name} {kind}");
+}
+
+/// A label's value: backslash, quote and line feed are escaped.
+fn label(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[allow(clippy::cast_precision_loss, reason = "metrics are floating-point numbers")]
+fn seconds(nanos: i64) -> f64 {
+    nanos as f64 / 1e9
+}
+
+/// Answers at the address until the task is dropped.
+///
+/// # Errors
+/// Where the address cannot be listened at.
+pub async fn serve(listen: &Listen, board: Board) -> io::Result<Server> {
+    let room = Arc::new(Semaphore::new(AT_ONCE));
+    let task = match listen {
+        Listen::Tcp(address) => {
+            let listener = TcpListener::bind(address).await?;
+            tokio::spawn(async move {
+                loop {
+                    match listener.accept().await {
+                        Ok((stream, _)) => take(stream, &board, &room).await,
+                        Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
+                    }
+                }
+            })
+        }
+        Listen::Unix(path) => {
+            // One that an ended daemon left behind; a living one holds the
+            // state folder's lock.
+            let _ = std::fs::remove_file(path);
+            let listener = UnixListener::bind(path)?;
+            tokio::spawn(async move {
+                loop {
+                    match listener.accept().await {
+                        Ok((stream, _)) => take(stream, &board, &room).await,
+                        Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
+                    }
+                }
+            })
+        }
+    };
+    Ok(Server(task))
+}
+
+/// Ends when it is dropped.
+#[derive(Debug)]
+pub struct Server(JoinHandle<()>);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn take(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    board: &Board,
+    room: &Arc<Semaphore>,
+) {
+    let Ok(place) = room.clone().acquire_owned().await else { return };
+    let text = board.text();
+    tokio::spawn(async move {
+        let _ = tokio::time::timeout(PATIENCE, answer(stream, &text)).await;
+        drop(place);
+    });
+}
+
+async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, text: &str) -> io::Result<()> {
+    let mut head = vec![];
+    let mut chunk = [0; 1024];
+    while !head.windows(4).any(|four| four == b"\r\n\r\n") && head.len() <= MAX_HEAD {
+        match stream.read(&mut chunk).await? {
+            0 => return Ok(()),
+            count => head.extend_from_slice(chunk.get(..count).unwrap_or_default()),
+        }
+    }
+    let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let (status, body) = match line {
+        b"GET /metrics HTTP/1.1" | b"GET /metrics HTTP/1.0" => ("200 OK", text),
+        _ => ("404 Not Found", "GET /metrics\n"),
+    };
+    let length = body.len();
+    let answer = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4\r\n\
+         Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    );
+    stream.write_all(answer.as_bytes()).await?;
+    stream.shutdown().await
+}
