@@ -5,7 +5,7 @@ use alloc::{
     string::{String, ToString},
 };
 
-use crate::{canon::Value, digest::Digest, key::PublicKey, time::Timestamp};
+use crate::{alert::Alert, canon::Value, digest::Digest, key::PublicKey, time::Timestamp};
 
 /// Why a record's data are not of its kind's form.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -57,6 +57,8 @@ pub enum Entry {
         /// With which outcome.
         outcome: String,
     },
+    /// A condition began, or is over.
+    Alert(Alert),
     /// Another kind; its data are canonical JSON.
     Other,
 }
@@ -163,6 +165,7 @@ impl Entry {
                 who: members.text("who")?,
                 outcome: members.text("outcome")?,
             },
+            "alert" => Self::Alert(Alert::read(&value).map_err(EntryError)?),
             _ => return Ok(Self::Other),
         };
         if entry.to_value() == value {
@@ -182,6 +185,7 @@ impl Entry {
             Self::Bundle(_) => "bundle",
             Self::Expire { .. } => "expire",
             Self::Review { .. } => "review",
+            Self::Alert(_) => "alert",
             Self::Other => "other",
         }
     }
@@ -212,6 +216,7 @@ impl Entry {
                 ("who", text(who)),
                 ("outcome", text(outcome)),
             ]),
+            Self::Alert(alert) => alert.to_value(),
             Self::Other => Value::object([]),
         }
     }
@@ -423,6 +428,17 @@ mod tests {
             }),
             Entry::Expire { bundle: text.clone(), retention_days: 30 },
             Entry::Review { what: text.clone(), who: text.clone(), outcome: text.clone() },
+            Entry::Alert(Alert {
+                id: "0123456789abcdef0123456789abcdef".into(),
+                code: "log.shrunk".into(),
+                subject: text.clone(),
+                severity: crate::report::Severity::Warning,
+                message: text.clone(),
+                since: t,
+                until: Some(t),
+                seq: 4,
+                hash: d,
+            }),
         ] {
             let value = entry.to_value();
             assert_eq!(Entry::read(entry.kind(), &value.encode()), Ok(entry.clone()));

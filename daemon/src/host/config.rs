@@ -3,11 +3,15 @@
 //! *Parsing* (TOML, known keys, right types) is kept apart from *judging*
 //! (values that make sense together); both name the line.
 
+mod alert;
+
 use std::{fmt, io, os::unix::ffi::OsStrExt, path::PathBuf};
 
 use globset::Glob;
 use provenance_core::{canon::Value, chain::MAX_INTERVAL_S, clock::Rule, digest::Digest, path};
 use serde::{Deserialize, Serialize};
+
+pub use alert::{Alert, Webhook};
 
 use super::{durable, systime};
 
@@ -99,6 +103,8 @@ pub struct Config {
     pub controls: Vec<String>,
     /// Days until a bundle's artifacts may be removed.
     pub bundle_days: u64,
+    /// Alerts.
+    pub alert: Alert,
     /// Digest of all of this.
     pub sha256: Digest,
 }
@@ -131,6 +137,8 @@ struct File {
     bundle: Bundle,
     #[serde(default)]
     retention: Retention,
+    #[serde(default)]
+    alert: alert::File,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -277,6 +285,7 @@ impl Config {
             ("min_agreeing", self.rule.min_agreeing.into()),
             ("controls", list(&self.controls)),
             ("bundle_days", self.bundle_days.into()),
+            ("alert", self.alert.to_value()),
         ])
         .with_some("signing_key", self.signing_key.as_deref())
         .with_some("bundle_every_s", self.bundle_every_s)
@@ -363,6 +372,7 @@ impl Judge<'_> {
             bundle_every_s: self.every(every)?,
             controls: file.bundle.controls,
             bundle_days: file.retention.bundle_days.unwrap_or(tier.retention_days),
+            alert: file.alert.judge().map_err(|(key, message)| self.wrong(key, message))?,
             sha256: Digest::ZERO,
         };
         self.controls(&config.controls)?;

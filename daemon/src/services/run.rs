@@ -19,6 +19,7 @@ use tokio::{
 
 use super::{
     SOFTWARE, ServiceError,
+    alerts::Alerts,
     bundle::{self, Request},
     evidence::{Evidence, size_of},
     follow::{Followers, Thread},
@@ -88,6 +89,7 @@ struct Daemon<C> {
     engine: Engine,
     chain: ChainWriter,
     evidence: Evidence,
+    alerts: Alerts,
     followers: Thread,
     /// Tells that files were created, renamed or deleted.
     moved: std::sync::Arc<Notify>,
@@ -124,9 +126,11 @@ impl<C: Clock + Clone + Send + 'static> Daemon<C> {
         }
         evidence.reaches(chain.head())?;
         let last_bundle = bundle::last_bundle(&evidence.reader()?)?.map(|bundle| bundle.to);
+        let mut alerts = Alerts::open(&config, &state, &evidence, clock.clone())?;
         let moved = std::sync::Arc::new(Notify::new());
         let opened = open_followers(&config, &state, &clock, chain, evidence, &moved).await?;
         let (followers, Opened { past, chain, evidence }) = opened;
+        alerts.resume(&config, &past);
         let engine = Engine::new(settings(&config), past.last.clone(), last_bundle);
         let mut daemon = Self {
             state,
@@ -134,6 +138,7 @@ impl<C: Clock + Clone + Send + 'static> Daemon<C> {
             engine,
             chain,
             evidence,
+            alerts,
             followers,
             moved,
             early_reads: 0,
@@ -217,6 +222,8 @@ impl<C: Clock + Clone + Send + 'static> Daemon<C> {
         let now = self.clock.now();
         let sources = vec![systime::kernel_source(now.time)];
         self.decide(Input::Tick(sources)).await;
+        let shown = (self.chain.head(), self.engine.failing_since());
+        self.alerts.settle(&self.config, self.clock.now().time, shown, &mut self.evidence);
         if self.engine.failing_since().is_none() {
             self.ticks += 1;
             if failing {
@@ -279,6 +286,7 @@ impl<C: Clock + Clone + Send + 'static> Daemon<C> {
         };
         match self.chain.append(time, &body) {
             Ok(_) => {
+                self.alerts.appended(self.engine.writing_at(), &body);
                 if let Body::Checkpoint { note } = &body {
                     self.chained_checkpoint = size_of(note).unwrap_or(self.chained_checkpoint);
                 }
@@ -380,6 +388,7 @@ impl<C: Clock + Clone + Send + 'static> Daemon<C> {
             () if config.client != self.config.client => "client",
             () if config.host != self.config.host => "host",
             () if config.signing_key != self.config.signing_key => "signing_key",
+            () if config.alert.webhook != self.config.alert.webhook => "webhook",
             () => return Ok(config),
         };
         Err(ConfigError::Value {
@@ -443,6 +452,7 @@ impl<C: Clock + Clone + Send + 'static> Daemon<C> {
         tracing::info!(reason, "stopping");
         self.decide(Input::Stop { reason: reason.into() }).await;
         self.snapshot().await;
+        self.alerts.farewell().await;
         match self.engine.failing_since() {
             None => Ok(()),
             Some(since) => Err(ServiceError::Unrecorded(since)),
