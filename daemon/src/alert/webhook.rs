@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use reqwest::{Client, StatusCode, Url, header, redirect::Policy};
-use rustls_platform_verifier::BuilderVerifierExt;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::BuilderVerifierExt as _;
 
 use super::{AlertError, Message, Secret};
 
@@ -40,24 +41,19 @@ impl Webhook {
     pub fn new(url: &str, secret: Secret) -> Result<Self, AlertError> {
         let failed = |error: &dyn std::fmt::Display| AlertError::Client(error.to_string());
         let url = Url::parse(url).map_err(|error| failed(&error))?;
-        let mut client = Client::builder()
+        let encrypted = url.scheme() == "https";
+        let client = Client::builder()
             .redirect(Policy::none())
             // What is sent goes where the settings say, and nowhere else.
             .no_proxy()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(TIMEOUT)
             .pool_max_idle_per_host(0)
-            .user_agent(concat!("provenanced/", env!("CARGO_PKG_VERSION")));
-        if url.scheme() == "https" {
-            let provider = Arc::new(rustls::crypto::ring::default_provider());
-            let config = rustls::ClientConfig::builder_with_provider(provider)
-                .with_safe_default_protocol_versions()
-                .and_then(BuilderVerifierExt::with_platform_verifier)
-                .map_err(|error| failed(&error))?;
-            client =
-                client.tls_backend_preconfigured(config.with_no_client_auth()).https_only(true);
-        }
-        let client = client.build().map_err(|error| failed(&error))?;
+            .user_agent(concat!("provenanced/", env!("CARGO_PKG_VERSION")))
+            .https_only(encrypted)
+            .tls_backend_preconfigured(tls(encrypted).map_err(|error| failed(&error))?)
+            .build()
+            .map_err(|error| failed(&error))?;
         Ok(Self { client, url, secret })
     }
 
@@ -86,6 +82,20 @@ impl Webhook {
             Err(error) => Outcome::Later(causes(&error.without_url()), None),
         }
     }
+}
+
+/// Certificates are judged by the machine's store (`SSL_CERT_FILE` names
+/// another). Where nothing is to be encrypted nobody is trusted, and a machine
+/// without a store will do.
+fn tls(encrypted: bool) -> Result<ClientConfig, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let config = match encrypted {
+        true => config.with_platform_verifier()?,
+        false => config.with_root_certificates(RootCertStore::empty()),
+    };
+    Ok(config.with_no_client_auth())
 }
 
 /// What a status means (docs/operations.md, "Alerts").

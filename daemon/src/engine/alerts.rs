@@ -212,18 +212,19 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Watches a chain with records each `interval_s` seconds, whose last
-    /// record with both clocks is `last`; `None` behind a `stop`.
-    pub fn new(interval_s: u64, last: Option<Now>) -> Self {
+    /// Watches a chain with records each `interval_s` seconds, as far as its
+    /// records do not say otherwise.
+    pub fn new(interval_s: u64) -> Self {
         let (gap, shrunk, clock) = (None, vec![], None);
-        Self { interval_s, last, gap, shrunk, more_shrunk: 0, clock }
+        Self { interval_s, last: None, gap, shrunk, more_shrunk: 0, clock }
     }
 
-    /// Takes a record that is on disk; `now` is its moment.
+    /// Takes the next record that is on disk; `now` is its moment.
     pub fn record(&mut self, now: &Now, body: &Body<'_>) {
         match body {
             Body::Start(_) => self.moment(now),
             Body::Stop(_) => self.last = None,
+            Body::Genesis(genesis) => self.interval_s = genesis.interval_s,
             Body::Config { interval_s, .. } => self.interval_s = *interval_s,
             Body::Tick(tick) => {
                 self.moment(now);

@@ -16,7 +16,7 @@ use provenance_core::{
     time::{Now, Timestamp},
 };
 
-use super::{ServiceError, evidence::Evidence, recover::Past};
+use super::{ServiceError, evidence::Evidence};
 use crate::{
     alert::{Message, Secret, Webhook},
     engine::alerts::{Condition, Scope, Tracker, Watch},
@@ -38,6 +38,9 @@ pub struct Alerts {
     tracker: Tracker,
     watch: Watch,
     state_dir: PathBuf,
+    /// The record of the chain up to which was looked at everything, as far as
+    /// the registry's alerts say.
+    looked_at: Option<u64>,
     /// What is to be recorded.
     pending: Vec<Alert>,
     /// How many of those were sent although they could not be recorded yet.
@@ -62,7 +65,7 @@ impl Alerts {
         clock: impl Clock + Send + 'static,
     ) -> Result<Self, ServiceError> {
         let reader = evidence.reader()?;
-        let (open, oldest) = open_alerts(&reader)?;
+        let Recorded { open, oldest, newest } = recorded(&reader)?;
         let names = (config.client.clone(), config.host.clone());
         let courier = match &config.alert.webhook {
             None => None,
@@ -75,8 +78,9 @@ impl Alerts {
         };
         Ok(Self {
             tracker: Tracker::new(evidence.chain(), open),
-            watch: Watch::new(config.interval_s, None),
+            watch: Watch::new(config.interval_s),
             state_dir: state.root().into(),
+            looked_at: newest,
             pending: vec![],
             told: 0,
             refused: None,
@@ -86,10 +90,27 @@ impl Alerts {
         })
     }
 
-    /// Where the chain stands before the first record of this process.
-    pub fn resume(&mut self, config: &Config, past: &Past) {
-        let last = past.last.clone().filter(|_| !past.stopped);
-        self.watch = Watch::new(config.interval_s, last);
+    /// Takes a record that an earlier process wrote. What it died too early to
+    /// look at is looked at now: the looks at ticks follow from the records
+    /// alone, so those behind the newest alert come out as they did.
+    pub fn replay(&mut self, record: &Record<'_>, body: &Body<'_>) {
+        let (up_ms, boot) = match body {
+            Body::Tick(tick) => (tick.up_ms, &*tick.boot),
+            Body::Start(session) | Body::Stop(session) => (session.up_ms, &*session.boot),
+            _ => (0, ""),
+        };
+        let now = Now { time: record.time, up_ms, boot: boot.to_owned() };
+        self.watch.record(&now, body);
+        let Some(found) = self.watch.look() else { return };
+        if self.looked_at.is_none_or(|seq| record.seq > seq) && self.pending.len() < MAX_PENDING {
+            let head = Head { seq: record.seq, hash: record.hash(), time: record.time };
+            self.look(record.time, head, Scope::Tick, found);
+        }
+    }
+
+    /// Whether all that began or is over is on record.
+    pub fn is_settled(&self) -> bool {
+        self.pending.is_empty()
     }
 
     /// Takes a record of the chain that is on disk, and its moment.
@@ -226,9 +247,18 @@ fn unwritable(subject: &str, since: Option<Timestamp>) -> impl Iterator<Item = C
     })
 }
 
-/// The alerts that are open, and the number of the oldest one's record.
-fn open_alerts(reader: &Reader) -> Result<(Vec<Alert>, Option<u64>), ServiceError> {
-    let (mut open, mut rows) = (OpenAlerts::default(), BTreeMap::new());
+/// What the registry says of alerts.
+struct Recorded {
+    /// Those that are open.
+    open: Vec<Alert>,
+    /// The registry record of the oldest of them.
+    oldest: Option<u64>,
+    /// The chain's record on which the newest of all rests.
+    newest: Option<u64>,
+}
+
+fn recorded(reader: &Reader) -> Result<Recorded, ServiceError> {
+    let (mut open, mut rows, mut newest) = (OpenAlerts::default(), BTreeMap::new(), None);
     let mut from = 0;
     loop {
         let page = reader.page_of_kind("alert", from, PAGE)?;
@@ -236,6 +266,7 @@ fn open_alerts(reader: &Reader) -> Result<(Vec<Alert>, Option<u64>), ServiceErro
         from = last.seq.saturating_add(1);
         for row in &page {
             let Some((alert, _)) = read(&row.body) else { continue };
+            newest = newest.max(Some(alert.seq));
             match alert.until {
                 None => rows.insert(alert.id.clone(), row.seq),
                 Some(_) => rows.remove(&alert.id),
@@ -245,7 +276,8 @@ fn open_alerts(reader: &Reader) -> Result<(Vec<Alert>, Option<u64>), ServiceErro
             }
         }
     }
-    Ok((open.into_open().collect(), rows.into_values().min()))
+    let oldest = rows.into_values().min();
+    Ok(Recorded { open: open.into_open().collect(), oldest, newest })
 }
 
 /// A registry record's alert, and the record's time.

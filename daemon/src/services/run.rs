@@ -1,6 +1,8 @@
 //! The daemon: it waits, asks the sources, does what the engine decides, and
 //! keeps going whatever fails.
 
+mod act;
+mod alerts;
 mod open;
 
 use std::{collections::VecDeque, path::PathBuf, time::Duration};
@@ -9,7 +11,6 @@ use open::{Opened, open_followers, settle_bundles};
 use provenance_core::{
     chain::Body,
     logs::{Event, LogEntry, What},
-    time::Now,
 };
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -20,12 +21,11 @@ use tokio::{
 use super::{
     SOFTWARE, ServiceError,
     alerts::Alerts,
-    bundle::{self, Request},
+    bundle,
     evidence::{Evidence, size_of},
     follow::{Followers, Thread},
     notify,
     recover::{self, Past},
-    retain,
 };
 use crate::{
     chain::{ChainError, ChainWriter},
@@ -126,11 +126,11 @@ impl<C: Clock + Clone + Send + 'static> Daemon<C> {
         }
         evidence.reaches(chain.head())?;
         let last_bundle = bundle::last_bundle(&evidence.reader()?)?.map(|bundle| bundle.to);
-        let mut alerts = Alerts::open(&config, &state, &evidence, clock.clone())?;
+        let alerts = Alerts::open(&config, &state, &evidence, clock.clone())?;
         let moved = std::sync::Arc::new(Notify::new());
-        let opened = open_followers(&config, &state, &clock, chain, evidence, &moved).await?;
-        let (followers, Opened { past, chain, evidence }) = opened;
-        alerts.resume(&config, &past);
+        let opened =
+            open_followers(&config, &state, &clock, chain, evidence, alerts, &moved).await?;
+        let (followers, Opened { past, chain, evidence, alerts }) = opened;
         let engine = Engine::new(settings(&config), past.last.clone(), last_bundle);
         let mut daemon = Self {
             state,
@@ -150,6 +150,7 @@ impl<C: Clock + Clone + Send + 'static> Daemon<C> {
             config,
         };
         daemon.begin(past).await;
+        daemon.settle_alerts();
         Ok(daemon)
     }
 
@@ -222,8 +223,7 @@ impl<C: Clock + Clone + Send + 'static> Daemon<C> {
         let now = self.clock.now();
         let sources = vec![systime::kernel_source(now.time)];
         self.decide(Input::Tick(sources)).await;
-        let shown = (self.chain.head(), self.engine.failing_since());
-        self.alerts.settle(&self.config, self.clock.now().time, shown, &mut self.evidence);
+        self.settle_alerts();
         if self.engine.failing_since().is_none() {
             self.ticks += 1;
             if failing {
@@ -321,47 +321,6 @@ impl<C: Clock + Clone + Send + 'static> Daemon<C> {
         }
     }
 
-    fn checkpoint(&mut self, now: &Now) -> Result<(), ServiceError> {
-        match self.chain.head() {
-            Some(head) => self.evidence.commit(now.time, head, &[]).map(drop),
-            None => Ok(()),
-        }
-    }
-
-    /// A checkpoint that is newer than the chain's newest goes into it,
-    /// whichever process made it.
-    async fn settle_checkpoint(&mut self) {
-        let newest = match self.evidence.newest_checkpoint() {
-            Ok(newest) => newest,
-            Err(error) => return tracing::error!("{error}"),
-        };
-        if let Some(note) = newest
-            && size_of(&note).is_some_and(|size| size > self.chained_checkpoint)
-        {
-            Box::pin(self.decide(Input::Checkpoint { note })).await;
-        }
-    }
-
-    fn bundle(&mut self, now: &Now) -> Result<(), ServiceError> {
-        let request = Request { reason: "scheduled".into(), ..Request::default() };
-        let made = bundle::make(&self.config, &self.state, &mut self.evidence, now.time, &request);
-        match made {
-            Ok(made) => tracing::info!(id = %made.id, "bundle made"),
-            Err(ServiceError::Empty(_)) => {}
-            Err(error) => return Err(error),
-        }
-        Ok(())
-    }
-
-    /// Once a day: retention counts in days.
-    fn expire(&mut self, now: &Now) -> Result<(), ServiceError> {
-        let expired = retain::expire(&self.config, &self.state, &mut self.evidence, now.time)?;
-        if !expired.is_empty() {
-            tracing::info!(count = expired.len(), "artifacts removed: their retention ended");
-        }
-        Ok(())
-    }
-
     /// Whether the settings were taken over.
     async fn reload(&mut self, options: &Options) -> bool {
         notify::reloading();
@@ -440,6 +399,7 @@ impl<C: Clock + Clone + Send + 'static> Daemon<C> {
     async fn snapshot(&mut self) {
         if let (Some(head), Some(snapshot)) = (self.chain.head(), self.followers.snapshot().await)
             && self.engine.is_settled()
+            && self.alerts.is_settled()
             && let Err(error) =
                 recover::keep_snapshot(&self.state, head, self.config.sha256, snapshot)
         {
