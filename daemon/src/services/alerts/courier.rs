@@ -13,7 +13,7 @@ use tokio::sync::{Notify, oneshot};
 use crate::{
     alert::{self, LONGEST, MAX_FILES, Message, Outbox, Outcome, Taken, Webhook},
     host::{durable::StateDir, systime::Clock},
-    registry::Reader,
+    registry::{Reader, reader::Row},
     services::ServiceError,
 };
 
@@ -217,34 +217,46 @@ impl<C: Clock> Worker<C> {
     fn take_over(&mut self) -> Result<(), ServiceError> {
         let reader = Reader::open(&self.state.registry())?;
         let upto = self.outbox.progress().upto;
-        let end = reader.len()?;
-        let mut next = upto;
-        loop {
+        let (mut next, mut found, mut end) = (upto, false, reader.len()?);
+        let taken = loop {
             let page = reader.page_of_kind("alert", next, PAGE)?;
-            for row in &page {
-                if let Some(message) = self.message(row.seq, &row.body)
-                    && self.outbox.put(row.seq, &message)? == Taken::Full
-                {
-                    self.say_full();
-                    if row.seq > upto {
-                        self.outbox.took(row.seq)?;
-                    }
-                    return Ok(());
-                }
-                next = row.seq.saturating_add(1);
+            found |= !page.is_empty();
+            let taken = self.take(&page, &mut next);
+            if !matches!(taken, Ok(Taken::Kept)) {
+                end = next;
+                break taken;
             }
             if page.len() < PAGE as usize {
-                break;
+                break taken;
             }
+        };
+        match &taken {
+            Ok(Taken::Kept) => self.full = false,
+            Ok(Taken::Full) => self.say_full(),
+            Err(_) => {}
         }
-        self.full = false;
-        // Rows that came after `end` was read may be on the page, or not.
+        // Also where a write failed: what is in the outbox is not put there
+        // again when it has been delivered. Rows that came after `end` was
+        // read may be on the page, or not.
         let next = next.max(end);
-        let alerts = next > upto && self.outbox.len() > 0;
-        if alerts || next.saturating_sub(upto) >= NOTE_EVERY {
+        if next > upto && (found || next - upto >= NOTE_EVERY) {
             self.outbox.took(next)?;
         }
-        Ok(())
+        Ok(taken.map(drop)?)
+    }
+
+    /// Takes rows over until there is no room; `next` is the first not taken.
+    fn take(&mut self, rows: &[Row], next: &mut u64) -> std::io::Result<Taken> {
+        for row in rows {
+            *next = row.seq;
+            if let Some(message) = self.message(row.seq, &row.body)
+                && self.outbox.put(row.seq, &message)? == Taken::Full
+            {
+                return Ok(Taken::Full);
+            }
+            *next = row.seq.saturating_add(1);
+        }
+        Ok(Taken::Kept)
     }
 
     fn say_full(&mut self) {
