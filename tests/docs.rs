@@ -11,7 +11,7 @@ use std::{
 
 use clap::CommandFactory as _;
 use msp_provenance::{cli, host::policy::Policy};
-use provenance_core::report::Code;
+use provenance_core::{alert::AlertCode, report::Code};
 use serde_json::Value;
 
 mod docs_schema;
@@ -25,18 +25,31 @@ const PROVCTL: &str = env!("CARGO_BIN_EXE_provctl");
 #[test]
 fn every_code_stands_in_the_format_with_its_severity_and_no_other_does() {
     let format = read("docs/format.md");
+    let sorted = documented(section(&format, "## 9."));
+    let known = |code: &Code| (code.as_str().to_owned(), code.severity().as_str().to_owned());
+    assert_eq!(sorted, Code::ALL.iter().map(known).collect::<BTreeMap<_, _>>());
+    let sorted = documented(section(&format, "## 4."));
+    let known = |code: &AlertCode| (code.as_str().to_owned(), code.severity().as_str().to_owned());
+    assert_eq!(sorted, AlertCode::ALL.iter().map(known).collect::<BTreeMap<_, _>>());
+    let operations = read("docs/operations.md");
+    let alerts = section(&operations, "## Alerts");
+    for code in AlertCode::ALL {
+        assert!(alerts.contains(&format!("\n| `{}` | ", code.as_str())), "{code:?}");
+    }
+}
+
+/// The rows of a table of codes: each code with its severity, none twice.
+fn documented(section: &str) -> BTreeMap<String, String> {
     let row = |line: &str| {
         let cells: Vec<&str> = line.strip_prefix("| `")?.split(" | ").collect();
         let [code, severity, _] = cells[..] else { return None };
         let known = ["error", "warning", "info"].contains(&severity);
         known.then(|| (code.trim_end_matches('`').to_owned(), severity.to_owned()))
     };
-    let section = section(&format, "## 9.");
     let documented: Vec<(String, String)> = section.lines().filter_map(row).collect();
     let sorted: BTreeMap<String, String> = documented.iter().cloned().collect();
     assert_eq!(sorted.len(), documented.len(), "a code stands there twice");
-    let known = |code: &Code| (code.as_str().to_owned(), code.severity().as_str().to_owned());
-    assert_eq!(sorted, Code::ALL.iter().map(known).collect::<BTreeMap<_, _>>());
+    sorted
 }
 
 #[test]
@@ -52,7 +65,8 @@ fn every_code_that_a_step_of_the_format_names_exists() {
         if !named || !code || NO_CODES.contains(&quoted) {
             continue;
         }
-        assert!(Code::ALL.iter().any(|code| code.as_str() == quoted), "{quoted}");
+        let finding = Code::ALL.iter().any(|code| code.as_str() == quoted);
+        assert!(finding || AlertCode::find(quoted).is_some(), "{quoted}");
         found += 1;
     }
     assert!(found > 50, "only {found} codes found");

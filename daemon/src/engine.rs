@@ -1,6 +1,8 @@
 //! What is to be done next: a pure function of the state and of what
 //! happened. It decides, the host acts (docs/architecture.md, "One tick").
 
+pub mod alerts;
+
 use std::collections::VecDeque;
 
 use provenance_core::{

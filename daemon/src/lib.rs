@@ -2,6 +2,7 @@
 //! the machine gives, adapters, the engine that decides, and the services and
 //! audits that the two programs run.
 
+pub mod alert;
 pub mod audit;
 pub mod bitcoin;
 pub mod chain;

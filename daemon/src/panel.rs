@@ -109,7 +109,8 @@ impl Panel {
 
     /// Whether all have answered.
     pub fn is_complete(&mut self) -> bool {
-        self.asked.iter_mut().fold(true, |all, asked| asked.look() && all)
+        // Each is looked at, also behind one that is still at work.
+        self.asked.iter_mut().filter_map(|asked| (!asked.look()).then_some(())).count() == 0
     }
 
     /// What each gives at `now`, the kernel first; none is left out.

@@ -5,8 +5,8 @@
 //! is wiped when it is dropped, and never appears in an error or a log.
 
 use std::{
-    env, fs, io,
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    fs, io,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -17,45 +17,17 @@ use ed25519_dalek::{
 use provenance_core::key::PublicKey;
 use zeroize::Zeroizing;
 
-use crate::host::durable;
-
-/// A key file is at most this long.
-const MAX_BYTES: u64 = 16 << 10;
-const CREDENTIAL: &str = "credential:";
+use crate::host::{
+    durable,
+    secret::{self, Named, SecretError},
+};
 
 /// Why there is no key to sign with.
 #[derive(Debug, thiserror::Error)]
 pub enum SignerError {
-    /// `credential:` outside a unit that loads it.
-    #[error(
-        "signing_key names the credential {0}, and systemd gave none: add \
-         LoadCredential={0}:PATH to the unit, or set signing_key to a file"
-    )]
-    NoCredential(String),
-    /// The file is missing or unreadable.
-    #[error("cannot read the signing key {path}: {source}")]
-    Read {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// Others can read it.
-    #[error("the signing key {path} has mode {mode:04o}: others can read it; run chmod 0600 on it")]
-    Mode {
-        /// Which file.
-        path: PathBuf,
-        /// Its mode.
-        mode: u32,
-    },
-    /// It belongs to somebody else.
-    #[error("the signing key {path} belongs to user {owner}: chown it to the daemon's user")]
-    Owner {
-        /// Which file.
-        path: PathBuf,
-        /// Its owner.
-        owner: u32,
-    },
+    /// The key could not be read.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// No Ed25519 key in PKCS#8 PEM.
     #[error("{0} is no Ed25519 key in PKCS#8 PEM: make one with `provenanced keygen`")]
     Form(PathBuf),
@@ -90,17 +62,13 @@ impl Signer {
     /// # Errors
     /// [`SignerError`].
     pub fn load(setting: &str) -> Result<Self, SignerError> {
-        let Some(name) = setting.strip_prefix(CREDENTIAL) else {
-            let path = Path::new(setting);
-            private(path)?;
-            return Self::read(path);
-        };
-        let folder = env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-        match folder.map(|folder| folder.join(name)).filter(|_| !name.contains('/')) {
-            // systemd itself sees to who can read a credential.
-            Some(path) => Self::read(&path),
-            None => Err(SignerError::NoCredential(name.into())),
-        }
+        let named = Named { what: "signing key", setting: "signing_key" };
+        let (bytes, path) = secret::read(named, setting)?;
+        let form = || SignerError::Form(path.clone());
+        let text = std::str::from_utf8(&bytes).map_err(|_| form())?;
+        let secret = SigningKey::from_pkcs8_pem(text).map_err(|_| form())?;
+        let public = PublicKey::from_bytes(&secret.verifying_key().to_bytes());
+        Ok(Self { public: public.map_err(|_| form())?, secret })
     }
 
     /// The Ed25519 signature (RFC 8032) over `message`.
@@ -111,17 +79,6 @@ impl Signer {
     /// The public half.
     pub fn public(&self) -> &PublicKey {
         &self.public
-    }
-
-    fn read(path: &Path) -> Result<Self, SignerError> {
-        let bytes = durable::read_limited(path, MAX_BYTES)
-            .map(Zeroizing::new)
-            .map_err(|source| SignerError::Read { path: path.into(), source })?;
-        let form = || SignerError::Form(path.into());
-        let text = std::str::from_utf8(&bytes).map_err(|_| form())?;
-        let secret = SigningKey::from_pkcs8_pem(text).map_err(|_| form())?;
-        let public = PublicKey::from_bytes(&secret.verifying_key().to_bytes());
-        Ok(Self { public: public.map_err(|_| form())?, secret })
     }
 }
 
@@ -175,20 +132,6 @@ fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
         .and_then(|()| fs::hard_link(&tmp, path));
     let _ = fs::remove_file(&tmp);
     written.and_then(|()| durable::sync_parent(path))
-}
-
-fn private(path: &Path) -> Result<(), SignerError> {
-    let metadata =
-        fs::metadata(path).map_err(|source| SignerError::Read { path: path.into(), source })?;
-    let mode = metadata.mode() & 0o7777;
-    if mode & 0o077 != 0 {
-        return Err(SignerError::Mode { path: path.into(), mode });
-    }
-    let user = rustix::process::geteuid().as_raw();
-    if metadata.uid() != user && metadata.uid() != 0 {
-        return Err(SignerError::Owner { path: path.into(), owner: metadata.uid() });
-    }
-    Ok(())
 }
 
 #[cfg(test)]

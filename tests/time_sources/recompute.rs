@@ -79,7 +79,7 @@ fn every_verdict_is_found_again_by_an_independent_implementation() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("ticks.jsonl");
     fs::write(&path, &text).unwrap();
-    let (all, said) = agrees(&[path.clone()]);
+    let (all, said) = agrees(std::slice::from_ref(&path));
     assert!(all && said.contains("5000 follow, 0 do not"), "{said}");
     // What does not follow is found.
     let text = String::from_utf8(text).unwrap();
@@ -90,7 +90,7 @@ fn every_verdict_is_found_again_by_an_independent_implementation() {
     ] {
         let mut file = fs::File::create(&path).unwrap();
         file.write_all(text.replacen(from, to, 1).as_bytes()).unwrap();
-        let (all, said) = agrees(&[path.clone()]);
+        let (all, said) = agrees(std::slice::from_ref(&path));
         assert!(!all && said.contains("1 do not"), "{from}: {said}");
     }
 }

@@ -10,6 +10,7 @@
 
 extern crate alloc;
 
+pub mod alert;
 pub mod bundle;
 pub mod canon;
 pub mod chain;

@@ -9,7 +9,7 @@ use alloc::{
 
 pub use verify::VerifyEntry;
 
-use crate::{canon::Value, digest::Digest, key::PublicKey, time::Timestamp};
+use crate::{alert::Alert, canon::Value, digest::Digest, key::PublicKey, time::Timestamp};
 
 /// Why a record's data are not of its kind's form.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -63,6 +63,8 @@ pub enum Entry {
     },
     /// A verification ran.
     Verify(VerifyEntry),
+    /// A condition began, or is over.
+    Alert(Alert),
     /// Another kind; its data are canonical JSON.
     Other,
 }
@@ -170,6 +172,7 @@ impl Entry {
                 outcome: members.text("outcome")?,
             },
             "verify" => Self::Verify(VerifyEntry::read(&members)?),
+            "alert" => Self::Alert(Alert::read(&value).map_err(EntryError)?),
             _ => return Ok(Self::Other),
         };
         if entry.to_value() == value {
@@ -190,6 +193,7 @@ impl Entry {
             Self::Expire { .. } => "expire",
             Self::Review { .. } => "review",
             Self::Verify(_) => "verify",
+            Self::Alert(_) => "alert",
             Self::Other => "other",
         }
     }
@@ -221,6 +225,7 @@ impl Entry {
                 ("outcome", text(outcome)),
             ]),
             Self::Verify(verify) => verify.to_value(),
+            Self::Alert(alert) => alert.to_value(),
             Self::Other => Value::object([]),
         }
     }
@@ -432,6 +437,17 @@ mod tests {
             }),
             Entry::Expire { bundle: text.clone(), retention_days: 30 },
             Entry::Review { what: text.clone(), who: text.clone(), outcome: text.clone() },
+            Entry::Alert(Alert {
+                id: "0123456789abcdef0123456789abcdef".into(),
+                code: "log.shrunk".into(),
+                subject: text.clone(),
+                severity: crate::report::Severity::Warning,
+                message: text.clone(),
+                since: t,
+                until: Some(t),
+                seq: 4,
+                hash: d,
+            }),
         ] {
             let value = entry.to_value();
             assert_eq!(Entry::read(entry.kind(), &value.encode()), Ok(entry.clone()));

@@ -298,6 +298,10 @@ impl<'a> Join<'a> {
                     self.signed_head = self.signed_head.max(Some(seq));
                 }
             }
+            // The record that an alert rests on is the chain's own, as a head is.
+            Some(Entry::Alert(alert)) => {
+                self.heads.push_back(Expected { seq: alert.seq, hash: alert.hash, row: number });
+            }
             Some(Entry::Segment(segment)) => self.segment(segment, number, report),
             Some(Entry::Bundle(bundle)) => {
                 self.bundles.insert(bundle.id.clone(), (bundle, number));

@@ -7,6 +7,7 @@ use provenance_core::{canon::Value, key::PublicKey, registry::Entry, time::Times
 
 use super::{Exit, Failure, health, io_exit};
 use crate::{
+    alert::AlertError,
     chain::ChainError,
     host::{
         config::{Config, ConfigError},
@@ -338,7 +339,8 @@ fn failure(error: ServiceError) -> Failure {
         }
         ServiceError::Signer(SignerError::Exists(_)) | ServiceError::Request(_) => Exit::Usage,
         ServiceError::Signer(SignerError::Write { .. }) => Exit::Io,
-        ServiceError::Signer(_) | ServiceError::Pattern(_) => Exit::Config,
+        ServiceError::Alert(AlertError::Outbox(source)) => io_exit(source),
+        ServiceError::Signer(_) | ServiceError::Alert(_) | ServiceError::Pattern(_) => Exit::Config,
         ServiceError::Io { source, .. } => io_exit(source),
     };
     Failure::new(exit, error)

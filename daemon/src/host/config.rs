@@ -3,6 +3,7 @@
 //! *Parsing* (TOML, known keys, right types) is kept apart from *judging*
 //! (values that make sense together); both name the line.
 
+mod alert;
 mod sources;
 
 use std::{fmt, io, os::unix::ffi::OsStrExt, path::PathBuf};
@@ -11,6 +12,7 @@ use globset::Glob;
 use provenance_core::{canon::Value, chain::MAX_INTERVAL_S, clock::Rule, digest::Digest, path};
 use serde::{Deserialize, Serialize};
 
+pub use alert::{Alert, Webhook};
 pub use sources::{Access, CHRONY_SOCKET, GPSD, Listen, NodeSettings, Receiver, Sources};
 
 use super::{durable, systime};
@@ -109,6 +111,8 @@ pub struct Config {
     pub bundle_days: u64,
     /// Where metrics are told; `None` nowhere.
     pub metrics: Option<Listen>,
+    /// Alerts.
+    pub alert: Alert,
     /// Digest of all of this.
     pub sha256: Digest,
 }
@@ -145,6 +149,8 @@ struct File {
     retention: Retention,
     #[serde(default)]
     metrics: sources::MetricsFile,
+    #[serde(default)]
+    alert: alert::File,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -300,6 +306,7 @@ impl Config {
             ("min_agreeing", self.rule.min_agreeing.into()),
             ("controls", list(&self.controls)),
             ("bundle_days", self.bundle_days.into()),
+            ("alert", self.alert.to_value()),
         ])
         .with_some("signing_key", self.signing_key.as_deref())
         .with_some("metrics", self.metrics.as_ref().map(|listen| listen.to_string()).as_deref())
@@ -394,6 +401,7 @@ impl Judge<'_> {
             controls: file.bundle.controls,
             bundle_days: file.retention.bundle_days.unwrap_or(tier.retention_days),
             metrics: file.metrics.judge().map_err(wrong)?,
+            alert: file.alert.judge().map_err(|(key, message)| self.wrong(key, message))?,
             sha256: Digest::ZERO,
         };
         self.controls(&config.controls)?;

@@ -66,6 +66,11 @@ impl StateDir {
         self.root.join("cache/writer.lock")
     }
 
+    /// Alerts on their way to the webhook.
+    pub fn outbox(&self) -> PathBuf {
+        self.root.join("outbox")
+    }
+
     /// What was found unfinished or unknown and set aside.
     pub fn aside(&self) -> PathBuf {
         self.root.join("aside")

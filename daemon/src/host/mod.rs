@@ -4,7 +4,9 @@
 pub mod chainfiles;
 pub mod command;
 pub mod config;
+pub mod disk;
 pub mod durable;
 pub mod policy;
+pub mod secret;
 pub mod systime;
 pub mod unpack;

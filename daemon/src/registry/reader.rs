@@ -196,6 +196,35 @@ impl Reader {
         Ok(rows.into_iter().filter(of_kind).collect())
     }
 
+    /// Up to `count` records of a kind from number `from` on, in order.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub fn page_of_kind(
+        &self,
+        kind: &str,
+        from: u64,
+        count: u32,
+    ) -> Result<Vec<Row>, RegistryError> {
+        let pattern = format!("%,\"kind\":\"{kind}\",\"prev\":\"%");
+        let mut statement = self.connection.prepare_cached(
+            "SELECT seq, CAST(hash AS BLOB), substr(CAST(body AS BLOB), 1, ?3) FROM records \
+             WHERE seq >= ?1 AND body LIKE ?2 ORDER BY seq",
+        )?;
+        let limit = i64::try_from(MAX_RECORD + 1).unwrap_or(i64::MAX);
+        let mut page = vec![];
+        for row in statement.query_map((writer::signed(from), pattern, limit), read_row)? {
+            let row = row?;
+            if Record::parse(&row.body).is_ok_and(|record| record.kind == kind) {
+                page.push(row);
+            }
+            if page.len() >= count as usize {
+                break;
+            }
+        }
+        Ok(page)
+    }
+
     /// The ids of all bundles on record, each with its record's number.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ pub(super) const VERSION: i64 = 1;
 /// (unless `recursive_triggers` is on), but it fires the BEFORE INSERT trigger
 /// first, which refuses every `seq` but the next and every `hash` already
 /// there; UPDATE OR REPLACE fires the UPDATE trigger.
-const OBJECTS: [(&str, &str); 10] = [
+const OBJECTS: [(&str, &str); 11] = [
     (
         "records",
         "CREATE TABLE records(seq INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, body TEXT NOT NULL) STRICT",
@@ -52,6 +52,11 @@ const OBJECTS: [(&str, &str); 10] = [
     (
         "bundles",
         "CREATE VIEW bundles AS SELECT seq, json_extract(body, '$.data.id') AS id, json_extract(body, '$.time') AS time, json_extract(body, '$.data.from') AS period_from, json_extract(body, '$.data.to') AS period_to, json_extract(body, '$.data.signed') AS signed FROM records WHERE json_extract(body, '$.kind') = 'bundle'",
+    ),
+    (
+        // An alert's records have one id; the newer one says whether it is open.
+        "alerts_open",
+        "CREATE VIEW alerts_open AS SELECT max(seq) AS seq, json_extract(body, '$.data.alert') AS alert, json_extract(body, '$.data.code') AS code, json_extract(body, '$.data.subject') AS subject, json_extract(body, '$.data.severity') AS severity, json_extract(body, '$.data.since') AS since, json_extract(body, '$.data.message') AS message FROM records WHERE json_extract(body, '$.kind') = 'alert' GROUP BY alert HAVING json_extract(body, '$.data.state') = 'raised'",
     ),
     (
         "keys",

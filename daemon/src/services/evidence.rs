@@ -163,6 +163,20 @@ impl Evidence {
         Ok(())
     }
 
+    /// Appends alerts. That no checkpoint could be made over them is no
+    /// failure: they are on record, and the next one covers them.
+    ///
+    /// # Errors
+    /// [`ServiceError`]; then none of them is on record.
+    pub fn record_alerts(&mut self, now: Timestamp, alerts: &[Entry]) -> Result<(), ServiceError> {
+        let rows: Vec<_> = alerts.iter().map(|entry| (entry.kind(), entry.to_value())).collect();
+        let (_, tail) = self.registry.append(now, &rows)?;
+        if let Err(error) = self.checkpoint(tail) {
+            tracing::warn!("no checkpoint over an alert: {error}");
+        }
+        Ok(())
+    }
+
     /// Records that a key signs nothing from here on. Only its successor can
     /// say so: the record is under a checkpoint that the revoked key did not
     /// sign.

@@ -1,5 +1,6 @@
 //! What `provenanced` does: it puts the adapters to the engine's decisions.
 
+pub mod alerts;
 pub mod bundle;
 pub mod evidence;
 pub mod follow;
@@ -12,7 +13,7 @@ pub mod run;
 
 use provenance_core::time::Timestamp;
 
-use crate::{chain::ChainError, registry::RegistryError, signer::SignerError};
+use crate::{alert::AlertError, chain::ChainError, registry::RegistryError, signer::SignerError};
 
 /// Name and version, as records hold it.
 pub const SOFTWARE: &str = concat!("provenanced ", env!("CARGO_PKG_VERSION"));
@@ -29,6 +30,9 @@ pub enum ServiceError {
     /// The signing key.
     #[error(transparent)]
     Signer(#[from] SignerError),
+    /// The delivery of alerts.
+    #[error(transparent)]
+    Alert(#[from] AlertError),
     /// A pattern in the settings.
     #[error(transparent)]
     Pattern(#[from] crate::logs::PatternError),

@@ -49,6 +49,9 @@ pub trait Replay {
 
     /// An entry of a tick behind that head.
     fn entry(&mut self, entry: &LogEntry<'_>);
+
+    /// Any record that is read again, also before that head.
+    fn record(&mut self, _record: &Record<'_>, _body: &Body<'_>) {}
 }
 
 /// Begins the chain where there is none, and reads it where there is one.
@@ -199,6 +202,7 @@ impl Reading {
         let body = Body::read(&record)
             .map_err(|error| damaged(format!("record {}: {error}", record.seq)))?;
         self.note(&record, &body);
+        replay.record(&record, &body);
         if record.seq >= self.from
             && let Body::Tick(tick) = &body
         {

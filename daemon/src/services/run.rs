@@ -1,6 +1,8 @@
 //! The daemon: it waits, asks the sources, does what the engine decides, and
 //! keeps going whatever fails.
 
+mod act;
+mod alerts;
 mod open;
 mod time;
 
@@ -10,7 +12,6 @@ use open::{Opened, open_followers, settle_bundles};
 use provenance_core::{
     chain::Body,
     logs::{Event, LogEntry, What},
-    time::Now,
 };
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -20,12 +21,12 @@ use tokio::{
 
 use super::{
     SOFTWARE, ServiceError,
-    bundle::{self, Request},
+    alerts::Alerts,
+    bundle,
     evidence::{Evidence, size_of},
     follow::{Followers, Thread},
     notify,
     recover::{self, Past},
-    retain,
 };
 use crate::{
     chain::{ChainError, ChainWriter},
@@ -90,6 +91,7 @@ struct Daemon<C> {
     engine: Engine,
     chain: ChainWriter,
     evidence: Evidence,
+    alerts: Alerts,
     followers: Thread,
     /// The time sources.
     panel: Panel,
@@ -128,9 +130,11 @@ impl<C: Clock + Clone + Send + Sync + 'static> Daemon<C> {
         }
         evidence.reaches(chain.head())?;
         let last_bundle = bundle::last_bundle(&evidence.reader()?)?.map(|bundle| bundle.to);
+        let alerts = Alerts::open(&config, &state, &evidence, clock.clone())?;
         let moved = std::sync::Arc::new(Notify::new());
-        let opened = open_followers(&config, &state, &clock, chain, evidence, &moved).await?;
-        let (followers, Opened { past, chain, evidence }) = opened;
+        let opened =
+            open_followers(&config, &state, &clock, chain, evidence, alerts, &moved).await?;
+        let (followers, Opened { past, chain, evidence, alerts }) = opened;
         let engine = Engine::new(settings(&config), past.last.clone(), last_bundle);
         let mut daemon = Self {
             panel: Panel::new(&config, clock.clone()),
@@ -139,6 +143,7 @@ impl<C: Clock + Clone + Send + Sync + 'static> Daemon<C> {
             engine,
             chain,
             evidence,
+            alerts,
             followers,
             moved,
             early_reads: 0,
@@ -150,6 +155,7 @@ impl<C: Clock + Clone + Send + Sync + 'static> Daemon<C> {
             config,
         };
         daemon.begin(past).await;
+        daemon.settle_alerts();
         Ok(daemon)
     }
 
@@ -224,6 +230,7 @@ impl<C: Clock + Clone + Send + Sync + 'static> Daemon<C> {
         let now = self.clock.now();
         let sources = self.panel.look(&now);
         self.decide(Input::Tick(sources)).await;
+        self.settle_alerts();
         if self.engine.failing_since().is_none() {
             self.ticks += 1;
             if failing {
@@ -286,6 +293,7 @@ impl<C: Clock + Clone + Send + Sync + 'static> Daemon<C> {
         };
         match self.chain.append(time, &body) {
             Ok(_) => {
+                self.alerts.appended(self.engine.writing_at(), &body);
                 if let Body::Checkpoint { note } = &body {
                     self.chained_checkpoint = size_of(note).unwrap_or(self.chained_checkpoint);
                 }
@@ -320,47 +328,6 @@ impl<C: Clock + Clone + Send + Sync + 'static> Daemon<C> {
         }
     }
 
-    fn checkpoint(&mut self, now: &Now) -> Result<(), ServiceError> {
-        match self.chain.head() {
-            Some(head) => self.evidence.commit(now.time, head, &[]).map(drop),
-            None => Ok(()),
-        }
-    }
-
-    /// A checkpoint that is newer than the chain's newest goes into it,
-    /// whichever process made it.
-    async fn settle_checkpoint(&mut self) {
-        let newest = match self.evidence.newest_checkpoint() {
-            Ok(newest) => newest,
-            Err(error) => return tracing::error!("{error}"),
-        };
-        if let Some(note) = newest
-            && size_of(&note).is_some_and(|size| size > self.chained_checkpoint)
-        {
-            Box::pin(self.decide(Input::Checkpoint { note })).await;
-        }
-    }
-
-    fn bundle(&mut self, now: &Now) -> Result<(), ServiceError> {
-        let request = Request { reason: "scheduled".into(), ..Request::default() };
-        let made = bundle::make(&self.config, &self.state, &mut self.evidence, now.time, &request);
-        match made {
-            Ok(made) => tracing::info!(id = %made.id, "bundle made"),
-            Err(ServiceError::Empty(_)) => {}
-            Err(error) => return Err(error),
-        }
-        Ok(())
-    }
-
-    /// Once a day: retention counts in days.
-    fn expire(&mut self, now: &Now) -> Result<(), ServiceError> {
-        let expired = retain::expire(&self.config, &self.state, &mut self.evidence, now.time)?;
-        if !expired.is_empty() {
-            tracing::info!(count = expired.len(), "artifacts removed: their retention ended");
-        }
-        Ok(())
-    }
-
     /// Whether the settings were taken over.
     async fn reload(&mut self, options: &Options) -> bool {
         notify::reloading();
@@ -387,6 +354,7 @@ impl<C: Clock + Clone + Send + Sync + 'static> Daemon<C> {
             () if config.client != self.config.client => "client",
             () if config.host != self.config.host => "host",
             () if config.signing_key != self.config.signing_key => "signing_key",
+            () if config.alert.webhook != self.config.alert.webhook => "webhook",
             () => return Ok(config),
         };
         Err(ConfigError::Value {
@@ -441,6 +409,7 @@ impl<C: Clock + Clone + Send + Sync + 'static> Daemon<C> {
     async fn snapshot(&mut self) {
         if let (Some(head), Some(snapshot)) = (self.chain.head(), self.followers.snapshot().await)
             && self.engine.is_settled()
+            && self.alerts.is_settled()
             && let Err(error) =
                 recover::keep_snapshot(&self.state, head, self.config.sha256, snapshot)
         {
@@ -453,6 +422,7 @@ impl<C: Clock + Clone + Send + Sync + 'static> Daemon<C> {
         tracing::info!(reason, "stopping");
         self.decide(Input::Stop { reason: reason.into() }).await;
         self.snapshot().await;
+        self.alerts.farewell().await;
         match self.engine.failing_since() {
             None => Ok(()),
             Some(since) => Err(ServiceError::Unrecorded(since)),

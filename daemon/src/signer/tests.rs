@@ -1,5 +1,5 @@
 use super::*;
-use std::process::Command;
+use std::{os::unix::fs::MetadataExt, process::Command};
 
 fn openssl(args: &[&str]) -> (bool, String) {
     let output = Command::new("openssl").args(args).output().expect("openssl is installed");
@@ -45,7 +45,7 @@ fn a_key_that_others_can_read_or_that_is_none_is_refused() {
     let (key, _, _) = keygen(dir.path(), "a").unwrap();
     let load = || Signer::load(key.to_str().unwrap());
     fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();
-    assert!(matches!(load(), Err(SignerError::Mode { mode: 0o640, .. })));
+    assert!(matches!(load(), Err(SignerError::Secret(SecretError::Mode { mode: 0o640, .. }))));
     fs::set_permissions(&key, fs::Permissions::from_mode(0o400)).unwrap();
     assert!(load().is_ok());
     for text in ["", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "\u{fe}"] {
@@ -55,6 +55,10 @@ fn a_key_that_others_can_read_or_that_is_none_is_refused() {
     }
     let (ok, _) = openssl(&["genpkey", "-algorithm", "x25519", "-out", key.to_str().unwrap()]);
     assert!(ok && matches!(load(), Err(SignerError::Form(_))));
-    assert!(matches!(Signer::load("/nonexistent"), Err(SignerError::Read { .. })));
-    assert!(matches!(Signer::load("credential:x"), Err(SignerError::NoCredential(_))));
+    let secret = |setting| match Signer::load(setting) {
+        Err(SignerError::Secret(error)) => error,
+        other => panic!("{other:?}"),
+    };
+    assert!(matches!(secret("/nonexistent"), SecretError::Read { .. }));
+    assert!(matches!(secret("credential:x"), SecretError::NoCredential { .. }));
 }

@@ -116,7 +116,7 @@ pub fn hear(line: &[u8], now: &Now, tracker: &mut Tracker) {
     let start = line.iter().position(|byte| *byte == b'$').unwrap_or(line.len());
     let sentence = line.get(start..).unwrap_or_default();
     // The crate takes a sentence without a checksum; noise would pass as time.
-    if !sentence.iter().rev().nth(2).is_some_and(|byte| *byte == b'*') {
+    if sentence.iter().rev().nth(2).is_none_or(|byte| *byte != b'*') {
         return;
     }
     let Ok(parsed) = nmea::parse_bytes(sentence) else { return };

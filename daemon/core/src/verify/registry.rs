@@ -1,4 +1,4 @@
-//! The registry, record by record (docs/format.md §4, steps 4.1 to 4.5).
+//! The registry, record by record (docs/format.md §4, steps 4.1 to 4.5 and 4.10).
 
 use alloc::{
     format,
@@ -6,6 +6,7 @@ use alloc::{
 };
 
 use crate::{
+    alert::OpenAlerts,
     digest::Digest,
     merkle::{Frontier, Node, leaf_hash},
     record::{Record, RecordError},
@@ -36,6 +37,7 @@ pub struct RegistryVerifier {
     frontier: Frontier,
     prev: Option<Digest>,
     identity: Option<(String, String, String)>,
+    alerts: OpenAlerts,
 }
 
 impl RegistryVerifier {
@@ -135,6 +137,12 @@ impl RegistryVerifier {
                 return None;
             }
         };
+        if let Entry::Alert(alert) = &entry {
+            report.checked("alerts", 1);
+            if let Err(message) = self.alerts.take(alert.clone()) {
+                report.find(Finding::new(Code::RegistryBroken, place.clone(), message));
+            }
+        }
         let first = self.frontier.size() == 1;
         if first != matches!(entry, Entry::Genesis { .. }) {
             let message = "record 0, and no other, is of kind genesis";
@@ -214,6 +222,40 @@ mod tests {
         let mut renumbered = table(9);
         renumbered.rows[8].0 = 9;
         assert_eq!(codes(&renumbered), ["registry.broken"]);
+    }
+
+    #[test]
+    fn a_resolution_of_an_alert_that_was_never_raised_is_found() {
+        let mut table = table(3);
+        let alert = crate::alert::Alert {
+            id: "0123456789abcdef0123456789abcdef".into(),
+            code: "later.code".into(),
+            subject: "s".into(),
+            severity: crate::report::Severity::Error,
+            message: "m".into(),
+            since: Timestamp::from_nanos(1),
+            until: None,
+            seq: 1,
+            hash: Digest::of(b"x"),
+        };
+        let over = crate::alert::Alert { until: Some(Timestamp::from_nanos(1)), ..alert.clone() };
+        let mut push = |alert: &crate::alert::Alert| {
+            let (seq, prev) = (table.rows.len() as u64, Digest::of(&table.rows.last().unwrap().2));
+            let data = Entry::Alert(alert.clone()).to_value();
+            let body = record::encode("alert", seq, prev, Timestamp::from_nanos(1), &data);
+            table.rows.push((seq, Digest::of(&body).0.to_vec(), body));
+            let mut frontier = Frontier::new();
+            table.nodes.clear();
+            for (.., body) in &table.rows {
+                frontier.push(leaf_hash(body), |node, hash| {
+                    table.nodes.insert(node, hash);
+                });
+            }
+            codes(&table)
+        };
+        assert_eq!(push(&alert), Vec::<&str>::new());
+        assert_eq!(push(&over), Vec::<&str>::new());
+        assert_eq!(push(&over), ["registry.broken"]);
     }
 
     #[test]

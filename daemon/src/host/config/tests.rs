@@ -30,6 +30,11 @@ fn every_key_stands_in_the_shipped_file() {
         time: Time { min_agreeing: Some(1), ..file.time },
         bundle: Bundle { every: Some(String::new()), ..file.bundle },
         retention: Retention { bundle_days: Some(1) },
+        alert: alert::File {
+            webhook: Some(String::new()),
+            secret_file: Some(String::new()),
+            ..file.alert
+        },
         ..file
     };
     let table = toml::Table::try_from(full).unwrap();
@@ -112,4 +117,47 @@ fn time_sources_and_the_node_are_judged_together() {
         assert!(error.contains(expected), "{more}\n{error}");
         assert!(!error.contains("u:p"), "{error}");
     }
+}
+
+#[test]
+fn a_webhook_is_encrypted_or_on_this_machine_and_signed() {
+    let least = "client = \"c\"\ntier = \"essential\"\n[alert]\n";
+    let with = |url: &str| parse(&format!("{least}webhook = \"{url}\"\nsecret_file = \"/s\"\n"));
+    for url in [
+        "https://alerts.example.org/x?y=z",
+        "https://10.0.0.1:8443/",
+        "http://127.0.0.1:80/x",
+        "http://127.9.9.9/",
+        "http://[::1]:8080/",
+        "http://localhost:1/",
+    ] {
+        let webhook = with(url).unwrap().alert.webhook.unwrap();
+        assert_eq!((&*webhook.url, &*webhook.secret_file), (url, "/s"));
+    }
+    for (url, expected) in [
+        ("http://alerts.example.org/", "only to this machine"),
+        ("http://10.0.0.1/", "only to this machine"),
+        ("http://127.0.0.1.example.org/", "only to this machine"),
+        ("http://localhost.example.org/", "only to this machine"),
+        ("https://user:geheim@example.org/", "no user"),
+        ("https://example.org/#x", "fragment"),
+        ("ftp://example.org/", "https://"),
+        ("example.org/x", "https://"),
+        ("", "https://"),
+    ] {
+        let error = with(url).unwrap_err().to_string();
+        assert!(error.contains("line 4: webhook") && error.contains(expected), "{url}: {error}");
+        assert!(!error.contains("geheim"), "{error}");
+    }
+    for (lines, expected) in [
+        ("webhook = \"https://a.example/\"", "line 4: webhook: a webhook is signed"),
+        ("secret_file = \"/s\"", "line 4: secret_file"),
+        ("disk_low_percent = 91", "line 4: disk_low_percent"),
+        ("disk_low_percent = -1", "line 4"),
+        ("webhok = \"x\"", "webhok"),
+    ] {
+        let error = parse(&format!("{least}{lines}")).unwrap_err().to_string();
+        assert!(error.contains(expected), "{lines}\n{error}");
+    }
+    assert_eq!(parse(least).unwrap().alert, Alert { webhook: None, disk_low_percent: 10 });
 }

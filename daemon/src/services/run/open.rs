@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use provenance_core::time::Timestamp;
+use provenance_core::{canon::Value, chain::Body, logs::LogEntry, record::Record, time::Timestamp};
 use tokio::sync::Notify;
 
 use crate::{
     chain::ChainWriter,
     host::{config::Config, durable::StateDir, systime::Clock},
     services::{
-        ServiceError, bundle,
+        ServiceError,
+        alerts::Alerts,
+        bundle,
         evidence::Evidence,
         follow::{Followers, Thread},
         recover::{self, Past},
@@ -30,6 +32,24 @@ pub(super) struct Opened {
     pub(super) past: Past,
     pub(super) chain: ChainWriter,
     pub(super) evidence: Evidence,
+    pub(super) alerts: Alerts,
+}
+
+/// What the chain's past is told to.
+struct Told<'a>(&'a mut Followers, &'a mut Alerts);
+
+impl recover::Replay for Told<'_> {
+    fn restore(&mut self, snapshot: &Value) -> bool {
+        self.0.restore(snapshot)
+    }
+
+    fn entry(&mut self, entry: &LogEntry<'_>) {
+        self.0.entry(entry);
+    }
+
+    fn record(&mut self, record: &Record<'_>, body: &Body<'_>) {
+        self.1.replay(record, body);
+    }
 }
 
 pub(super) async fn open_followers<C: Clock + Clone + Send + 'static>(
@@ -38,15 +58,17 @@ pub(super) async fn open_followers<C: Clock + Clone + Send + 'static>(
     clock: &C,
     mut chain: ChainWriter,
     evidence: Evidence,
+    mut alerts: Alerts,
     moved: &Arc<Notify>,
 ) -> Result<(Thread, Opened), ServiceError> {
     let (config, state, moved) = (config.clone(), state.clone(), moved.clone());
     let now = clock.now().time;
     Thread::start(move || {
         let mut followers = Followers::open(&config, &state)?;
-        let past = recover::recover(&config, &state, &mut chain, &evidence, now, &mut followers)?;
+        let mut told = Told(&mut followers, &mut alerts);
+        let past = recover::recover(&config, &state, &mut chain, &evidence, now, &mut told)?;
         followers.watch(&moved);
-        Ok((followers, Opened { past, chain, evidence }))
+        Ok((followers, Opened { past, chain, evidence, alerts }))
     })
     .await
 }

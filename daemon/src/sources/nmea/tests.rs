@@ -69,7 +69,11 @@ fn noise_parts_and_wrong_checksums_are_nothing() {
         String::new(),
         "\u{0}\u{1}".into(),
     ] {
-        assert_eq!(heard(&[line.clone()]), State::Absent("nothing was heard yet".into()), "{line}");
+        assert_eq!(
+            heard(std::slice::from_ref(&line)),
+            State::Absent("nothing was heard yet".into()),
+            "{line}"
+        );
     }
     assert!(matches!(heard(&[format!("noise{good}")]), State::Ok(_)));
     // The 60th second of a minute with a leap second is passed over.

@@ -1,0 +1,290 @@
+//! Alerts of the running daemon: what its records and its machine show is put
+//! to the tracker; what that says is recorded in the registry, and only then
+//! sent (docs/operations.md, "Alerts").
+
+mod courier;
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use courier::Courier;
+use provenance_core::{
+    alert::{Alert, AlertCode, OpenAlerts},
+    chain::Body,
+    record::Record,
+    registry::Entry,
+    report::Head,
+    time::{Now, Timestamp},
+};
+
+use super::{ServiceError, evidence::Evidence};
+use crate::{
+    alert::{Message, Secret, Webhook},
+    engine::alerts::{Condition, Scope, Tracker, Watch},
+    host::{config::Config, disk, durable::StateDir, systime::Clock},
+    registry::Reader,
+};
+
+/// Rows that are read at once.
+const PAGE: u32 = 256;
+/// While the registry refuses records, so many changes wait; then nothing more
+/// is looked at.
+const MAX_PENDING: usize = 512;
+/// At its end the process waits so long for alerts on their way.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// The daemon's alerts.
+#[derive(Debug)]
+pub struct Alerts {
+    tracker: Tracker,
+    watch: Watch,
+    state_dir: PathBuf,
+    /// The record of the chain up to which was looked at everything, as far as
+    /// the registry's alerts say.
+    looked_at: Option<u64>,
+    /// What is to be recorded.
+    pending: Vec<Alert>,
+    /// How many of those were sent although they could not be recorded yet.
+    told: usize,
+    /// Since when the registry refuses records.
+    refused: Option<Timestamp>,
+    unraised: u64,
+    names: (String, String),
+    courier: Option<Courier>,
+}
+
+impl Alerts {
+    /// Goes on with the alerts that are open in the registry, and starts the
+    /// delivery where there is a webhook.
+    ///
+    /// # Errors
+    /// [`ServiceError`]: no secret, no outbox, no registry.
+    pub fn open(
+        config: &Config,
+        state: &StateDir,
+        evidence: &Evidence,
+        clock: impl Clock + Send + 'static,
+    ) -> Result<Self, ServiceError> {
+        let reader = evidence.reader()?;
+        let Recorded { open, oldest, newest } = recorded(&reader)?;
+        let names = (config.client.clone(), config.host.clone());
+        let courier = match &config.alert.webhook {
+            None => None,
+            Some(webhook) => {
+                let webhook = Webhook::new(&webhook.url, Secret::load(&webhook.secret_file)?)?;
+                // A receiver that is new here learns what is open.
+                let begin = oldest.unwrap_or(reader.len()?);
+                Some(Courier::start(state, names.clone(), webhook, begin, clock)?)
+            }
+        };
+        Ok(Self {
+            tracker: Tracker::new(evidence.chain(), open),
+            watch: Watch::new(config.interval_s),
+            state_dir: state.root().into(),
+            looked_at: newest,
+            pending: vec![],
+            told: 0,
+            refused: None,
+            unraised: 0,
+            names,
+            courier,
+        })
+    }
+
+    /// Takes a record that an earlier process wrote. What it died too early to
+    /// look at is looked at now: the looks at ticks follow from the records
+    /// alone, so those behind the newest alert come out as they did.
+    pub fn replay(&mut self, record: &Record<'_>, body: &Body<'_>) {
+        let (up_ms, boot) = match body {
+            Body::Tick(tick) => (tick.up_ms, &*tick.boot),
+            Body::Start(session) | Body::Stop(session) => (session.up_ms, &*session.boot),
+            _ => (0, ""),
+        };
+        let now = Now { time: record.time, up_ms, boot: boot.to_owned() };
+        self.watch.record(&now, body);
+        let Some(found) = self.watch.look() else { return };
+        if self.looked_at.is_none_or(|seq| record.seq > seq) && self.pending.len() < MAX_PENDING {
+            let head = Head { seq: record.seq, hash: record.hash(), time: record.time };
+            self.look(record.time, head, Scope::Tick, found);
+        }
+    }
+
+    /// Whether all that began or is over is on record.
+    pub fn is_settled(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// Takes a record of the chain that is on disk, and its moment.
+    pub fn appended(&mut self, now: Option<&Now>, body: &Body<'_>) {
+        if let Some(now) = now {
+            self.watch.record(now, body);
+        }
+    }
+
+    /// Looks at everything, records what began and what is over, and wakes the
+    /// delivery. What cannot be recorded is tried again at the next call.
+    pub fn settle(
+        &mut self,
+        config: &Config,
+        now: Timestamp,
+        (head, failing): (Option<Head>, Option<Timestamp>),
+        evidence: &mut Evidence,
+    ) {
+        let Some(head) = head else { return };
+        if self.pending.len() < MAX_PENDING {
+            if let Some(found) = self.watch.look() {
+                self.look(now, head, Scope::Tick, found);
+            }
+            let found = self.disk(config.alert.disk_low_percent);
+            self.look(now, head, Scope::Disk, found);
+            let found = unwritable("chain", failing).chain(unwritable("registry", self.refused));
+            self.look(now, head, Scope::Writing, found.collect());
+        }
+        self.record(now, evidence);
+    }
+
+    /// A verification of the evidence ended: with which problem, if any.
+    pub fn verified(&mut self, now: Timestamp, head: Head, problem: Option<String>) {
+        let condition = |message| Condition {
+            code: AlertCode::VerifyFailed,
+            subject: "evidence".into(),
+            message,
+        };
+        let found = problem.into_iter().map(condition).collect();
+        self.look(now, head, Scope::Verification, found);
+    }
+
+    /// Gives alerts that are on their way a moment before the process ends.
+    pub async fn farewell(&self) {
+        if let Some(courier) = &self.courier {
+            courier.flush(FAREWELL).await;
+        }
+    }
+
+    fn look(&mut self, now: Timestamp, head: Head, scope: Scope, found: Vec<Condition>) {
+        let changes = self.tracker.look(now, head, scope, found);
+        for alert in &changes {
+            tracing::warn!(
+                code = alert.code,
+                subject = alert.subject,
+                "alert {}: {}",
+                alert.state(),
+                alert.message
+            );
+        }
+        self.pending.extend(changes);
+        let unraised = self.tracker.unraised();
+        if unraised > std::mem::replace(&mut self.unraised, unraised) {
+            tracing::warn!(unraised, "too many alerts are open: these conditions have none");
+        }
+    }
+
+    fn record(&mut self, now: Timestamp, evidence: &mut Evidence) {
+        if self.pending.is_empty() {
+            self.refused = None;
+            return;
+        }
+        let entries: Vec<Entry> = self.pending.iter().cloned().map(Entry::Alert).collect();
+        match evidence.record_alerts(now, &entries) {
+            Ok(()) => {
+                self.refused = None;
+                self.pending.clear();
+                self.told = 0;
+                if let Some(courier) = &self.courier {
+                    courier.wake();
+                }
+            }
+            Err(error) => {
+                tracing::error!("alerts could not be recorded, trying again: {error}");
+                self.refused.get_or_insert(now);
+                self.tell(now);
+            }
+        }
+    }
+
+    /// A disk that refuses records is what an alert is for: it goes out from
+    /// memory, and once more with the same id when it is on record.
+    fn tell(&mut self, now: Timestamp) {
+        let Some(courier) = &self.courier else { return };
+        let names = (&*self.names.0, &*self.names.1);
+        for alert in self.pending.iter().skip(self.told) {
+            courier.urgent(Message::new(names, alert, now, None));
+        }
+        self.told = self.pending.len();
+    }
+
+    /// An open alert is over when there is a fifth more room: at the threshold
+    /// itself each file that is written would begin a new one.
+    fn disk(&self, limit: u8) -> Vec<Condition> {
+        let room = match disk::room(&self.state_dir) {
+            Ok(room) if limit > 0 => room,
+            Ok(_) => return vec![],
+            Err(error) => {
+                tracing::warn!("how full the disk is cannot be told: {error}");
+                return vec![];
+            }
+        };
+        let low = |(subject, free): (&'static str, u8)| {
+            let open = self.tracker.is_open(AlertCode::DiskLow, subject);
+            let needed = if open { limit + limit.div_ceil(5) } else { limit };
+            (free < needed).then(|| Condition {
+                code: AlertCode::DiskLow,
+                subject: subject.into(),
+                message: format!(
+                    "the disk of the state folder has {free} % of its {subject} left, under {limit} %"
+                ),
+            })
+        };
+        let kinds = [("space", Some(room.space)), ("inodes", room.inodes)];
+        kinds.into_iter().filter_map(|(kind, free)| low((kind, free?))).collect()
+    }
+}
+
+fn unwritable(subject: &str, since: Option<Timestamp>) -> impl Iterator<Item = Condition> {
+    since.into_iter().map(move |since| Condition {
+        code: AlertCode::RecordsUnwritable,
+        subject: subject.into(),
+        message: format!("records of the {subject} cannot be written since {since}"),
+    })
+}
+
+/// What the registry says of alerts.
+struct Recorded {
+    /// Those that are open.
+    open: Vec<Alert>,
+    /// The registry record of the oldest of them.
+    oldest: Option<u64>,
+    /// The chain's record on which the newest of all rests.
+    newest: Option<u64>,
+}
+
+fn recorded(reader: &Reader) -> Result<Recorded, ServiceError> {
+    let (mut open, mut rows, mut newest) = (OpenAlerts::default(), BTreeMap::new(), None);
+    let mut from = 0;
+    loop {
+        let page = reader.page_of_kind("alert", from, PAGE)?;
+        let Some(last) = page.last() else { break };
+        from = last.seq.saturating_add(1);
+        for row in &page {
+            let Some((alert, _)) = read(&row.body) else { continue };
+            newest = newest.max(Some(alert.seq));
+            match alert.until {
+                None => rows.insert(alert.id.clone(), row.seq),
+                Some(_) => rows.remove(&alert.id),
+            };
+            if let Err(error) = open.take(alert) {
+                tracing::warn!("registry record {}: {error}", row.seq);
+            }
+        }
+    }
+    let oldest = rows.into_values().min();
+    Ok(Recorded { open: open.into_open().collect(), oldest, newest })
+}
+
+/// A registry record's alert, and the record's time.
+fn read(body: &[u8]) -> Option<(Alert, Timestamp)> {
+    let record = Record::parse(body).ok()?;
+    match Entry::read(record.kind, record.data).ok()? {
+        Entry::Alert(alert) => Some((alert, record.time)),
+        _ => None,
+    }
+}
