@@ -5,6 +5,8 @@
 
 mod bundles;
 mod disk;
+mod health;
+mod metrics;
 mod world;
 
 use std::{

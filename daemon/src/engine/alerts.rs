@@ -109,6 +109,15 @@ impl Tracker {
         self.open.contains_key(&(code, subject.into()))
     }
 
+    /// How many are open, by code.
+    pub fn by_code(&self) -> BTreeMap<&'static str, usize> {
+        let mut counts = BTreeMap::new();
+        for (code, _) in self.open.keys() {
+            *counts.entry(code.as_str()).or_default() += 1;
+        }
+        counts
+    }
+
     /// How many are open.
     pub fn len(&self) -> usize {
         self.open.len()

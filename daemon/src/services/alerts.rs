@@ -3,18 +3,20 @@
 //! sent (docs/operations.md, "Alerts").
 
 mod courier;
+mod recorded;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use courier::Courier;
 use provenance_core::{
-    alert::{Alert, AlertCode, OpenAlerts},
+    alert::{Alert, AlertCode},
     chain::Body,
     record::Record,
-    registry::Entry,
+    registry::{Entry, VerifyEntry},
     report::Head,
     time::{Now, Timestamp},
 };
+use recorded::{Recorded, recorded, verifications};
 
 use super::{ServiceError, evidence::Evidence};
 use crate::{
@@ -24,8 +26,6 @@ use crate::{
     registry::Reader,
 };
 
-/// Rows that are read at once.
-const PAGE: u32 = 256;
 /// While the registry refuses records, so many changes wait; then nothing more
 /// is looked at.
 const MAX_PENDING: usize = 512;
@@ -41,6 +41,8 @@ pub struct Alerts {
     /// The record of the chain up to which was looked at everything, as far as
     /// the registry's alerts say.
     looked_at: Option<u64>,
+    /// The registry's record up to which verifications were looked at.
+    verified_to: u64,
     /// What is to be recorded.
     pending: Vec<Alert>,
     /// How many of those were sent although they could not be recorded yet.
@@ -65,7 +67,7 @@ impl Alerts {
         clock: impl Clock + Send + 'static,
     ) -> Result<Self, ServiceError> {
         let reader = evidence.reader()?;
-        let Recorded { open, oldest, newest } = recorded(&reader)?;
+        let Recorded { open, oldest, newest, verified } = recorded(&reader)?;
         let names = (config.client.clone(), config.host.clone());
         let courier = match &config.alert.webhook {
             None => None,
@@ -81,6 +83,7 @@ impl Alerts {
             watch: Watch::new(config.interval_s),
             state_dir: state.root().into(),
             looked_at: newest,
+            verified_to: verified,
             pending: vec![],
             told: 0,
             refused: None,
@@ -138,19 +141,32 @@ impl Alerts {
             self.look(now, head, Scope::Disk, found);
             let found = unwritable("chain", failing).chain(unwritable("registry", self.refused));
             self.look(now, head, Scope::Writing, found.collect());
+            self.verifications(now, head, evidence);
         }
         self.record(now, evidence);
     }
 
-    /// A verification of the evidence ended: with which problem, if any.
-    pub fn verified(&mut self, now: Timestamp, head: Head, problem: Option<String>) {
-        let condition = |message| Condition {
-            code: AlertCode::VerifyFailed,
-            subject: "evidence".into(),
-            message,
+    /// Looks at the verifications that `provenanced health --verify`, or any
+    /// other process, recorded since the last look. One that could not tell
+    /// neither begins an alert nor ends it.
+    fn verifications(&mut self, now: Timestamp, head: Head, evidence: &mut Evidence) {
+        let found = match verifications(evidence, &mut self.verified_to) {
+            Ok(found) => found,
+            Err(error) => return tracing::warn!("verifications cannot be looked at: {error}"),
         };
-        let found = problem.into_iter().map(condition).collect();
-        self.look(now, head, Scope::Verification, found);
+        for entry in found {
+            let conditions = match entry.verdict.as_str() {
+                "verified" => vec![],
+                "failed" => vec![verify_failed(&entry)],
+                _ => continue,
+            };
+            self.look(now, head, Scope::Verification, conditions);
+        }
+    }
+
+    /// How many are open, by code.
+    pub fn open_by_code(&self) -> BTreeMap<&'static str, usize> {
+        self.tracker.by_code()
     }
 
     /// Gives alerts that are on their way a moment before the process ends.
@@ -239,52 +255,28 @@ impl Alerts {
     }
 }
 
+/// The alerts that a registry says are open.
+///
+/// # Errors
+/// [`ServiceError`].
+pub fn open_in(reader: &Reader) -> Result<Vec<Alert>, ServiceError> {
+    Ok(recorded(reader)?.open)
+}
+
+fn verify_failed(entry: &VerifyEntry) -> Condition {
+    let codes: Vec<String> =
+        entry.codes.iter().map(|(code, count)| format!("{code} × {count}")).collect();
+    Condition {
+        code: AlertCode::VerifyFailed,
+        subject: "evidence".into(),
+        message: format!("the verification of the {} failed: {}", entry.what, codes.join(", ")),
+    }
+}
+
 fn unwritable(subject: &str, since: Option<Timestamp>) -> impl Iterator<Item = Condition> {
     since.into_iter().map(move |since| Condition {
         code: AlertCode::RecordsUnwritable,
         subject: subject.into(),
         message: format!("records of the {subject} cannot be written since {since}"),
     })
-}
-
-/// What the registry says of alerts.
-struct Recorded {
-    /// Those that are open.
-    open: Vec<Alert>,
-    /// The registry record of the oldest of them.
-    oldest: Option<u64>,
-    /// The chain's record on which the newest of all rests.
-    newest: Option<u64>,
-}
-
-fn recorded(reader: &Reader) -> Result<Recorded, ServiceError> {
-    let (mut open, mut rows, mut newest) = (OpenAlerts::default(), BTreeMap::new(), None);
-    let mut from = 0;
-    loop {
-        let page = reader.page_of_kind("alert", from, PAGE)?;
-        let Some(last) = page.last() else { break };
-        from = last.seq.saturating_add(1);
-        for row in &page {
-            let Some((alert, _)) = read(&row.body) else { continue };
-            newest = newest.max(Some(alert.seq));
-            match alert.until {
-                None => rows.insert(alert.id.clone(), row.seq),
-                Some(_) => rows.remove(&alert.id),
-            };
-            if let Err(error) = open.take(alert) {
-                tracing::warn!("registry record {}: {error}", row.seq);
-            }
-        }
-    }
-    let oldest = rows.into_values().min();
-    Ok(Recorded { open: open.into_open().collect(), oldest, newest })
-}
-
-/// A registry record's alert, and the record's time.
-fn read(body: &[u8]) -> Option<(Alert, Timestamp)> {
-    let record = Record::parse(body).ok()?;
-    match Entry::read(record.kind, record.data).ok()? {
-        Entry::Alert(alert) => Some((alert, record.time)),
-        _ => None,
-    }
 }

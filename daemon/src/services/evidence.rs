@@ -81,6 +81,14 @@ impl Evidence {
         Ok(Reader::open(&self.state.registry())?)
     }
 
+    /// How many records the registry has, those of other processes too.
+    ///
+    /// # Errors
+    /// [`ServiceError`].
+    pub fn size(&mut self) -> Result<u64, ServiceError> {
+        Ok(self.registry.tail()?.size)
+    }
+
     /// Whether the chain that ends with `head` is as long as the registry
     /// knows it was: a head is recorded after its record was on disk, so no
     /// crash explains a shorter chain.

@@ -8,14 +8,16 @@ use provenance_core::{
     clock::{Attestation, ClockVerdict},
     record::Record,
     registry::Entry,
+    report::Severity,
     time::{Timestamp, human_span},
 };
 
-use super::evidence::read_entry;
+use super::{alerts, evidence::read_entry};
 use crate::{
     host::{
         chainfiles,
         config::Config,
+        disk,
         durable::{self, StateDir},
     },
     registry::Reader,
@@ -25,8 +27,6 @@ use crate::{
 const HOURLY: Duration = Duration::from_secs(2 * 3600);
 /// A verification comes daily.
 const DAILY: Duration = Duration::from_secs(2 * 86_400);
-/// A disk with less than this free is nearly full.
-const FREE_PERCENT: u64 = 10;
 
 /// How a part stands.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -53,7 +53,7 @@ impl Health {
 /// One part.
 #[derive(Clone, Debug)]
 pub struct Check {
-    /// `time`, `chain`, `registry`, `checkpoint`, `verification`, `disk`
+    /// `time`, `chain`, `registry`, `checkpoint`, `verification`, `alerts`, `disk`
     pub what: &'static str,
     /// How it stands.
     pub health: Health,
@@ -91,9 +91,10 @@ pub fn look(config: &Config, clock: &Attestation<'_>, now: Timestamp) -> Vec<Che
             checks.push(heads(&reader, now));
             checks.extend(config.signing_key.as_ref().map(|_| checkpoint(&state, &reader)));
             checks.push(verification(&reader, now));
+            checks.push(open_alerts(&reader));
         }
     }
-    checks.push(disk(&state));
+    checks.push(disk(config, &state));
     checks
 }
 
@@ -112,7 +113,13 @@ fn chain(config: &Config, state: &StateDir, now: Timestamp) -> Check {
     let last = match last_record(state) {
         Ok(Some(last)) => last,
         Ok(None) => return Check::new("chain", Health::Failing, "there is no record yet"),
-        Err(error) => return Check::new("chain", Health::Failing, error.to_string()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Check::new("chain", Health::Failing, "there is no record yet");
+        }
+        Err(error) => {
+            let message = format!("{}: {error}", state.chain().display());
+            return Check::new("chain", Health::Failing, message);
+        }
     };
     let (time, kind) = last;
     let age = now.since(time);
@@ -192,14 +199,31 @@ fn time_of(body: &[u8]) -> Option<Timestamp> {
     Record::parse(body).ok().map(|record| record.time)
 }
 
-fn disk(state: &StateDir) -> Check {
-    match rustix::fs::statvfs(state.root()) {
-        Ok(disk) if disk.f_blocks > 0 => {
-            let percent = disk.f_bavail.saturating_mul(100) / disk.f_blocks;
-            let health = if percent < FREE_PERCENT { Health::Failing } else { Health::Ok };
-            Check::new("disk", health, format!("{percent} % free"))
-        }
-        Ok(_) => Check::new("disk", Health::Unknown, "the file system does not say"),
-        Err(errno) => Check::new("disk", Health::Unknown, errno.to_string()),
+fn open_alerts(reader: &Reader) -> Check {
+    let open = match alerts::open_in(reader) {
+        Ok(open) => open,
+        Err(error) => return Check::new("alerts", Health::Failing, error.to_string()),
+    };
+    let serious = open.iter().any(|alert| alert.severity == Severity::Error);
+    let health = if serious { Health::Failing } else { Health::Ok };
+    let mut codes: Vec<&str> = open.iter().map(|alert| alert.code.as_str()).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    match open.len() {
+        0 => Check::new("alerts", health, "none is open"),
+        count => Check::new("alerts", health, format!("{count} open: {}", codes.join(", "))),
     }
+}
+
+fn disk(config: &Config, state: &StateDir) -> Check {
+    let room = match disk::room(state.root()) {
+        Ok(room) => room,
+        Err(error) => return Check::new("disk", Health::Unknown, error.to_string()),
+    };
+    let least = room.inodes.map_or(room.space, |inodes| inodes.min(room.space));
+    let low = least < config.alert.disk_low_percent;
+    let health = if low { Health::Failing } else { Health::Ok };
+    let inodes = room.inodes.map(|inodes| format!(", {inodes} % of its inodes"));
+    let message = format!("{} % of the space free{}", room.space, inodes.unwrap_or_default());
+    Check::new("disk", health, message)
 }

@@ -5,13 +5,18 @@
 //! no log and no secret, and reads at most a request's head.
 
 use std::{
+    collections::BTreeMap,
     fmt::Write as _,
     io,
+    os::unix::fs::FileTypeExt as _,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use provenance_core::clock::{Attestation, Claim, ClockVerdict, State};
+use provenance_core::{
+    alert::AlertCode,
+    clock::{Attestation, Claim, ClockVerdict, State},
+};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, UnixListener},
@@ -49,6 +54,12 @@ pub struct Numbers {
     pub entries: u64,
     /// Whether records cannot be written.
     pub failing: bool,
+    /// What is to be done again: checkpoints, bundles.
+    pub undone: usize,
+    /// How long the last tick took, from its beginning to its record's sync.
+    pub tick_s: f64,
+    /// Open alerts by their code.
+    pub alerts: BTreeMap<&'static str, usize>,
     /// The last attestation, as lines.
     clock: String,
 }
@@ -118,6 +129,18 @@ impl Numbers {
         number("log_generations", "gauge", "their open generations", &self.sources.1);
         let help = "1 while records cannot be written";
         number("failing", "gauge", help, &u8::from(self.failing));
+        let help = "checkpoints and bundles that failed and are tried again";
+        number("undone", "gauge", help, &self.undone);
+        number("tick_seconds", "gauge", "how long the last tick took", &self.tick_s);
+        let help = "1; the program's version is the label";
+        header(&mut text, "build_info", "gauge", help);
+        let version = env!("CARGO_PKG_VERSION");
+        let _ = writeln!(text, "provenance_build_info{{version=\"{version}\"}} 1");
+        header(&mut text, "alerts_open", "gauge", "open alerts by their code");
+        for code in AlertCode::ALL {
+            let (code, count) = (code.as_str(), self.alerts.get(code.as_str()).unwrap_or(&0));
+            let _ = writeln!(text, "provenance_alerts_open{{code=\"{code}\"}} {count}");
+        }
         text + &self.clock
     }
 }
@@ -156,8 +179,10 @@ pub async fn serve(listen: &Listen, board: Board) -> io::Result<Server> {
         }
         Listen::Unix(path) => {
             // One that an ended daemon left behind; a living one holds the
-            // state folder's lock.
-            let _ = std::fs::remove_file(path);
+            // state folder's lock. Anything but a socket is not ours.
+            if std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
+                std::fs::remove_file(path)?;
+            }
             let listener = UnixListener::bind(path)?;
             tokio::spawn(async move {
                 loop {

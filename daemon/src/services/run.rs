@@ -4,6 +4,8 @@
 mod act;
 mod alerts;
 mod open;
+mod reload;
+mod tell;
 mod time;
 
 use std::{collections::VecDeque, path::PathBuf, time::Duration};
@@ -13,6 +15,7 @@ use provenance_core::{
     chain::Body,
     logs::{Event, LogEntry, What},
 };
+use tell::Metrics;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::Notify,
@@ -24,18 +27,14 @@ use super::{
     alerts::Alerts,
     bundle,
     evidence::{Evidence, size_of},
-    follow::{Followers, Thread},
+    follow::Thread,
     notify,
     recover::{self, Past},
 };
 use crate::{
     chain::{ChainError, ChainWriter},
     engine::{Action, Engine, Input, Settings},
-    host::{
-        config::{Config, ConfigError},
-        durable::StateDir,
-        systime::Clock,
-    },
+    host::{config::Config, durable::StateDir, systime::Clock},
     panel::Panel,
     signer::Signer,
 };
@@ -67,7 +66,7 @@ pub async fn run(
     options: Options,
     clock: impl Clock + Clone + Send + Sync + 'static,
 ) -> Result<(), ServiceError> {
-    let mut daemon = Daemon::start(config, clock).await?;
+    let (mut daemon, signals) = Daemon::start(config, clock).await?;
     daemon.say();
     tracing::info!(
         client = daemon.config.client,
@@ -75,13 +74,31 @@ pub async fn run(
         interval_s = daemon.config.interval_s,
         "chaining"
     );
-    let reason = daemon.serve(&options).await?;
+    let reason = daemon.serve(&options, signals).await;
     notify::stopping();
     let end = daemon.stop(&reason).await;
     // The followers end with the process: where the disk refuses writes, the
     // watcher's own end would panic.
     std::mem::forget(daemon.followers);
     end
+}
+
+/// The signals that are heard.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn catch() -> Result<Self, ServiceError> {
+        let caught = |kind| signal(kind).map_err(ServiceError::io("cannot catch signals"));
+        Ok(Self {
+            terminate: caught(SignalKind::terminate())?,
+            interrupt: caught(SignalKind::interrupt())?,
+            hangup: caught(SignalKind::hangup())?,
+        })
+    }
 }
 
 struct Daemon<C> {
@@ -92,6 +109,7 @@ struct Daemon<C> {
     chain: ChainWriter,
     evidence: Evidence,
     alerts: Alerts,
+    metrics: Metrics,
     followers: Thread,
     /// The time sources.
     panel: Panel,
@@ -109,7 +127,7 @@ struct Daemon<C> {
 }
 
 impl<C: Clock + Clone + Send + Sync + 'static> Daemon<C> {
-    async fn start(config: Config, clock: C) -> Result<Self, ServiceError> {
+    async fn start(config: Config, clock: C) -> Result<(Self, Signals), ServiceError> {
         let state = StateDir::new(&config.state_dir);
         let chain = ChainWriter::open(&state)?;
         let signer = config.signing_key.as_deref().map(Signer::load).transpose()?;
@@ -144,6 +162,7 @@ impl<C: Clock + Clone + Send + Sync + 'static> Daemon<C> {
             chain,
             evidence,
             alerts,
+            metrics: Metrics::default(),
             followers,
             moved,
             early_reads: 0,
@@ -154,9 +173,12 @@ impl<C: Clock + Clone + Send + Sync + 'static> Daemon<C> {
             ready: false,
             config,
         };
+        // From the first record on, an end is an end in order.
+        let signals = Signals::catch()?;
         daemon.begin(past).await;
         daemon.settle_alerts();
-        Ok(daemon)
+        daemon.metrics.listen(daemon.config.metrics.as_ref()).await;
+        Ok((daemon, signals))
     }
 
     async fn begin(&mut self, past: Past) {
@@ -171,11 +193,8 @@ impl<C: Clock + Clone + Send + Sync + 'static> Daemon<C> {
     }
 
     /// Waits and acts; returns why it ends.
-    async fn serve(&mut self, options: &Options) -> Result<String, ServiceError> {
-        let caught = |kind| signal(kind).map_err(ServiceError::io("cannot catch signals"));
-        let mut terminate: Signal = caught(SignalKind::terminate())?;
-        let mut interrupt = caught(SignalKind::interrupt())?;
-        let mut hangup = caught(SignalKind::hangup())?;
+    async fn serve(&mut self, options: &Options, signals: Signals) -> String {
+        let Signals { mut terminate, mut interrupt, mut hangup } = signals;
         let mut ticks = every(Duration::from_secs(self.config.interval_s));
         let mut retry = every(RETRY);
         let mut watchdog = every(notify::watchdog_interval().unwrap_or(Duration::from_secs(3600)));
@@ -183,8 +202,8 @@ impl<C: Clock + Clone + Send + Sync + 'static> Daemon<C> {
         loop {
             tokio::select! {
                 biased;
-                _ = terminate.recv() => return Ok(self.last_tick("SIGTERM").await),
-                _ = interrupt.recv() => return Ok(self.last_tick("SIGINT").await),
+                _ = terminate.recv() => return self.last_tick("SIGTERM").await,
+                _ = interrupt.recv() => return self.last_tick("SIGINT").await,
                 _ = hangup.recv() => {
                     if self.reload(options).await {
                         ticks = every(Duration::from_secs(self.config.interval_s));
@@ -193,7 +212,7 @@ impl<C: Clock + Clone + Send + Sync + 'static> Daemon<C> {
                 _ = ticks.tick() => {
                     self.tick().await;
                     if options.ticks.is_some_and(|limit| self.ticks >= limit) {
-                        return Ok(format!("{} ticks were asked for", self.ticks));
+                        return format!("{} ticks were asked for", self.ticks);
                     }
                 }
                 _ = retry.tick(), if self.engine.failing_since().is_some() => self.tick().await,
@@ -222,7 +241,9 @@ impl<C: Clock + Clone + Send + Sync + 'static> Daemon<C> {
     }
 
     async fn tick_within(&mut self, time: Duration) {
+        let began = Instant::now();
         self.early_reads = 0;
+        self.metrics.listen(self.config.metrics.as_ref()).await;
         self.panel.begin();
         self.collect(time, true).await;
         self.hear_sources(time).await;
@@ -233,6 +254,7 @@ impl<C: Clock + Clone + Send + Sync + 'static> Daemon<C> {
         self.settle_alerts();
         if self.engine.failing_since().is_none() {
             self.ticks += 1;
+            self.metrics.took(began);
             if failing {
                 tracing::info!("records are written again");
             }
@@ -294,8 +316,12 @@ impl<C: Clock + Clone + Send + Sync + 'static> Daemon<C> {
         match self.chain.append(time, &body) {
             Ok(_) => {
                 self.alerts.appended(self.engine.writing_at(), &body);
-                if let Body::Checkpoint { note } = &body {
-                    self.chained_checkpoint = size_of(note).unwrap_or(self.chained_checkpoint);
+                match &body {
+                    Body::Tick(tick) => self.metrics.ticked(tick),
+                    Body::Checkpoint { note } => {
+                        self.chained_checkpoint = size_of(note).unwrap_or(self.chained_checkpoint);
+                    }
+                    _ => {}
                 }
                 Input::Appended
             }
@@ -328,84 +354,6 @@ impl<C: Clock + Clone + Send + Sync + 'static> Daemon<C> {
         }
     }
 
-    /// Whether the settings were taken over.
-    async fn reload(&mut self, options: &Options) -> bool {
-        notify::reloading();
-        let loaded = Config::load(&options.config_path, &options.set);
-        let taken = match loaded.and_then(|config| self.fits(config)) {
-            Ok(config) if config == self.config => {
-                tracing::info!("the settings are unchanged");
-                false
-            }
-            Ok(config) => self.take_over(config).await,
-            Err(error) => {
-                tracing::error!("the settings were not reloaded: {error}");
-                false
-            }
-        };
-        notify::ready();
-        taken
-    }
-
-    /// What a running chain cannot change.
-    fn fits(&self, config: Config) -> Result<Config, ConfigError> {
-        let key = match () {
-            () if config.state_dir != self.config.state_dir => "state_dir",
-            () if config.client != self.config.client => "client",
-            () if config.host != self.config.host => "host",
-            () if config.signing_key != self.config.signing_key => "signing_key",
-            () if config.alert.webhook != self.config.alert.webhook => "webhook",
-            () => return Ok(config),
-        };
-        Err(ConfigError::Value {
-            path: "reload".into(),
-            line: None,
-            key,
-            message: "cannot change while the daemon runs: restart it".into(),
-        })
-    }
-
-    async fn take_over(&mut self, config: Config) -> bool {
-        // The new followers begin where the old ones are: what those hold is
-        // recorded first.
-        let follows = (&config.watch, &config.exclude, &config.journal)
-            != (&self.config.watch, &self.config.exclude, &self.config.journal);
-        if follows {
-            self.tick().await;
-            let Some(snapshot) = self.followers.snapshot().await else {
-                tracing::error!(
-                    "the settings were not reloaded: the logs are being read; try again"
-                );
-                return false;
-            };
-            let (taken, state, moved) = (config.clone(), self.state.clone(), self.moved.clone());
-            let started = Thread::start(move || {
-                let mut followers = Followers::open(&taken, &state)?;
-                if !recover::Replay::restore(&mut followers, &snapshot) {
-                    let message = "a snapshot of the followers could not be read back";
-                    return Err(ServiceError::State(message.into()));
-                }
-                followers.watch(&moved);
-                Ok((followers, ()))
-            })
-            .await;
-            match started {
-                Ok((followers, ())) => self.followers = followers,
-                Err(error) => {
-                    tracing::error!("the settings were not reloaded: {error}");
-                    return false;
-                }
-            }
-        }
-        if (&config.sources, &config.node) != (&self.config.sources, &self.config.node) {
-            self.panel = Panel::new(&config, self.clock.clone());
-        }
-        self.config = config;
-        self.decide(Input::Reload(settings(&self.config))).await;
-        tracing::info!("settings reloaded");
-        true
-    }
-
     async fn snapshot(&mut self) {
         if let (Some(head), Some(snapshot)) = (self.chain.head(), self.followers.snapshot().await)
             && self.engine.is_settled()
@@ -426,27 +374,6 @@ impl<C: Clock + Clone + Send + Sync + 'static> Daemon<C> {
         match self.engine.failing_since() {
             None => Ok(()),
             Some(since) => Err(ServiceError::Unrecorded(since)),
-        }
-    }
-
-    /// Tells systemd how it goes: ready once the `start` record is on disk.
-    fn say(&mut self) {
-        match (self.engine.failing_since(), self.chain.head()) {
-            (Some(since), _) => {
-                notify::status(&format!("records cannot be written since {since}; trying again"));
-                if !self.ready {
-                    notify::not_yet(RETRY * 4);
-                }
-            }
-            (None, Some(head)) => {
-                if !std::mem::replace(&mut self.ready, true) {
-                    notify::ready();
-                }
-                let sources = self.sources.0;
-                let status = format!("record {} at {}; {sources} sources", head.seq, head.time);
-                notify::status(&status);
-            }
-            (None, None) => {}
         }
     }
 }

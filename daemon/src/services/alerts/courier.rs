@@ -284,7 +284,7 @@ impl<C: Clock> Worker<C> {
     }
 
     fn message(&self, seq: u64, body: &[u8]) -> Option<Message> {
-        let (alert, time) = super::read(body)?;
+        let (alert, time) = super::recorded::read(body)?;
         Some(Message::new((&*self.names.0, &*self.names.1), &alert, time, Some(seq)))
     }
 

@@ -1,1 +1,1 @@
-EUnQo1RWdBAwo2mMCu1ecYp91IijsrdRzj0yQzrc+R65DWzl5YrHe+teuKo/9Hm7pYccDKAAZuwCfd1t7t4aCg==
+yqTQDINh84TsL2Ed/cErwZ7e5/Sj/QoONpmpJNioUhogEBFYBO4aFpgp+9Racsn+m9ugZBLdBTDMb98Ipw3eCQ==

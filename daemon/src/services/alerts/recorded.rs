@@ -1,0 +1,94 @@
+//! What the registry says of alerts, and of verifications that alerts are
+//! about.
+
+use std::collections::BTreeMap;
+
+use provenance_core::{
+    alert::{Alert, OpenAlerts},
+    record::Record,
+    registry::{Entry, VerifyEntry},
+    time::Timestamp,
+};
+
+use crate::{
+    registry::Reader,
+    services::{
+        ServiceError,
+        evidence::{Evidence, read_entry},
+    },
+};
+
+/// Rows that are read at once.
+const PAGE: u32 = 256;
+
+/// What the registry says of alerts.
+pub(super) struct Recorded {
+    /// Those that are open.
+    pub(super) open: Vec<Alert>,
+    /// The registry record of the oldest of them.
+    pub(super) oldest: Option<u64>,
+    /// The chain's record on which the newest of all rests.
+    pub(super) newest: Option<u64>,
+    /// The last verification's record; where there is none, the next record.
+    pub(super) verified: u64,
+}
+
+pub(super) fn recorded(reader: &Reader) -> Result<Recorded, ServiceError> {
+    let (mut open, mut rows, mut newest) = (OpenAlerts::default(), BTreeMap::new(), None);
+    let mut from = 0;
+    loop {
+        let page = reader.page_of_kind("alert", from, PAGE)?;
+        let Some(last) = page.last() else { break };
+        from = last.seq.saturating_add(1);
+        for row in &page {
+            let Some((alert, _)) = read(&row.body) else { continue };
+            newest = newest.max(Some(alert.seq));
+            match alert.until {
+                None => rows.insert(alert.id.clone(), row.seq),
+                Some(_) => rows.remove(&alert.id),
+            };
+            if let Err(error) = open.take(alert) {
+                tracing::warn!("registry record {}: {error}", row.seq);
+            }
+        }
+    }
+    let oldest = rows.into_values().min();
+    let verified = match reader.last_of_kind("verify")? {
+        Some(row) => row.seq,
+        None => reader.len()?,
+    };
+    Ok(Recorded { open: open.into_open().collect(), oldest, newest, verified })
+}
+
+/// A registry record's alert, and the record's time.
+pub(super) fn read(body: &[u8]) -> Option<(Alert, Timestamp)> {
+    let record = Record::parse(body).ok()?;
+    match Entry::read(record.kind, record.data).ok()? {
+        Entry::Alert(alert) => Some((alert, record.time)),
+        _ => None,
+    }
+}
+
+/// The verifications on record from number `from` on, which then is the
+/// registry's length.
+pub(super) fn verifications(
+    evidence: &mut Evidence,
+    from: &mut u64,
+) -> Result<Vec<VerifyEntry>, ServiceError> {
+    let len = evidence.size()?;
+    if len <= *from {
+        return Ok(vec![]);
+    }
+    let rows = evidence.reader()?.page_of_kind("verify", *from, PAGE)?;
+    let entry = |body: &[u8]| match read_entry(body) {
+        Some(Entry::Verify(entry)) => Some(entry),
+        _ => None,
+    };
+    // More than a page of them, or one behind the length: at the next look.
+    *from = match rows.last() {
+        Some(last) if rows.len() >= PAGE as usize => last.seq.saturating_add(1),
+        Some(last) => len.max(last.seq.saturating_add(1)),
+        None => len,
+    };
+    Ok(rows.iter().filter_map(|row| entry(&row.body)).collect())
+}
