@@ -38,7 +38,7 @@ fn honest_servers_give_a_narrow_claim() {
     let source =
         world.until(|source| is_narrow(source) && detail(source, "holdover") == Some(false.into()));
     let (offset, bound) = interval(&source).unwrap();
-    assert!(bound > offset.abs(), "{source:?}");
+    assert!(bound > 0 && offset.abs() < 200 * MS, "{source:?}");
     assert_eq!((number(&source, "sources"), number(&source, "stratum")), (3, 3));
     assert_eq!(number(&source, "system_offset_ns"), offset);
     assert!(number(&source, "selectable") >= 1);
@@ -89,7 +89,7 @@ fn a_clock_that_is_suddenly_behind_gets_a_positive_offset() {
         world.until(|source| interval(source).is_some_and(|(offset, _)| offset.abs() > 3_000 * MS));
     let (offset, bound) = interval(&source).unwrap();
     assert!((3_000 * MS..7_000 * MS).contains(&offset), "{source:?}");
-    assert!(bound >= offset, "{source:?}");
+    assert!(bound < offset, "that the clock is off is certain: {source:?}");
 }
 
 #[test]

@@ -17,6 +17,10 @@ pub const MAX_SOURCES: usize = 64;
 /// The kernel's own clock state. It repeats what the NTP client told it, so it
 /// takes part in the intersection but does not count as a source that agrees.
 pub const KERNEL: &str = "kernel";
+/// How the names of NTP clients begin. What the kernel says of its clock it has
+/// from them, without the correction that they have not made yet: beside one
+/// that claims an interval the kernel takes no part (docs/format.md §3.1).
+pub const NTP: &str = "ntp:";
 
 /// When the clock counts as agreed and when as anomalous.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -130,15 +134,15 @@ pub fn judge<'a>(
     step_ns: Option<i64>,
     mut sources: Vec<Source<'a>>,
 ) -> Attestation<'a> {
-    let agreed = intersect(&sources);
+    let found = Found::of(&sources);
     for source in &mut sources {
         if let State::Ok(claim) | State::Disagrees(claim) = &source.state {
             let claim = claim.clone();
-            source.state =
-                if meets(&claim, agreed, now) { State::Ok(claim) } else { State::Disagrees(claim) };
+            let fits = found.fits(&source.src, &claim, now);
+            source.state = if fits { State::Ok(claim) } else { State::Disagrees(claim) };
         }
     }
-    let agreed = agreed.flatten().map(middle);
+    let agreed = found.agreed.flatten().map(middle);
     Attestation {
         verdict: verdict(rule, step_ns, agreed, &sources),
         agreed,
@@ -149,6 +153,35 @@ pub fn judge<'a>(
     }
 }
 
+/// What the sources have in common.
+struct Found {
+    /// The agreed interval `[low, high]`: outer `None` without any interval,
+    /// inner `None` without a majority.
+    agreed: Option<Option<(i64, i64)>>,
+    /// The kernel repeats what an NTP client says.
+    echoed: bool,
+}
+
+impl Found {
+    fn of(sources: &[Source<'_>]) -> Self {
+        let claims = |source: &Source<'_>| source.src.starts_with(NTP) && has_interval(source);
+        let echoed = sources.iter().any(claims);
+        let part = sources.iter().filter(|source| !(echoed && source.src == KERNEL));
+        Self { agreed: intersect(part), echoed }
+    }
+
+    fn fits(&self, name: &str, claim: &Claim, now: Timestamp) -> bool {
+        (self.echoed && name == KERNEL) || meets(claim, self.agreed, now)
+    }
+}
+
+fn has_interval(source: &Source<'_>) -> bool {
+    matches!(
+        source.state,
+        State::Ok(Claim::Interval { .. }) | State::Disagrees(Claim::Interval { .. })
+    )
+}
+
 fn window(now: Timestamp, agreed: Option<(i64, i64)>) -> Option<(Timestamp, Timestamp)> {
     agreed.map(|(offset, bound)| {
         let low = offset.saturating_sub(bound);
@@ -156,11 +189,12 @@ fn window(now: Timestamp, agreed: Option<(i64, i64)>) -> Option<(Timestamp, Time
     })
 }
 
-/// The agreed interval `[low, high]`: outer `None` without any interval,
-/// inner `None` without a majority.
-fn intersect(sources: &[Source<'_>]) -> Option<Option<(i64, i64)>> {
+/// The agreed interval, as [`Found`] has it.
+fn intersect<'s, 'a: 's>(
+    sources: impl Iterator<Item = &'s Source<'a>> + Clone,
+) -> Option<Option<(i64, i64)>> {
     let intervals = || {
-        sources.iter().filter_map(|source| match &source.state {
+        sources.clone().filter_map(|source| match &source.state {
             State::Ok(Claim::Interval { offset_ns, bound_ns, .. })
             | State::Disagrees(Claim::Interval { offset_ns, bound_ns, .. }) => {
                 Some((offset_ns.saturating_sub(*bound_ns), offset_ns.saturating_add(*bound_ns)))
@@ -248,11 +282,11 @@ impl Attestation<'_> {
     /// # Errors
     /// The attestation that the sources give, where it is another one.
     pub fn recheck(&self, now: Timestamp) -> Result<(), Attestation<'_>> {
-        let found = intersect(&self.sources);
-        let agreed = found.flatten().map(middle);
+        let found = Found::of(&self.sources);
+        let agreed = found.agreed.flatten().map(middle);
         let states = self.sources.iter().all(|source| match &source.state {
-            State::Ok(claim) => meets(claim, found, now),
-            State::Disagrees(claim) => !meets(claim, found, now),
+            State::Ok(claim) => found.fits(&source.src, claim, now),
+            State::Disagrees(claim) => !found.fits(&source.src, claim, now),
             State::Absent(_) | State::Rejected(_) => true,
         });
         if states

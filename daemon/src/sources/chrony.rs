@@ -120,12 +120,12 @@ pub fn claim(report: &[u8], as_of: Timestamp) -> Source<'static> {
     if let Some(reason) = unusable {
         return Source::rejected(NAME, reason, Some(&detail));
     }
-    let bound = said.system_offset_ns.saturating_abs();
-    let bound = bound.saturating_add(said.root_dispersion_ns);
+    // Half of an odd delay is rounded up: the bound holds. The offset is no part
+    // of it: true time is as near to the system clock *and its correction*.
+    let half_delay = said.root_delay_ns / 2 + said.root_delay_ns % 2;
     let claim = Claim::Interval {
         offset_ns: said.system_offset_ns,
-        // Half of an odd delay is rounded up: the bound holds.
-        bound_ns: bound.saturating_add(said.root_delay_ns / 2 + said.root_delay_ns % 2),
+        bound_ns: said.root_dispersion_ns.saturating_add(half_delay),
         as_of,
     };
     Source::claims(NAME, claim, Some(&detail))

@@ -55,6 +55,24 @@ fn too_few_sources_degrade_and_the_kernel_does_not_count() {
     assert_eq!(verdict_of(none).0, ClockVerdict::Unsynchronised);
 }
 
+/// chronyd makes a correction over seconds or hours. The kernel vouches for the
+/// corrected clock, and knows nothing of what is left.
+#[test]
+fn a_correction_that_is_not_made_yet_does_not_part_ntp_from_the_kernel() {
+    let slewing = vec![interval(KERNEL, 0, 1), interval("ntp:chrony", 30, 1), interval("a", 25, 9)];
+    assert_eq!(verdict_of(slewing), (ClockVerdict::Agreed, vec![]));
+    let far = vec![interval(KERNEL, 0, 1), interval("ntp:chrony", 4_000, 1)];
+    assert_eq!(verdict_of(far), (ClockVerdict::Anomalous, vec![]));
+    // Where no NTP client claims anything, the kernel's word is one among others.
+    let silent = vec![
+        interval(KERNEL, 0, 1),
+        Source::absent("ntp:chrony", "no answer"),
+        interval("a", 25, 9),
+    ];
+    let liars = vec![KERNEL.into(), "a".into()];
+    assert_eq!(verdict_of(silent), (ClockVerdict::Disputed, liars));
+}
+
 #[test]
 fn an_agreed_offset_over_the_threshold_or_a_step_is_an_anomaly() {
     let off = vec![interval("a", 150, 10), interval("b", 151, 10)];
