@@ -11,6 +11,7 @@
 extern crate alloc;
 
 pub mod alert;
+pub mod anchor;
 pub mod bundle;
 pub mod canon;
 pub mod chain;
