@@ -24,6 +24,7 @@ pub mod key;
 pub mod logs;
 pub mod merkle;
 pub mod note;
+pub mod ots;
 pub mod path;
 pub mod proof;
 pub mod record;

@@ -87,7 +87,7 @@ fn target(bits: u32) -> Result<[u8; 32], AnchorError> {
 
 /// 2^256 / (target + 1), as Bitcoin counts work.
 fn work(target: &[u8; 32]) -> Work {
-    // A target below 2^255 (its first bit is never set), so nothing overflows.
+    // A target has three bytes at most that are not zero, so this does not overflow.
     let divisor = increment(*target);
     let (mut rest, mut quotient) = ([0_u8; 32], 0_u128);
     for bit in 0..=256 {

@@ -3,11 +3,7 @@
 
 use alloc::vec::Vec;
 
-use super::{
-    AnchorError, Header, MAX_DEPTH, Txid,
-    branch::parent,
-    bytes::Bytes,
-};
+use super::{AnchorError, Header, MAX_DEPTH, Txid, branch::parent, bytes::Bytes};
 use crate::digest::Digest;
 
 /// A block's weight, by the least weight of a transaction.

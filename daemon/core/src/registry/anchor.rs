@@ -154,10 +154,9 @@ impl AnchorEntry {
                 depth: small(members, "depth")?,
                 proof: proof(members)?,
             },
-            "reorged" => AnchorStep::Reorged {
-                txid: hash(members, "txid")?,
-                block: hash(members, "block")?,
-            },
+            "reorged" => {
+                AnchorStep::Reorged { txid: hash(members, "txid")?, block: hash(members, "block")? }
+            }
             "failed" => AnchorStep::Failed { reason: members.text("reason")? },
             _ => return Err(wrong("state", "that of an anchor")),
         };
@@ -207,10 +206,7 @@ impl Previous {
 
 impl SignedTx {
     fn with(&self, entry: Value) -> Value {
-        entry
-            .with("fee_sat", self.fee_sat)
-            .with("tx", to_hex(&self.tx))
-            .with("txid", self.txid)
+        entry.with("fee_sat", self.fee_sat).with("tx", to_hex(&self.tx)).with("txid", self.txid)
     }
 }
 
