@@ -46,8 +46,9 @@ impl Appliance {
         );
         fs::write(appliance.path("p.toml"), settings).unwrap();
         fs::write(appliance.path("a.log"), "a line\n").unwrap();
-        appliance.provenanced(&["run", "--ticks", "1", "--config", appliance.text("p.toml")]);
         for _ in 0..bundles {
+            let run = ["run", "--ticks", "1", "--config", appliance.text("p.toml")];
+            appliance.provenanced(&run);
             appliance.provenanced(&["bundle", "--config", appliance.text("p.toml")]);
         }
         appliance.policy("");

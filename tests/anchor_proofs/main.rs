@@ -19,9 +19,11 @@ use node::Node;
 use provenance_core::{digest::Digest, proof::Proof, registry::AnchorStep, report::Verdict};
 use serde_json::Value;
 
+/// The findings' codes, but for what the test's own clock gives rise to.
 fn codes(report: &Value) -> Vec<&str> {
     let findings = report["findings"].as_array().unwrap_or_else(|| panic!("{report}"));
-    findings.iter().map(|finding| finding["code"].as_str().unwrap()).collect()
+    let codes = findings.iter().map(|finding| finding["code"].as_str().unwrap());
+    codes.filter(|code| !code.starts_with("clock.")).collect()
 }
 
 #[test]
@@ -45,7 +47,9 @@ fn bundles_are_verified_by_header_file_node_and_pinned_hash() {
     let (code, report) = appliance.provctl(&["verify", bundle]);
     assert_eq!((code, codes(&report)), (2, vec!["anchor.untrusted_header"]), "{report:#}");
     assert_eq!(report["anchors"][0]["basis"], "proof of work alone");
-    assert_eq!(report["findings"][0]["severity"], "info");
+    let findings = report["findings"].as_array().unwrap().iter();
+    let untrusted = findings.filter(|finding| finding["code"] == "anchor.untrusted_header");
+    assert!(untrusted.clone().count() == 1 && untrusted.clone().all(|it| it["severity"] == "info"));
 
     // The auditor's file of headers.
     let lines: Vec<_> = (height - 2..height + 4).map(|at| node.header_line(at)).collect();
@@ -99,7 +103,7 @@ fn bundles_are_verified_by_header_file_node_and_pinned_hash() {
 
     // A reorganisation: the node has another block at that height now.
     node.ask(&["invalidateblock", &hash]);
-    node.mine(8);
+    node.mine_elsewhere(8);
     appliance.policy("");
     let (code, report) = appliance.provctl(&with_cookie);
     assert_eq!((code, codes(&report)), (1, vec!["anchor.untrusted_header"]), "{report:#}");

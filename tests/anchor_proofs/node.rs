@@ -81,6 +81,12 @@ impl Node {
         self.ask(&["generatetoaddress", &count.to_string(), &self.address]);
     }
 
+    /// Blocks that are not the same again after an invalidated one.
+    pub(crate) fn mine_elsewhere(&self, count: u32) {
+        let address = self.ask(&["getnewaddress"]);
+        self.ask(&["generatetoaddress", &count.to_string(), &address]);
+    }
+
     /// Some other payments, so that a block's tree has a few rows.
     pub(crate) fn others(&self, count: u32) {
         (0..count).for_each(|_| {
