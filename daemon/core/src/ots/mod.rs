@@ -75,4 +75,4 @@ pub struct OtsError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -162,6 +162,25 @@ fn forks_and_attestations_of_every_kind_are_read() {
 }
 
 #[test]
+fn a_proof_that_python_opentimestamps_wrote_is_read_as_it_says() {
+    let bytes = include_bytes!("../../../../tests/vectors/anchor/python.ots");
+    let read = Ots::parse(bytes).unwrap();
+    assert_eq!(read.digest, Digest::of(b"a file"));
+    let root = b"e60e6bb6816420f1d97ffb2bed35e06dc4d1ad5b79c7292fa595359145e22ae2";
+    let uri = "https://a.pool.opentimestamps.org".into();
+    for attestation in [
+        Attestation::Bitcoin { height: 358_391, root: Digest::from_hex(root) },
+        Attestation::Pending { uri },
+        Attestation::Unknown { tag: *b"8 bytes!", payload: b"hello".to_vec() },
+        // Behind RIPEMD-160, which is not carried out.
+        Attestation::Unknown { tag: BITCOIN, payload: vec![1] },
+    ] {
+        assert!(read.attestations.contains(&attestation), "{read:?}");
+    }
+    assert_eq!(read.attestations.len(), 4);
+}
+
+#[test]
 fn hostile_proofs_are_refused() {
     let end = pending(b"https://a.example");
     let hexes = [op::HEXLIFY; 8];

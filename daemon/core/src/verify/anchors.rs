@@ -241,3 +241,6 @@ impl Known {
         self.txids.insert(signed.txid);
     }
 }
+
+#[cfg(test)]
+mod tests;
