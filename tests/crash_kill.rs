@@ -242,7 +242,7 @@ impl World {
             "client = \"c\"\n[[keys]]\nname = \"k\"\npublic_key = \"\"\"\n{}\"\"\"\n",
             fs::read_to_string(self.path("k.pub")).unwrap()
         );
-        let trust = Trust { policy: Some(Policy::parse(&policy).unwrap()) };
+        let trust = Trust::of(Some(Policy::parse(&policy).unwrap())).unwrap();
         let options = audit::chain::Options::default();
         let report =
             audit::chain::verify(&self.path("state"), &trust, &options, &mut |_| {}).unwrap();

@@ -197,7 +197,7 @@ fn verifies(state: &Path, public: &Path) {
         "client = \"c\"\n[[keys]]\nname = \"k\"\npublic_key = \"\"\"\n{}\"\"\"\n",
         fs::read_to_string(public).unwrap()
     );
-    let trust = Trust { policy: Some(Policy::parse(&policy).unwrap()) };
+    let trust = Trust::of(Some(Policy::parse(&policy).unwrap())).unwrap();
     let options = audit::chain::Options::default();
     let report = audit::chain::verify(state, &trust, &options, &mut |_| {}).unwrap();
     let wrong = report.findings().iter().filter(|finding| {

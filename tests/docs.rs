@@ -81,6 +81,7 @@ fn the_annotated_policy_is_one_and_so_it_is_with_every_key_set() {
     let policy = Policy::parse(&set.join("\n")).unwrap();
     assert_eq!(policy.client.as_deref(), Some("clinic-001"));
     assert!(policy.host.is_some() && policy.max_gap_s.is_some());
+    assert!(policy.anchor.headers.is_some() && policy.anchor.blocks.len() == 1);
     let [key] = &policy.keys[..] else { panic!("{:?}", policy.keys) };
     assert_eq!((key.from, key.until), (0, Some(40_210)));
     assert!(policy.heads.len() == 1 && policy.heads[0].time.is_some());
@@ -94,7 +95,7 @@ fn uncommented(line: &str) -> &str {
         && key.bytes().all(|c| c.is_ascii_lowercase() || c == b'_')
         && !rest.ends_with('.');
     let in_value = rest.starts_with("-----") || rest.starts_with("\"\"\"") || rest.len() == 60;
-    let table = rest.starts_with("[[") && rest.ends_with("]]");
+    let table = rest.starts_with('[') && rest.ends_with(']');
     if is_setting || table || in_value { rest } else { line }
 }
 

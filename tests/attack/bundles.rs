@@ -26,7 +26,7 @@ fn attacked(world: &World, change: impl Fn(&[PathBuf])) -> (Vec<&'static str>, O
     change(&before);
     let report = world.verify(copy.path());
     assert_eq!(report.verdict(), Verdict::Failed, "{:#?}", report.findings());
-    let trust = Trust { policy: Some(world.policy.clone()) };
+    let trust = Trust::of(Some(world.policy.clone())).unwrap();
     (errors(&report), bundle::verify(&before[0], &trust).ok())
 }
 
@@ -109,7 +109,7 @@ fn missing_copied_and_renamed_bundles_are_found() {
 fn a_bundle_by_itself_is_verified_by_the_policy_only() {
     let (world, other) = (World::new(), World::new());
     let path = &folders(&world.state())[0];
-    let alone = |policy| bundle::verify(path, &Trust { policy }).unwrap();
+    let alone = |policy| bundle::verify(path, &Trust::of(policy).unwrap()).unwrap();
     let good = alone(Some(world.policy.clone()));
     assert_eq!(good.verdict(), Verdict::Verified, "{:#?}", good.findings());
     let none = alone(None);

@@ -104,7 +104,7 @@ fn a_later_format_is_no_verdict_and_another_file_is_no_registry() {
     let path = copy.path().join("registry.db");
     let pragma = |text: &str| Connection::open(&path).unwrap().execute_batch(text).unwrap();
     pragma("PRAGMA user_version = 2");
-    let trust = Trust { policy: Some(world.policy.clone()) };
+    let trust = Trust::of(Some(world.policy.clone())).unwrap();
     let later =
         chain::verify(copy.path(), &trust, &chain::Options::default(), &mut |_| {}).unwrap_err();
     assert!(matches!(later, AuditError::Registry(_)) && later.to_string().contains("newer"));

@@ -65,7 +65,7 @@ impl Site {
 
     /// The errors of one verification; none while there is nothing yet.
     fn errors(&self) -> Vec<String> {
-        let trust = Trust { policy: Some(self.policy.clone()) };
+        let trust = Trust::of(Some(self.policy.clone())).unwrap();
         match chain::verify(&self.state(), &trust, &chain::Options::default(), &mut |_| {}) {
             Ok(report) if report.verdict() == Verdict::Failed => {
                 report.findings().iter().map(|finding| format!("{finding:?}")).collect()
@@ -80,7 +80,7 @@ impl Site {
     }
 
     fn verdict(&self) -> Verdict {
-        let trust = Trust { policy: Some(self.policy.clone()) };
+        let trust = Trust::of(Some(self.policy.clone())).unwrap();
         let options = chain::Options::default();
         let report = chain::verify(&self.state(), &trust, &options, &mut |_| {}).unwrap();
         assert_ne!(report.verdict(), Verdict::Failed, "{:#?}", report.findings());
@@ -223,7 +223,7 @@ fn a_single_bundle_that_is_being_made_is_verified_when_it_is_whole() {
     let site = Site::new();
     assert!(site.start(&["run", "--ticks", "1"]).wait().unwrap().success());
     assert!(site.start(&["bundle", "--reason", "one"]).wait().unwrap().success());
-    let trust = Trust { policy: Some(site.policy.clone()) };
+    let trust = Trust::of(Some(site.policy.clone())).unwrap();
     let begin = Instant::now();
     for entry in fs::read_dir(site.state().join("bundles")).unwrap() {
         let report = bundle::verify(&entry.unwrap().path(), &trust).unwrap();

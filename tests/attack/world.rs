@@ -64,7 +64,7 @@ pub(crate) fn policy(public: &str) -> Policy {
 }
 
 pub(crate) fn verify(state: &Path, policy: &Policy, options: &audit::chain::Options) -> Report {
-    let trust = Trust { policy: Some(policy.clone()) };
+    let trust = Trust::of(Some(policy.clone())).unwrap();
     match audit::chain::verify(state, &trust, options, &mut |_| {}) {
         Ok(report) => report,
         // What cannot even be opened is not verified either; a test that asks

@@ -75,7 +75,14 @@ const FLOORS: &[Floor] = &[
     Floor {
         name: "provctl",
         modules: &["bin::provctl", "cli::provctl", "cli::check_time", "cli::render"],
-        may_use: &["host", "panel", "audit", "registry::reader", "shared by both command lines"],
+        may_use: &[
+            "host",
+            "panel",
+            "audit",
+            "registry::reader",
+            "bitcoin::headers",
+            "shared by both command lines",
+        ],
         siblings: true,
         io: true,
     },

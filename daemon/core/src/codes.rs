@@ -108,6 +108,21 @@ codes! {
     ProofInclusion = "proof.inclusion", Error;
     /// A tree is not shown to continue an earlier one.
     ProofConsistency = "proof.consistency", Error;
+    /// An anchor is not in a block yet, or there is none yet.
+    AnchorPending = "anchor.pending", Info;
+    /// An anchor's transaction does not carry the registry's root.
+    AnchorPayload = "anchor.payload", Error;
+    /// A transaction is not the one that is named.
+    AnchorTxid = "anchor.txid", Error;
+    /// A transaction is not shown to be in the block.
+    AnchorBranch = "anchor.branch", Error;
+    /// A block's header is none, does not meet its target, or is of another
+    /// block than named.
+    AnchorHeader = "anchor.header", Error;
+    /// The header is not in the chain that the auditor trusts.
+    AnchorUntrustedHeader = "anchor.untrusted_header", Error;
+    /// An OpenTimestamps proof is none, or is of other bytes.
+    AnchorOts = "anchor.ots", Error;
     /// The records come less often than the policy asks.
     PolicyCadence = "policy.cadence", Error;
     /// The records are of another client or host than the policy names.

@@ -1,6 +1,6 @@
 //! SHA-256 digests (FIPS 180-4), written as 64 lower-case hex digits.
 
-use alloc::string::String;
+use alloc::{string::String, vec::Vec};
 use core::fmt;
 
 use sha2::{Digest as _, Sha256, block_api::compress256};
@@ -59,6 +59,18 @@ pub fn to_hex(bytes: &[u8]) -> String {
         ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
     let digit = |n: u8| DIGITS.get(usize::from(n)).copied().unwrap_or('0');
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+/// Bytes from lower-case hex; anything else is `None`.
+pub fn from_hex(hex: &str) -> Option<Vec<u8>> {
+    let digit = |c: u8| match c {
+        b'0'..=b'9' => Some(c - b'0'),
+        b'a'..=b'f' => Some(c - b'a' + 10),
+        _ => None,
+    };
+    let (pairs, rest) = hex.as_bytes().as_chunks();
+    let bytes = pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?));
+    bytes.collect::<Option<_>>().filter(|_| rest.is_empty())
 }
 
 /// A digest over bytes that arrive in pieces.
@@ -200,7 +212,7 @@ fn finish(mut state: [u32; 8], rest: &[u8], length: u64) -> Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::{string::ToString, vec::Vec};
+    use alloc::string::ToString;
     use proptest::prelude::*;
 
     #[test]
@@ -217,6 +229,9 @@ mod tests {
         for bad in [&good[1..], &good.to_uppercase(), &(good.clone() + "0"), "", "zz"] {
             assert_eq!(Digest::from_hex(bad.as_bytes()), None, "{bad}");
         }
+        assert_eq!(from_hex("00ff7a"), Some([0, 0xff, 0x7a].into()));
+        assert_eq!((from_hex(""), from_hex("0"), from_hex("0G")), (Some([].into()), None, None));
+        assert_eq!(from_hex("FF"), None);
     }
 
     #[test]

@@ -11,6 +11,7 @@
 extern crate alloc;
 
 pub mod alert;
+pub mod anchor;
 pub mod bundle;
 pub mod canon;
 pub mod chain;
@@ -23,6 +24,7 @@ pub mod key;
 pub mod logs;
 pub mod merkle;
 pub mod note;
+pub mod ots;
 pub mod path;
 pub mod proof;
 pub mod record;

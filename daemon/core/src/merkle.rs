@@ -189,27 +189,41 @@ pub fn verify_inclusion(
     path: &[Digest],
     root: Digest,
 ) -> bool {
-    if index >= size {
-        return false;
+    root_by(leaf, index, size, path) == Some(root)
+}
+
+/// The root of the tree of `size` leaves that `path` leads to from leaf
+/// `index`; `None` where no such tree has a path of that length.
+pub fn root_by(leaf: Digest, index: u64, size: u64, path: &[Digest]) -> Option<Digest> {
+    let steps = sides(index, size)?;
+    let whole = steps.len() == path.len();
+    let climb = |hash, (left, sibling): (&bool, &Digest)| match left {
+        true => node_hash(*sibling, hash),
+        false => node_hash(hash, *sibling),
+    };
+    whole.then(|| steps.iter().zip(path).fold(leaf, climb))
+}
+
+/// On which side the siblings of leaf `index` stand, from the leaf upward:
+/// `true` for the left. `None` where the tree has no such leaf.
+pub fn sides(index: u64, size: u64) -> Option<Vec<bool>> {
+    let (mut node, mut last, mut sides) = (index, size.checked_sub(1)?, Vec::new());
+    if node > last {
+        return None;
     }
-    let (mut node, mut last, mut hash) = (index, size - 1, leaf);
-    for sibling in path {
-        if last == 0 {
-            return false;
+    while last > 0 {
+        // A last node without a sibling goes up as it is.
+        while node == last && node & 1 == 0 && last > 0 {
+            node >>= 1;
+            last >>= 1;
         }
-        if node & 1 == 1 || node == last {
-            hash = node_hash(*sibling, hash);
-            while node & 1 == 0 && node != 0 {
-                node >>= 1;
-                last >>= 1;
-            }
-        } else {
-            hash = node_hash(hash, *sibling);
+        if last > 0 {
+            sides.push(node & 1 == 1);
+            node >>= 1;
+            last >>= 1;
         }
-        node >>= 1;
-        last >>= 1;
     }
-    last == 0 && hash == root
+    Some(sides)
 }
 
 /// Whether the tree of `new` leaves continues that of `old` leaves

@@ -8,6 +8,7 @@
 use alloc::{string::String, vec::Vec};
 
 use crate::{
+    anchor::Anchor,
     canon::Value,
     digest::Digest,
     logs::read_digest,
@@ -15,8 +16,9 @@ use crate::{
     scan::{Scan, ScanError},
 };
 
-/// The largest proof: a record with each byte escaped, a checkpoint and a path.
-pub const MAX_PROOF: usize = 2 * MAX_RECORD + MAX_CHECKPOINT * 2 + 8192;
+/// The largest proof: a record with each byte escaped, a checkpoint, two paths
+/// and a transaction with its branch.
+pub const MAX_PROOF: usize = 2 * MAX_RECORD + MAX_CHECKPOINT * 2 + 32_768;
 /// The largest checkpoint with all its signatures.
 pub const MAX_CHECKPOINT: usize = 64 << 10;
 /// The longest inclusion path: the height of a tree of 2^53 leaves.
@@ -25,6 +27,8 @@ pub const MAX_PATH: usize = 53;
 /// A record's place in a registry of a signed size.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Proof {
+    /// The record's anchor in Bitcoin, when there is one.
+    pub anchor: Option<Anchor>,
     /// The record's bytes as they are in the registry; its `seq` is `index`.
     pub body: String,
     /// The leaf's index in the tree, from 0.
@@ -81,6 +85,7 @@ impl Proof {
             ("path", path.into()),
             ("size", self.size.into()),
         ])
+        .with_some("anchor", self.anchor.as_ref().map(Anchor::to_value))
         .encode();
         Self::parse(&bytes)?;
         Ok(bytes)
@@ -98,8 +103,12 @@ impl Proof {
         let proof = Self::read(&mut scan)?;
         scan.finish()?;
         let (index, size) = (proof.index, proof.size);
+        let outside = |size| ProofError::OutsideTree { index, size };
+        if let Some(anchor) = proof.anchor.as_ref().filter(|anchor| index >= anchor.size) {
+            return Err(outside(anchor.size));
+        }
         if index >= size {
-            return Err(ProofError::OutsideTree { index, size });
+            return Err(outside(size));
         }
         let seq = Record::parse(proof.body.as_bytes()).map_err(ProofError::Body)?.seq;
         if seq != index {
@@ -110,6 +119,10 @@ impl Proof {
 
     fn read(scan: &mut Scan<'_>) -> Result<Self, ScanError> {
         scan.open()?;
+        let anchor = match scan.maybe_key("anchor") {
+            true => Some(Anchor::read(scan)?),
+            false => None,
+        };
         scan.key("body")?;
         let body = scan.string()?.into_owned();
         scan.key("checkpoint")?;
@@ -131,7 +144,7 @@ impl Proof {
         scan.key("size")?;
         let size = scan.uint()?;
         scan.close()?;
-        Ok(Self { body, index, size, path, checkpoint })
+        Ok(Self { anchor, body, index, size, path, checkpoint })
     }
 }
 
@@ -146,6 +159,7 @@ mod tests {
         let data = Value::object([("what", Value::from("a \"quoted\" \u{1} text"))]);
         let body = record::encode("bundle", seq, Digest::ZERO, Timestamp::default(), &data);
         Proof {
+            anchor: None,
             body: String::from_utf8(body).unwrap(),
             index: seq,
             size: seq + 2,

@@ -1,5 +1,6 @@
 //! What the registry's records hold, by kind (docs/format.md §4).
 
+mod anchor;
 mod verify;
 
 use alloc::{
@@ -7,6 +8,7 @@ use alloc::{
     string::{String, ToString},
 };
 
+pub use anchor::{AnchorEntry, AnchorStep, NETWORKS, Previous, SignedTx};
 pub use verify::VerifyEntry;
 
 use crate::{alert::Alert, canon::Value, digest::Digest, key::PublicKey, time::Timestamp};
@@ -65,6 +67,8 @@ pub enum Entry {
     Verify(VerifyEntry),
     /// A condition began, or is over.
     Alert(Alert),
+    /// An anchor's state changed.
+    Anchor(AnchorEntry),
     /// Another kind; its data are canonical JSON.
     Other,
 }
@@ -172,6 +176,7 @@ impl Entry {
                 outcome: members.text("outcome")?,
             },
             "verify" => Self::Verify(VerifyEntry::read(&members)?),
+            "anchor" => Self::Anchor(AnchorEntry::read(&members)?),
             "alert" => Self::Alert(Alert::read(&value).map_err(EntryError)?),
             _ => return Ok(Self::Other),
         };
@@ -194,6 +199,7 @@ impl Entry {
             Self::Review { .. } => "review",
             Self::Verify(_) => "verify",
             Self::Alert(_) => "alert",
+            Self::Anchor(_) => "anchor",
             Self::Other => "other",
         }
     }
@@ -226,6 +232,7 @@ impl Entry {
             ]),
             Self::Verify(verify) => verify.to_value(),
             Self::Alert(alert) => alert.to_value(),
+            Self::Anchor(anchor) => anchor.to_value(),
             Self::Other => Value::object([]),
         }
     }
@@ -456,7 +463,7 @@ mod tests {
             assert!(Entry::read(entry.kind(), b"{}").is_err());
             assert!(KINDS.contains(&entry.kind()));
         }
-        assert_eq!(Entry::read("anchor", b"{\"a\":1}"), Ok(Entry::Other));
-        assert!(Entry::read("anchor", b"{\"a\" :1}").is_err());
+        assert_eq!(Entry::read("packet", b"{\"a\":1}"), Ok(Entry::Other));
+        assert!(Entry::read("packet", b"{\"a\" :1}").is_err());
     }
 }

@@ -8,7 +8,7 @@ use alloc::{
 };
 
 pub use crate::codes::Code;
-use crate::{canon::Value, digest::Digest, time::Timestamp};
+use crate::{canon::Value, digest::Digest, time::Timestamp, verify::anchor::Seen};
 
 /// How many findings of one code a report keeps; the rest are counted.
 pub const MAX_PER_CODE: usize = 100;
@@ -224,6 +224,7 @@ pub struct Report {
     not_checked: Vec<NotChecked>,
     findings: Vec<Finding>,
     counts: BTreeMap<Code, u64>,
+    anchors: Vec<Seen>,
     worst: Option<Severity>,
     /// The chain's last record.
     pub head: Option<Head>,
@@ -276,6 +277,19 @@ impl Report {
         }
     }
 
+    /// Names a block that vouches for something; of many the newest stay.
+    pub fn anchor(&mut self, seen: Seen) {
+        if self.anchors.len() == MAX_PER_CODE {
+            self.anchors.remove(0);
+        }
+        self.anchors.push(seen);
+    }
+
+    /// The blocks that vouch for something.
+    pub fn anchors(&self) -> &[Seen] {
+        &self.anchors
+    }
+
     /// Takes over what another report says (but not its head).
     pub fn absorb(&mut self, other: Self) {
         for (what, count) in other.checked {
@@ -293,6 +307,7 @@ impl Report {
                 self.findings.push(finding);
             }
         }
+        other.anchors.into_iter().for_each(|seen| self.anchor(seen));
         self.worst = self.worst.max(other.worst);
     }
 
@@ -311,13 +326,13 @@ impl Report {
 
     /// The same report, its places inside the folder `name` of the bundle `id`.
     pub fn within(mut self, name: &str, id: &str) -> Self {
-        for finding in &mut self.findings {
-            let file = finding.place.file.take();
-            finding.place.file = Some(match file {
+        let findings = self.findings.iter_mut().map(|finding| &mut finding.place);
+        for place in findings.chain(self.anchors.iter_mut().map(|seen| &mut seen.place)) {
+            place.file = Some(match place.file.take() {
                 Some(file) => alloc::format!("{name}/{file}"),
                 None => name.into(),
             });
-            finding.place.bundle = Some(id.into());
+            place.bundle = Some(id.into());
         }
         self
     }
@@ -366,6 +381,7 @@ impl Report {
             ])
         });
         let counts = self.counts.iter().map(|(code, count)| (code.as_str(), (*count).into()));
+        let anchors: Vec<Value> = self.anchors.iter().map(Seen::to_value).collect();
         Value::object([
             ("verdict", self.verdict().as_str().into()),
             ("checked", Value::object(checked)),
@@ -373,6 +389,7 @@ impl Report {
             ("findings", Value::Array(self.findings.iter().map(Finding::to_value).collect())),
             ("finding_counts", Value::object(counts)),
         ])
+        .with_some("anchors", (!anchors.is_empty()).then_some(anchors))
         .with_some("head", self.head.map(|head| head.to_value()))
         .with_some("signed_to", self.signed_to.map(|head| head.to_value()))
     }

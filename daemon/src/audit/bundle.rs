@@ -11,6 +11,7 @@ use provenance_core::{
     bundle::BundleId,
     chain::Body,
     digest::{Digest, Hasher},
+    ots::MAX_OTS,
     proof::MAX_PROOF,
     report::{Code, Finding, Place, Report, Severity, Verdict},
     sigstore::MAX_BUNDLE,
@@ -47,9 +48,9 @@ pub fn verify(path: &Path, trust: &Trust) -> Result<Report, AuditError> {
     let path = folder_of(path)?;
     let mut report = Report::new();
     trust.demand_policy(&mut report);
-    let statement = check(&path, (trust, trust.keys()), Stage::Whole, &mut report)?;
-    if let Some(statement) = statement {
-        let evidence = &statement.evidence;
+    let checked = check(&path, (trust, trust.keys(), true), Stage::Whole, &mut report)?;
+    if let Some(checked) = checked {
+        let evidence = &checked.statement.evidence;
         trust.check_identity((&evidence.client, &evidence.host), &mut report);
         let named = path.file_name().map(|name| name.to_string_lossy().into_owned());
         if let Some(name) = named
@@ -95,18 +96,23 @@ pub(super) fn on_record(
         };
         let mut own = Report::new();
         let before = stage(join);
-        let mut statement = check(&path, trust, before, &mut own)?;
+        let within = (trust.0, trust.1, false);
+        let mut checked = check(&path, within, before, &mut own)?;
         if own.verdict() == Verdict::Failed {
             // Its retention may have ended while we looked.
             join.catch_up(report);
             if stage(join) != before {
                 own = Report::new();
-                statement = check(&path, trust, stage(join), &mut own)?;
+                checked = check(&path, within, stage(join), &mut own)?;
             }
         }
         let bytes = durable::read_limited(&path.join("statement.json"), MAX_STATEMENT as u64);
-        if let (Some(statement), Ok(bytes)) = (statement, bytes)
-            && !bundle::matches(&entry, &statement, &bytes)
+        let anchored = checked.as_ref().and_then(|checked| checked.anchored);
+        if let Some(anchored) = anchored {
+            super::anchor::continues(join, anchored, Place::file("proof.json"), &mut own);
+        }
+        if let (Some(checked), Ok(bytes)) = (checked, bytes)
+            && !bundle::matches(&entry, &checked.statement, &bytes)
         {
             let message = format!("the statement is not the one of registry record {row}");
             let finding = Finding::new(Code::BundleDigest, Place::file("statement.json"), message);
@@ -166,8 +172,8 @@ fn is_coming(path: &Path, name: &str, trust: (&Trust, &[Trusted])) -> Result<boo
         return Ok(false);
     }
     let mut own = Report::new();
-    let statement = check(path, trust, Stage::Unproved, &mut own)?;
-    let named = statement.is_some_and(|it| it.evidence.bundle.to_string() == name);
+    let checked = check(path, (trust.0, trust.1, false), Stage::Unproved, &mut own)?;
+    let named = checked.is_some_and(|it| it.statement.evidence.bundle.to_string() == name);
     Ok(named && own.verdict() != Verdict::Failed)
 }
 
@@ -193,13 +199,21 @@ enum Stage {
     Expired,
 }
 
-/// Steps 6.1 to 6.8 on a folder.
+/// What was read of a bundle.
+struct Checked {
+    statement: Statement,
+    /// Size and root of the tree that it was anchored in.
+    anchored: Option<(u64, Digest)>,
+}
+
+/// Steps 6.1 to 6.8, and those of section 7, on a folder that is verified
+/// `alone` or as a part of its appliance's state.
 fn check(
     path: &Path,
-    (trust, keys): (&Trust, &[Trusted]),
+    (trust, keys, alone): (&Trust, &[Trusted], bool),
     stage: Stage,
     report: &mut Report,
-) -> Result<Option<Statement>, AuditError> {
+) -> Result<Option<Checked>, AuditError> {
     if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink()) {
         let message = "the bundle is elsewhere: its folder is a symbolic link";
         report.find(Finding::new(Code::BundleFile, Place::default(), message));
@@ -209,23 +223,26 @@ fn check(
         signature: read(path, "statement.json.sig", 4096, report)?,
         sigstore: read(path, "statement.sigstore.json", MAX_BUNDLE, report)?,
         proof: read(path, "proof.json", MAX_PROOF, report)?,
+        ots: read(path, "statement.json.ots", MAX_OTS, report)?,
         unproved: stage == Stage::Unproved,
     };
     let statement = bundle::verify(&files, keys, trust.allows_unsigned(), report);
     let Some(statement) = statement else { return Ok(None) };
-    if path.join("statement.json.ots").exists() {
-        report.not_checked("statement.json.ots", "this version does not verify OpenTimestamps");
-    }
+    let Files { statement: bytes, proof, ots, .. } = &files;
+    let bytes = (&**bytes, proof.as_deref(), ots.as_deref());
+    let anchored = super::anchor::of_bundle(bytes, (trust, alone), report);
+    let checked = Checked { statement, anchored };
+    let statement = &checked.statement;
     if stage == Stage::Expired {
-        artifacts(path, &statement, stage, report)?;
+        artifacts(path, statement, stage, report)?;
         let message = "the artifacts were removed when their retention ended, as recorded";
         report.find(Finding::new(Code::BundleExpired, Place::file("artifacts"), message));
         report.not_checked("artifacts", "their retention ended; statement and proof remain");
-        return Ok(Some(statement));
+        return Ok(Some(checked));
     }
-    artifacts(path, &statement, stage, report)?;
-    range(path, &statement, report)?;
-    Ok(Some(statement))
+    artifacts(path, statement, stage, report)?;
+    range(path, statement, report)?;
+    Ok(Some(checked))
 }
 
 /// A file of the bundle; one over its limit or no regular file is a finding.

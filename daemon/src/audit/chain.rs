@@ -7,6 +7,7 @@ use provenance_core::{
     chain::Body,
     digest::Digest,
     note::{Checkpoint, Note},
+    proof::Proof,
     record::Record,
     report::{Code, Finding, Head, Place, Report, Severity},
     time::Timestamp,
@@ -39,6 +40,8 @@ pub struct Options {
     pub expect_head: Option<Digest>,
     /// A checkpoint that the auditor holds.
     pub checkpoint: Option<String>,
+    /// A proof that the auditor holds, with its anchor.
+    pub anchor: Option<Proof>,
     /// Re-read the logs too.
     pub logs: Option<Logs>,
 }
@@ -130,6 +133,10 @@ fn attempt(
     if let (Target::State(state), Some(join)) = (target, &mut walk.join) {
         super::bundle::on_record(state, join, (trust, &keys), &mut report)?;
         super::registry::keys(state, join, trust, &mut report)?;
+        super::anchor::on_record(join, trust, &mut report);
+    }
+    if let Some(proof) = &options.anchor {
+        super::anchor::held(proof, (walk.join.as_ref(), trust), &mut report);
     }
     if partial || !whole {
         let why = "only a part of the chain was looked at";

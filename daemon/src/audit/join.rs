@@ -12,6 +12,7 @@ use provenance_core::{
     registry::{BundleEntry, Entry, KeyAction, KeyEntry, Segment},
     report::{Code, Finding, Head, Place, Report},
     verify::{
+        anchors::Anchors,
         bundle::Trusted,
         chain::FileSummary,
         registry::{FILE, RegistryVerifier},
@@ -111,6 +112,18 @@ impl<'a> Join<'a> {
     /// The chain's id, client and host, from the registry's record 0.
     pub(super) fn identity(&self) -> Option<(&str, &str, &str)> {
         self.verifier.identity()
+    }
+
+    /// The anchors on record.
+    pub(super) fn anchors(&self) -> &Anchors {
+        self.verifier.anchors()
+    }
+
+    /// The root of the first `size` records, where there are so many.
+    pub(super) fn root_at(&self, size: u64) -> Option<Digest> {
+        // The stored nodes have been held against the records.
+        let walked = size <= self.tree().size();
+        walked.then(|| self.reader.root_at(size).ok()).flatten()
     }
 
     /// The next file of the chain.

@@ -1,6 +1,7 @@
 //! What `provctl` does: it reads and judges. No key, no writing registry, no
 //! network unless told; what it reads may have been written by anybody.
 
+pub mod anchor;
 pub mod bundle;
 pub mod chain;
 mod coverage;
@@ -25,6 +26,8 @@ use crate::{
 pub struct Trust {
     /// The policy file's content; without it the best verdict is inconclusive.
     pub policy: Option<Policy>,
+    /// What is known of Bitcoin's blocks.
+    pub blocks: anchor::Blocks,
 }
 
 /// Why there is no report.
@@ -75,6 +78,18 @@ impl From<io::Error> for AuditError {
 }
 
 impl Trust {
+    /// What this policy trusts, with the headers that it names.
+    ///
+    /// # Errors
+    /// [`AuditError`] where these cannot be read.
+    pub fn of(policy: Option<Policy>) -> Result<Self, AuditError> {
+        let mut blocks = anchor::Blocks::default();
+        if let Some(policy) = &policy {
+            blocks.take(&policy.anchor)?;
+        }
+        Ok(Self { policy, blocks })
+    }
+
     /// The trusted keys.
     pub fn keys(&self) -> &[provenance_core::verify::bundle::Trusted] {
         self.policy.as_ref().map(|policy| &*policy.keys).unwrap_or_default()

@@ -5,6 +5,7 @@
 //! verified by work (docs/threat-model.md). Its cookie changes at each start
 //! and is read for each question.
 
+pub mod headers;
 mod rpc;
 pub mod time;
 

@@ -90,6 +90,7 @@ impl Node {
         };
         let pair = match &self.access {
             Access::Open => return Ok(None),
+            Access::Typed(pair) => pair.0.clone(),
             Access::Cookie(path) => read(path)?,
             Access::User { user, password_file } => format!("{user}:{}", read(password_file)?),
         };

@@ -73,7 +73,8 @@ pub(super) fn verify(config: &Config, policy: Option<PathBuf>) -> Result<Entry, 
     let policy = path.as_deref().map(Policy::load).transpose();
     let policy = policy.map_err(|error| Failure::new(Exit::Config, error))?;
     let options = audit::chain::Options::default();
-    let report = audit::chain::verify(&config.state_dir, &Trust { policy }, &options, &mut |_| {})
+    let trust = Trust::of(policy).map_err(|error| Failure::new(Exit::Config, error))?;
+    let report = audit::chain::verify(&config.state_dir, &trust, &options, &mut |_| {})
         .map_err(|error| Failure::new(Exit::Io, error))?;
     Ok(entry(&report, policy_sha256))
 }

@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use provenance_core::{
     canon::Value,
     digest::Digest,
+    proof::{MAX_PROOF, Proof},
     report::{Report, Verdict},
     time::Timestamp,
 };
@@ -16,6 +17,7 @@ use provenance_core::{
 use super::{Exit, Failure, check_time, completions, io_exit, render, say};
 use crate::{
     audit::{AuditError, Trust, bundle, chain, logs::Logs, registry, status},
+    bitcoin::headers,
     host::{
         durable::{self, StateDir},
         policy::{self, Policy, PolicyError},
@@ -51,6 +53,8 @@ enum Command {
         paths: Vec<PathBuf>,
         #[command(flatten)]
         policy: PolicyArgs,
+        #[command(flatten)]
+        blocks: BlockArgs,
         /// Answer in JSON
         #[arg(long)]
         json: bool,
@@ -100,6 +104,8 @@ struct VerifyChain {
     state: StateArgs,
     #[command(flatten)]
     policy: PolicyArgs,
+    #[command(flatten)]
+    blocks: BlockArgs,
     /// Re-read the watched logs too, rotated and compressed ones included
     #[arg(long)]
     logs: bool,
@@ -121,6 +127,9 @@ struct VerifyChain {
     /// A checkpoint that you hold: the registry must continue it
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
+    /// A proof.json with an anchor that you hold: the registry must continue it
+    #[arg(long, value_name = "FILE")]
+    anchor: Option<PathBuf>,
     /// Answer in JSON
     #[arg(long)]
     json: bool,
@@ -178,6 +187,19 @@ struct PolicyArgs {
 }
 
 #[derive(Debug, Args)]
+struct BlockArgs {
+    /// Bitcoin's headers as you know them: lines of HEIGHT HEADER or HEIGHT HASH
+    #[arg(long, value_name = "FILE")]
+    headers: Option<PathBuf>,
+    /// A Bitcoin node of yours to ask for headers
+    #[arg(long, value_name = "URL", conflicts_with = "headers")]
+    bitcoin_rpc: Option<String>,
+    /// The node's cookie file, which lets you in
+    #[arg(long, value_name = "FILE", requires = "bitcoin_rpc")]
+    bitcoin_cookie: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 struct FilterArgs {
     /// Of this kind only
     #[arg(long, value_name = "K")]
@@ -198,7 +220,9 @@ impl Cli {
     pub fn run(self) -> Result<Exit, Failure> {
         match self.command {
             Command::VerifyChain(args) => verify_chain(&args),
-            Command::Verify { paths, policy, json } => verify(&paths, &policy, json),
+            Command::Verify { paths, policy, blocks, json } => {
+                verify(&paths, &blocks.add(policy.load()?)?, json)
+            }
             Command::CheckTime { config, set, json } => check_time::run(config, &set, json),
             Command::Status { state, json } => show_status(&state.state, json),
             Command::Registry { command } => look(command),
@@ -211,7 +235,11 @@ impl Cli {
 }
 
 fn verify_chain(args: &VerifyChain) -> Result<Exit, Failure> {
-    let trust = args.policy.load()?;
+    let trust = args.blocks.add(args.policy.load()?)?;
+    let anchor = match &args.anchor {
+        Some(path) => Some(held(path)?),
+        None => None,
+    };
     let checkpoint = match &args.checkpoint {
         Some(path) => Some(read_text(path)?),
         None => None,
@@ -221,6 +249,7 @@ fn verify_chain(args: &VerifyChain) -> Result<Exit, Failure> {
         to: args.to,
         expect_head: args.expect_head,
         checkpoint,
+        anchor,
         logs: args.logs.then(|| Logs { root: args.root.clone(), journal: args.journal.clone() }),
     };
     let bar = bar();
@@ -230,11 +259,10 @@ fn verify_chain(args: &VerifyChain) -> Result<Exit, Failure> {
     conclude(&report.map_err(failure)?, args.json)
 }
 
-fn verify(paths: &[PathBuf], policy: &PolicyArgs, json: bool) -> Result<Exit, Failure> {
-    let trust = policy.load()?;
+fn verify(paths: &[PathBuf], trust: &Trust, json: bool) -> Result<Exit, Failure> {
     let mut reports = vec![];
     for path in paths {
-        reports.push((path, bundle::verify(path, &trust).map_err(failure)?));
+        reports.push((path, bundle::verify(path, trust).map_err(failure)?));
     }
     if let [(_, report)] = &reports[..] {
         return conclude(report, json);
@@ -346,8 +374,36 @@ impl PolicyArgs {
             None => Some(machine).filter(|path| path.exists()),
         };
         let policy = path.map(Policy::load).transpose();
-        Ok(Trust { policy: policy.map_err(|error| failure(error.into()))? })
+        Trust::of(policy.map_err(|error| failure(error.into()))?).map_err(failure)
     }
+}
+
+impl BlockArgs {
+    /// Adds what is known of Bitcoin's blocks.
+    fn add(&self, mut trust: Trust) -> Result<Trust, Failure> {
+        if let Some(path) = &self.headers {
+            trust.blocks.read(path).map_err(failure)?;
+            trust.blocks.demand();
+        }
+        if let Some(url) = &self.bitcoin_rpc {
+            let node = headers::of_url(url, self.bitcoin_cookie.as_deref());
+            let node = node.map_err(|why| Failure::new(Exit::Usage, why))?;
+            trust.blocks.ask_node(move |height| headers::at(&node, height));
+            trust.blocks.demand();
+        }
+        Ok(trust)
+    }
+}
+
+/// A proof with an anchor that the auditor kept.
+fn held(path: &Path) -> Result<Proof, Failure> {
+    let bytes = durable::read_limited(path, MAX_PROOF as u64)
+        .map_err(|error| Failure::new(io_exit(&error), format!("{}: {error}", path.display())))?;
+    let proof = Proof::parse(&bytes).map_err(|error| error.to_string()).and_then(|proof| {
+        let missing = || "there is no anchor in this proof".to_owned();
+        proof.anchor.is_some().then_some(proof).ok_or_else(missing)
+    });
+    proof.map_err(|why| Failure::new(Exit::Data, format!("{}: {why}", path.display())))
 }
 
 impl From<FilterArgs> for registry::Filter {

@@ -23,6 +23,18 @@ pub(super) fn report(report: &Report) -> String {
     if let Some(signed) = report.signed_to {
         lines.push(format!("signed up to {}", describe(signed)));
     }
+    for seen in report.anchors() {
+        let text = format!(
+            "{} in block {} of {} ({}); by {}, {}",
+            seen.place.file.as_deref().unwrap_or("an anchor"),
+            seen.height,
+            seen.time(),
+            seen.header.hash(),
+            seen.basis.as_str(),
+            seen.work
+        );
+        lines.push(format!("anchored     {}", wrap(&plain(&text), 13)));
+    }
     for gap in report.gaps() {
         let what = if gap.decisive { "NOT CHECKED " } else { "not checked " };
         lines.push(format!("{what} {}", wrap(&plain(&format!("{}: {}", gap.what, gap.why)), 13)));

@@ -13,7 +13,7 @@ use provenance_core::{canon::Value, chain::MAX_INTERVAL_S, clock::Rule, digest::
 use serde::{Deserialize, Serialize};
 
 pub use alert::{Alert, Webhook};
-pub use sources::{Access, CHRONY_SOCKET, GPSD, Listen, NodeSettings, Receiver, Sources};
+pub use sources::{Access, CHRONY_SOCKET, GPSD, Listen, NodeSettings, Receiver, Sources, Typed};
 
 use super::{durable, systime};
 

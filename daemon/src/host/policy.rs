@@ -6,7 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use provenance_core::{digest::Digest, key::PublicKey, time::Timestamp, verify::bundle::Trusted};
+use provenance_core::{
+    anchor::BlockHash, digest::Digest, key::PublicKey, time::Timestamp, verify::bundle::Trusted,
+};
 use serde::Deserialize;
 
 use super::durable;
@@ -52,6 +54,19 @@ pub struct Policy {
     pub max_gap_s: Option<u64>,
     /// Records that must be in the chain.
     pub heads: Vec<ExpectedHead>,
+    /// What is known of Bitcoin's blocks, and whether anchors are asked for.
+    pub anchor: AnchorPolicy,
+}
+
+/// What an auditor asks of anchors.
+#[derive(Clone, Debug, Default)]
+pub struct AnchorPolicy {
+    /// Whether evidence without an anchor is inconclusive.
+    pub required: bool,
+    /// The auditor's file of headers.
+    pub headers: Option<PathBuf>,
+    /// Blocks that the auditor names by height and hash.
+    pub blocks: Vec<(u32, BlockHash)>,
 }
 
 /// A record that the auditor knows from elsewhere.
@@ -77,6 +92,23 @@ struct File {
     keys: Vec<FileKey>,
     #[serde(default)]
     heads: Vec<FileHead>,
+    #[serde(default)]
+    anchor: FileAnchor,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct FileAnchor {
+    required: bool,
+    headers: Option<PathBuf>,
+    blocks: Vec<FileBlock>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileBlock {
+    height: u32,
+    hash: String,
 }
 
 #[derive(Deserialize)]
@@ -107,7 +139,12 @@ impl Policy {
         let invalid = |message: String| PolicyError::Invalid { path: path.into(), message };
         let bytes = durable::read_limited(path, MAX_BYTES).map_err(read)?;
         let text = String::from_utf8(bytes).map_err(|error| invalid(error.to_string()))?;
-        Self::parse(&text).map_err(invalid)
+        let mut policy = Self::parse(&text).map_err(invalid)?;
+        // Named from where the policy is.
+        if let (Some(headers), Some(folder)) = (&mut policy.anchor.headers, path.parent()) {
+            *headers = folder.join(&headers);
+        }
+        Ok(policy)
     }
 
     /// The policy in `text`.
@@ -126,8 +163,19 @@ impl Policy {
             allow_unsigned: file.allow_unsigned,
             max_gap_s: file.max_gap_s,
             heads,
+            anchor: AnchorPolicy {
+                required: file.anchor.required,
+                headers: file.anchor.headers,
+                blocks: file.anchor.blocks.into_iter().map(block).collect::<Result<_, _>>()?,
+            },
         })
     }
+}
+
+fn block(block: FileBlock) -> Result<(u32, BlockHash), String> {
+    let hash = BlockHash::from_hex(block.hash.as_bytes());
+    let wrong = || format!("anchor.blocks: the hash of {} is not 64 hex digits", block.height);
+    Ok((block.height, hash.ok_or_else(wrong)?))
 }
 
 fn trusted(key: FileKey) -> Result<Trusted, String> {

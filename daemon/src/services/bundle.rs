@@ -263,6 +263,7 @@ fn prove(evidence: &mut Evidence, path: &Path, index: u64) -> Result<(), Service
     let size = super::evidence::size_of(&checkpoint).ok_or_else(|| unproved("no checkpoint"))?;
     let row = reader.record(index)?.ok_or_else(|| unproved("its record is not there"))?;
     let proof = Proof {
+        anchor: None,
         body: String::from_utf8(row.body).map_err(|_| unproved("its record is not UTF-8"))?,
         index,
         size,

@@ -54,6 +54,8 @@ pub struct Files {
     pub sigstore: Option<Vec<u8>>,
     /// `proof.json`
     pub proof: Option<Vec<u8>>,
+    /// `statement.json.ots`
+    pub ots: Option<Vec<u8>>,
     /// The proof may still be to come: an interrupted run is finished by the
     /// next. What holds the record otherwise is for the caller to verify.
     pub unproved: bool,

@@ -1,6 +1,8 @@
 //! Verification: pure checks that take bytes and write findings into a
 //! [`crate::report::Report`]. The caller reads files; nothing here does.
 
+pub mod anchor;
+pub mod anchors;
 pub mod bundle;
 pub mod chain;
 pub mod registry;

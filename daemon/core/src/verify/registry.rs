@@ -1,4 +1,5 @@
-//! The registry, record by record (docs/format.md §4, steps 4.1 to 4.5 and 4.10).
+//! The registry, record by record (docs/format.md §4, steps 4.1 to 4.5 and 4.10, and
+//! of §7 those of the records).
 
 use alloc::{
     format,
@@ -8,11 +9,12 @@ use alloc::{
 use crate::{
     alert::OpenAlerts,
     digest::Digest,
-    merkle::{Frontier, Node, leaf_hash},
+    merkle::{Frontier, Node, frontier_nodes, leaf_hash},
     record::{Record, RecordError},
     registry::{Entry, KINDS},
     report::{Code, Finding, Place, Report},
     time::Timestamp,
+    verify::anchors::Anchors,
 };
 
 /// The file's name in places.
@@ -38,6 +40,7 @@ pub struct RegistryVerifier {
     prev: Option<Digest>,
     identity: Option<(String, String, String)>,
     alerts: OpenAlerts,
+    anchors: Anchors,
 }
 
 impl RegistryVerifier {
@@ -84,7 +87,12 @@ impl RegistryVerifier {
                            was changed, or records between them were removed or added";
             report.find(broken(message).values(record.prev, prev));
         }
-        self.content(&record, computed, place, report)
+        self.content(&record, computed, place, stored, report)
+    }
+
+    /// The anchors on record.
+    pub fn anchors(&self) -> &Anchors {
+        &self.anchors
     }
 
     /// How many records, and the root over them.
@@ -123,6 +131,7 @@ impl RegistryVerifier {
         record: &Record<'_>,
         hash: Digest,
         place: Place,
+        mut stored: impl FnMut(Node) -> Option<Digest>,
         report: &mut Report,
     ) -> Option<Seen> {
         if !KINDS.contains(&record.kind) {
@@ -142,6 +151,14 @@ impl RegistryVerifier {
             if let Err(message) = self.alerts.take(alert.clone()) {
                 report.find(Finding::new(Code::RegistryBroken, place.clone(), message));
             }
+        }
+        if let Entry::Anchor(anchor) = &entry {
+            let root_at = |size| {
+                let subtrees = frontier_nodes(size).map(&mut stored).collect::<Option<_>>()?;
+                Frontier::from_subtrees(size, subtrees).map(|tree| tree.root())
+            };
+            let row = self.frontier.size().saturating_sub(1);
+            self.anchors.take((row, anchor), root_at, &place, report);
         }
         let first = self.frontier.size() == 1;
         if first != matches!(entry, Entry::Genesis { .. }) {

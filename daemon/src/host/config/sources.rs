@@ -61,8 +61,20 @@ pub enum Access {
         /// Where its password is.
         password_file: PathBuf,
     },
+    /// A user and a password as typed by an auditor; never from settings.
+    Typed(Typed),
     /// None: for a node behind a proxy that knows who asks.
     Open,
+}
+
+/// `user:password`, which no message shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Typed(pub String);
+
+impl std::fmt::Debug for Typed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Typed")
+    }
 }
 
 #[derive(Default, Deserialize, Serialize)]
@@ -252,6 +264,7 @@ impl NodeSettings {
             Access::User { user, password_file } => {
                 format!("user {user} {}", encoded(password_file))
             }
+            Access::Typed(_) => "typed".into(),
             Access::Open => "open".into(),
         };
         Value::object([

@@ -1,0 +1,113 @@
+//! Writes `statement.json.ots`: from the statement's digest by the registry's
+//! record, the tree's root, the transaction and the block's tree to the root
+//! in the block's header.
+
+use alloc::vec::Vec;
+
+use super::{BITCOIN, MAGIC, MAX_MESSAGE, VERSION, op};
+use crate::{
+    anchor::{Anchor, AnchorError},
+    digest::Digest,
+    merkle::{leaf_hash, sides},
+};
+
+/// The largest record that fits into an operation, with the leaf's prefix.
+pub const MAX_BODY: usize = MAX_MESSAGE - 1;
+
+/// Why there is no OpenTimestamps proof.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The anchor itself does not hold.
+    #[error(transparent)]
+    Anchor(#[from] AnchorError),
+    /// The record does not name the statement, or not once.
+    #[error("the registry's record does not name the statement's digest exactly once")]
+    Record,
+    /// Over [`MAX_BODY`].
+    #[error("a registry record of {0} bytes does not fit into an OpenTimestamps proof")]
+    TooLong(usize),
+}
+
+/// The proof for a file of this `digest`, which the registry record `body` at
+/// `index` names in hex, once. The anchor is verified first.
+///
+/// # Errors
+/// [`WriteError`].
+pub fn of_statement(
+    digest: &Digest,
+    body: &str,
+    index: u64,
+    anchor: &Anchor,
+) -> Result<Vec<u8>, WriteError> {
+    anchor.verify(leaf_hash(body.as_bytes()), index)?;
+    if body.len() > MAX_BODY {
+        return Err(WriteError::TooLong(body.len()));
+    }
+    let hex = digest.to_hex();
+    let (head, tail) = body.split_once(hex.as_str()).ok_or(WriteError::Record)?;
+    if tail.contains(hex.as_str()) {
+        return Err(WriteError::Record);
+    }
+    let mut out = Writer(MAGIC.to_vec());
+    out.0.extend([VERSION, op::SHA256]);
+    out.0.extend(digest.0);
+    // The record names the digest in hex; a leaf is 0x00 and the record.
+    out.0.push(op::HEXLIFY);
+    out.around(&[&[0], head.as_bytes()].concat(), tail.as_bytes());
+    out.0.push(op::SHA256);
+    let sides = sides(index, anchor.size).ok_or(AnchorError::Path)?;
+    for (left, sibling) in sides.into_iter().zip(&anchor.path) {
+        match left {
+            true => out.around(&[&[1], &sibling.0[..]].concat(), &[]),
+            false => out.around(&[1], &sibling.0),
+        }
+        out.0.push(op::SHA256);
+    }
+    // The root stands in the transaction, and that is hashed twice.
+    let transaction = anchor.proof.transaction()?;
+    let (root, at) = transaction.placed_root()?;
+    let short = AnchorError::Payload("it ends early");
+    let (head, tail) = transaction.stripped().split_at_checked(at).ok_or(short.clone())?;
+    out.around(head, tail.get(root.0.len()..).ok_or(short)?);
+    out.0.extend([op::SHA256; 2]);
+    for (level, sibling) in anchor.proof.branch.iter().enumerate() {
+        match anchor.proof.position >> level & 1 {
+            1 => out.around(&sibling.0, &[]),
+            _ => out.around(&[], &sibling.0),
+        }
+        out.0.extend([op::SHA256; 2]);
+    }
+    out.0.push(op::ATTESTATION);
+    out.0.extend(BITCOIN);
+    let mut height = Writer(Vec::new());
+    height.number(u64::from(anchor.proof.height));
+    out.prefixed(&height.0);
+    Ok(out.0)
+}
+
+struct Writer(Vec<u8>);
+
+impl Writer {
+    /// Puts bytes before and behind the message.
+    fn around(&mut self, before: &[u8], behind: &[u8]) {
+        for (tag, bytes) in [(op::PREPEND, before), (op::APPEND, behind)] {
+            if !bytes.is_empty() {
+                self.0.push(tag);
+                self.prefixed(bytes);
+            }
+        }
+    }
+
+    fn prefixed(&mut self, bytes: &[u8]) {
+        self.number(bytes.len() as u64);
+        self.0.extend(bytes);
+    }
+
+    fn number(&mut self, mut number: u64) {
+        while number >= 0x80 {
+            self.0.push(number as u8 & 0x7f | 0x80);
+            number >>= 7;
+        }
+        self.0.push(number as u8);
+    }
+}

@@ -1,0 +1,248 @@
+//! Anchors on a real Bitcoin node: what `provctl` and stock `ots` say of them,
+//! and that nothing of a proof can be changed.
+#![cfg(test)]
+
+#[path = "../peers/mod.rs"]
+mod peers;
+
+mod appliance;
+mod node;
+
+use std::{fs, path::Path, process::Command};
+
+use appliance::{Appliance, put};
+use msp_provenance::{
+    audit::{self, Trust},
+    host::policy::Policy,
+};
+use node::Node;
+use provenance_core::{digest::Digest, proof::Proof, registry::AnchorStep, report::Verdict};
+use serde_json::Value;
+
+/// The findings' codes, but for what the test's own clock gives rise to.
+fn codes(report: &Value) -> Vec<&str> {
+    let findings = report["findings"].as_array().unwrap_or_else(|| panic!("{report}"));
+    let codes = findings.iter().map(|finding| finding["code"].as_str().unwrap());
+    codes.filter(|code| !code.starts_with("clock.")).collect()
+}
+
+#[test]
+fn bundles_are_verified_by_header_file_node_and_pinned_hash() {
+    let Some(node) = Node::start() else { return };
+    let appliance = Appliance::new(3);
+    let bundle = appliance.bundles().remove(0);
+    let bundle = bundle.to_str().unwrap();
+    let (code, report) = appliance.provctl(&["verify", bundle]);
+    assert_eq!((code, report.get("anchors")), (0, None), "{report:#}");
+    // Asked for, an anchor that is still to come is inconclusive.
+    fs::write(appliance.path("empty"), "").unwrap();
+    let empty = appliance.path("empty");
+    let (code, report) =
+        appliance.provctl(&["verify", bundle, "--headers", empty.to_str().unwrap()]);
+    assert_eq!((code, codes(&report)), (2, vec!["anchor.pending"]), "{report:#}");
+
+    let first = appliance.anchor(&node, None);
+    let height = u64::from(first.proof.height);
+    // Nobody vouches for the block.
+    let (code, report) = appliance.provctl(&["verify", bundle]);
+    assert_eq!((code, codes(&report)), (2, vec!["anchor.untrusted_header"]), "{report:#}");
+    assert_eq!(report["anchors"][0]["basis"], "proof of work alone");
+    let findings = report["findings"].as_array().unwrap().iter();
+    let untrusted = findings.filter(|finding| finding["code"] == "anchor.untrusted_header");
+    assert!(untrusted.clone().count() == 1 && untrusted.clone().all(|it| it["severity"] == "info"));
+
+    // The auditor's file of headers.
+    let lines: Vec<_> = (height - 2..height + 4).map(|at| node.header_line(at)).collect();
+    let file = appliance.path("headers.txt");
+    let headers = file.to_str().unwrap();
+    fs::write(&file, lines.concat()).unwrap();
+    for bundle in appliance.bundles() {
+        let (code, report) =
+            appliance.provctl(&["verify", bundle.to_str().unwrap(), "--headers", headers]);
+        assert_eq!((code, codes(&report)), (0, vec![]), "{report:#}");
+        assert_eq!(report["checked"]["OpenTimestamps proofs"], 1);
+        let anchor = &report["anchors"][0];
+        assert_eq!(
+            (&anchor["basis"], anchor["height"].as_u64()),
+            (&"header file".into(), Some(height))
+        );
+        // Four headers from the block on, two hashes each.
+        assert_eq!(anchor["work_bits"], 3);
+    }
+    fs::write(&file, lines[0].clone()).unwrap();
+    let (code, report) = appliance.provctl(&["verify", bundle, "--headers", headers]);
+    assert_eq!((code, codes(&report)), (2, vec!["anchor.untrusted_header"]), "{report:#}");
+    assert!(report["not_checked"].to_string().contains("getblockheader"), "{report:#}");
+    let other =
+        node.header_line(height - 1).replacen(&(height - 1).to_string(), &height.to_string(), 1);
+    fs::write(&file, other).unwrap();
+    let (code, report) = appliance.provctl(&["verify", bundle, "--headers", headers]);
+    assert_eq!((code, codes(&report)), (1, vec!["anchor.untrusted_header"]), "{report:#}");
+    fs::write(&file, lines[0].replace("0000", "1111")).unwrap();
+    assert_eq!(appliance.provctl(&["verify", bundle, "--headers", headers]).0, 65);
+
+    // The auditor's node: by its cookie, by a password, and down.
+    let (url, cookie) = (node.url(), node.cookie().display().to_string());
+    let with_cookie = ["verify", bundle, "--bitcoin-rpc", &url, "--bitcoin-cookie", &cookie];
+    let (code, report) = appliance.provctl(&with_cookie);
+    assert_eq!((code, &report["anchors"][0]["basis"]), (0, &"node".into()), "{report:#}");
+    let password = node.url_with_password();
+    assert_eq!(appliance.provctl(&["verify", bundle, "--bitcoin-rpc", &password]).0, 0);
+    let (code, report) = appliance.provctl(&["verify", bundle, "--bitcoin-rpc", &url]);
+    assert_eq!((code, codes(&report)), (2, vec!["anchor.untrusted_header"]), "{report:#}");
+
+    // A hash in the policy, and a file that the policy names.
+    let hash = node.ask(&["getblockhash", &height.to_string()]);
+    appliance
+        .policy(&format!("[anchor]\n[[anchor.blocks]]\nheight = {height}\nhash = \"{hash}\"\n"));
+    let (code, report) = appliance.provctl(&["verify", bundle]);
+    assert_eq!((code, &report["anchors"][0]["basis"]), (0, &"pinned hash".into()), "{report:#}");
+    fs::write(&file, lines.concat()).unwrap();
+    appliance.policy("[anchor]\nrequired = true\nheaders = \"headers.txt\"\n");
+    assert_eq!(appliance.provctl(&["verify", bundle]).0, 0);
+
+    // A reorganisation: the node has another block at that height now.
+    node.ask(&["invalidateblock", &hash]);
+    node.mine_elsewhere(8);
+    appliance.policy("");
+    let (code, report) = appliance.provctl(&with_cookie);
+    assert_eq!((code, codes(&report)), (1, vec!["anchor.untrusted_header"]), "{report:#}");
+}
+
+#[test]
+fn the_registry_is_held_to_its_anchors() {
+    let Some(node) = Node::start() else { return };
+    let appliance = Appliance::new(2);
+    let first = appliance.anchor(&node, None);
+    let kept = appliance.path("kept.json");
+    fs::copy(appliance.bundles()[0].join("proof.json"), &kept).unwrap();
+    let kept = kept.display().to_string();
+    appliance.anchor(&node, Some(&first));
+    let state = appliance.path("state").display().to_string();
+    let (url, cookie) = (node.url(), node.cookie().display().to_string());
+    let node_args = ["--bitcoin-rpc", &url, "--bitcoin-cookie", &cookie];
+    let verify = |appliance: &Appliance, state: &str, more: &[&str]| {
+        let arguments = [&["verify-chain", "--state", state][..], more].concat();
+        appliance.provctl(&arguments)
+    };
+    let (code, report) = verify(&appliance, &state, &node_args);
+    assert_eq!(code, 0, "{report:#}");
+    assert_eq!(report["checked"]["anchor records"], 10);
+    // Two on record, and each bundle's own.
+    assert_eq!(report["anchors"].as_array().unwrap().len(), 4, "{report:#}");
+    assert_eq!(report["checked"]["anchored trees"], 2);
+    // Without a source of headers: said, and not decisive for the state.
+    let (code, report) = verify(&appliance, &state, &[]);
+    assert_eq!(code, 0, "{report:#}");
+    assert!(codes(&report).contains(&"anchor.untrusted_header"));
+    // What the auditor kept from an earlier visit.
+    let with_kept = [&["--anchor", &kept], &node_args[..]].concat();
+    let (code, report) = verify(&appliance, &state, &with_kept);
+    assert_eq!((code, &report["checked"]["anchored trees"]), (0, &3.into()), "{report:#}");
+
+    // The whole state made anew since: every record and signature holds.
+    let anew = Appliance::new(2);
+    let state = anew.path("state").display().to_string();
+    assert_eq!(verify(&anew, &state, &[]).0, 0);
+    let (code, report) = verify(&anew, &state, &with_kept);
+    assert_eq!(code, 1, "{report:#}");
+    assert_eq!(codes(&report), ["proof.consistency"], "{report:#}");
+
+    // A registry that says what did not happen.
+    let size = appliance.reader().len().unwrap();
+    let root = Digest::of(b"of no tree");
+    let network = "regtest".into();
+    let step = AnchorStep::Intended { network, checkpoint: None, previous: None };
+    appliance.record(size, root, step);
+    appliance.record(
+        size,
+        root,
+        AnchorStep::Reorged { txid: first.proof.header.hash(), block: first.proof.header.hash() },
+    );
+    let state = appliance.path("state").display().to_string();
+    let (code, report) = verify(&appliance, &state, &node_args);
+    assert_eq!(code, 1);
+    for code in
+        ["registry.root", "registry.broken", "anchor.txid", "anchor.header", "anchor.pending"]
+    {
+        assert!(codes(&report).contains(&code), "{code}: {report:#}");
+    }
+}
+
+#[test]
+fn each_changed_byte_of_a_proof_or_stamp_is_found() {
+    let Some(node) = Node::start() else { return };
+    let appliance = Appliance::new(2);
+    let anchored = appliance.anchor(&node, None);
+    let file = appliance.path("headers.txt");
+    fs::write(&file, node.header_line(anchored.proof.height.into())).unwrap();
+    let trust = || {
+        let mut trust =
+            Trust::of(Some(Policy::load(&appliance.path("policy.toml")).unwrap())).unwrap();
+        trust.blocks.read(&file).unwrap();
+        trust.blocks.demand();
+        trust
+    };
+    let trust = trust();
+    let bundle = appliance.bundles().remove(1);
+    let verdict = || audit::bundle::verify(&bundle, &trust).unwrap().verdict();
+    assert_eq!(verdict(), Verdict::Verified);
+    for name in ["proof.json", "statement.json.ots"] {
+        let good = fs::read(bundle.join(name)).unwrap();
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 1;
+            put(&bundle.join(name), &bad);
+            assert_ne!(verdict(), Verdict::Verified, "{name} {at}");
+        }
+        put(&bundle.join(name), &good);
+    }
+    assert_eq!(verdict(), Verdict::Verified);
+    // Another bundle's stamp, and one without its statement's anchor.
+    let other = appliance.bundles().remove(0);
+    let own = fs::read(bundle.join("statement.json.ots")).unwrap();
+    put(&bundle.join("statement.json.ots"), &fs::read(other.join("statement.json.ots")).unwrap());
+    assert_eq!(verdict(), Verdict::Failed);
+    put(&bundle.join("statement.json.ots"), &own);
+    // Alone, each of the two is enough.
+    let mut proof = Proof::parse(&fs::read(bundle.join("proof.json")).unwrap()).unwrap();
+    proof.anchor = None;
+    put(&bundle.join("proof.json"), &proof.encode().unwrap());
+    let report = audit::bundle::verify(&bundle, &trust).unwrap();
+    assert_eq!((report.verdict(), report.anchors().len()), (Verdict::Verified, 1));
+}
+
+#[test]
+fn stock_ots_verifies_our_stamps_and_refuses_changed_ones() {
+    let (Some(ots), Some(node)) = (peers::find("ots"), Node::start()) else { return };
+    let appliance = Appliance::new(3);
+    appliance.anchor(&node, None);
+    let says = |bundle: &Path| {
+        let output = Command::new(&ots)
+            .env("HOME", appliance.dir.path())
+            .args(["--btc-regtest", "--bitcoin-node", &node.url_with_password(), "--no-cache"])
+            .arg("verify")
+            .arg(bundle.join("statement.json.ots"))
+            .output()
+            .unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+    };
+    for bundle in appliance.bundles() {
+        let (good, text) = says(&bundle);
+        assert!(good && text.contains("Success! Bitcoin block"), "{text}");
+    }
+    let bundle = appliance.bundles().remove(0);
+    for name in ["statement.json", "statement.json.ots"] {
+        let good = fs::read(bundle.join(name)).unwrap();
+        for at in [good.len() / 2, good.len() - 40] {
+            let mut bad = good.clone();
+            bad[at] ^= 1;
+            put(&bundle.join(name), &bad);
+            let (accepted, text) = says(&bundle);
+            assert!(!accepted, "{name} {at}: {text}");
+        }
+        put(&bundle.join(name), &good);
+    }
+    assert!(says(&bundle).0);
+}
