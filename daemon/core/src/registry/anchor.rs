@@ -1,11 +1,7 @@
 //! The records of an anchor: each change of its state is one (docs/format.md
 //! §7). All of them name the root that is anchored and the size of its tree.
 
-use alloc::{
-    format,
-    string::{String, ToString},
-    vec::Vec,
-};
+use alloc::{format, string::String, vec::Vec};
 
 use super::{EntryError, Members, wrong};
 use crate::{
@@ -232,7 +228,7 @@ fn previous(value: &Value) -> Result<Previous, EntryError> {
 fn proof(members: &Members<'_>) -> Result<TxProof, EntryError> {
     let bytes = members.0.get("proof").map(Value::encode).unwrap_or_default();
     let proof = TxProof::read(&mut Scan::new(&bytes));
-    proof.map_err(|error| EntryError(format!("proof: {}", error.to_string())))
+    proof.map_err(|error| EntryError(format!("proof: {error}")))
 }
 
 fn network(name: String) -> Result<String, EntryError> {
