@@ -2,6 +2,7 @@
 //! happened. It decides, the host acts (docs/architecture.md, "One tick").
 
 pub mod alerts;
+pub mod anchor;
 
 use std::collections::VecDeque;
 

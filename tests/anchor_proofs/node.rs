@@ -3,7 +3,7 @@
 use std::{
     fs,
     net::TcpListener,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -18,6 +18,7 @@ pub(crate) struct Node {
     port: u16,
     child: Child,
     cli: PathBuf,
+    bitcoind: PathBuf,
     address: String,
 }
 
@@ -28,31 +29,62 @@ impl Drop for Node {
     }
 }
 
+fn spawn(bitcoind: &Path, dir: &Path, port: u16) -> Child {
+    Command::new(bitcoind)
+        .arg("-regtest")
+        .arg(format!("-datadir={}", dir.display()))
+        .arg(format!("-rpcport={port}"))
+        .args(["-listen=0", "-connect=0", "-dnsseed=0", "-server=1", "-fallbackfee=0.0001"])
+        .args(["-addresstype=bech32", "-changetype=bech32"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
 impl Node {
     pub(crate) fn start() -> Option<Self> {
         let (bitcoind, cli) = (peers::find("bitcoind")?, peers::find("bitcoin-cli")?);
         let dir = tempfile::tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let child = Command::new(bitcoind)
-            .arg("-regtest")
-            .arg(format!("-datadir={}", dir.path().display()))
-            .arg(format!("-rpcport={port}"))
-            .args(["-listen=0", "-connect=0", "-dnsseed=0", "-server=1", "-fallbackfee=0.0001"])
-            .args(["-addresstype=bech32", "-changetype=bech32"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut node = Self { dir, port, child, cli, address: String::new() };
+        let child = spawn(&bitcoind, dir.path(), port);
+        let mut node = Self { dir, port, child, cli, bitcoind, address: String::new() };
+        node.until_up();
+        node.ask(&["createwallet", "w"]);
+        node.address = node.ask(&["-rpcwallet=w", "getnewaddress"]);
+        node.mine(101);
+        Some(node)
+    }
+
+    fn until_up(&self) {
         let begin = Instant::now();
-        while node.try_ask(&["getblockcount"]).is_none() {
+        while self.try_ask(&["getblockcount"]).is_none() {
             assert!(begin.elapsed() < Duration::from_secs(60), "bitcoind does not start");
             thread::sleep(Duration::from_millis(100));
         }
-        node.ask(&["createwallet", "w"]);
-        node.address = node.ask(&["getnewaddress"]);
-        node.mine(101);
-        Some(node)
+    }
+
+    pub(crate) fn stop(&mut self) {
+        self.ask(&["stop"]);
+        self.child.wait().unwrap();
+    }
+
+    /// As after a reboot: a new cookie, and only the first wallet loaded.
+    pub(crate) fn restart(&mut self) {
+        self.child = spawn(&self.bitcoind, self.dir.path(), self.port);
+        self.until_up();
+        let _ = self.try_ask(&["loadwallet", "w"]);
+    }
+
+    /// Blocks without any of the transactions that wait.
+    pub(crate) fn mine_empty(&self, count: u32) {
+        for _ in 0..count {
+            self.ask(&["generateblock", &self.address, "[]"]);
+        }
+    }
+
+    pub(crate) fn in_mempool(&self, txid: &str) -> bool {
+        self.try_ask(&["getmempoolentry", txid]).is_some()
     }
 
     fn try_ask(&self, arguments: &[&str]) -> Option<String> {
@@ -83,7 +115,7 @@ impl Node {
 
     /// Blocks that are not the same again after an invalidated one.
     pub(crate) fn mine_elsewhere(&self, count: u32) {
-        let address = self.ask(&["getnewaddress"]);
+        let address = self.ask(&["-rpcwallet=w", "getnewaddress"]);
         self.ask(&["generatetoaddress", &count.to_string(), &address]);
     }
 

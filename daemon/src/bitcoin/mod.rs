@@ -8,5 +8,6 @@
 pub mod headers;
 mod rpc;
 pub mod time;
+pub mod wallet;
 
 pub use rpc::{Node, NodeError};

@@ -45,6 +45,12 @@ pub enum NodeError {
         /// Its words, at most 200 characters.
         message: String,
     },
+    /// It answers, and is not fit for what is to be done.
+    #[error("the node cannot be used: {0}")]
+    Unfit(String),
+    /// The wallet cannot pay.
+    #[error("the wallet cannot pay: {0}; send coins to an address of it")]
+    Funds(String),
     /// It answered something else than what was asked for.
     #[error("the node's answer to {method} is not as expected: {what}")]
     Answer {
@@ -66,6 +72,12 @@ impl Node {
     /// The node whose RPC is at `url`.
     pub fn new(url: &str, access: Access) -> Self {
         Self { url: url.into(), access }
+    }
+
+    /// The same node at another path.
+    #[must_use]
+    pub fn at(&self, path: &str) -> Self {
+        Self { url: format!("{}{path}", self.url.trim_end_matches('/')), ..self.clone() }
     }
 
     /// Asks one question.

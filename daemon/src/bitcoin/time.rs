@@ -100,14 +100,13 @@ pub fn source(tip: &Tip, network: &str) -> Source<'static> {
         ("time", tip.time_s.into()),
     ]);
     let reject = |why: String| Source::rejected(NAME, why, Some(&detail));
-    if tip.chain != chain_of(network) {
+    if !tip.is_on(network) {
         return reject(format!("the node is on {}, the settings say {network}", tip.chain));
     }
     if tip.height == 0 {
         return reject("the node has no block yet".into());
     }
-    // A regtest node counts as syncing until a block of today was found.
-    if tip.syncing && network != "regtest" {
+    if tip.is_behind(network) {
         return reject(format!("the node has block {} of {}", tip.height, tip.headers));
     }
     let nanos = |seconds: i64| seconds.checked_mul(1_000_000_000).filter(|nanos| *nanos > 0);
@@ -117,6 +116,19 @@ pub fn source(tip: &Tip, network: &str) -> Source<'static> {
     let not_before = Timestamp::from_nanos(median);
     let not_after = Timestamp::from_nanos(time).plus_nanos(AHEAD_NS);
     Source::claims(NAME, Claim::Window { not_before, not_after }, Some(&detail))
+}
+
+impl Tip {
+    /// Whether it is a block of what the settings call `network`.
+    pub fn is_on(&self, network: &str) -> bool {
+        self.chain == chain_of(network)
+    }
+
+    /// Whether the node has not caught up. One on regtest says so until a block
+    /// of today was found, and nobody is ahead of it.
+    pub fn is_behind(&self, network: &str) -> bool {
+        self.syncing && network != "regtest"
+    }
 }
 
 /// What nodes call a network.

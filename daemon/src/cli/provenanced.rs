@@ -5,9 +5,10 @@ use std::{io::IsTerminal, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 use provenance_core::{canon::Value, key::PublicKey, registry::Entry, time::Timestamp};
 
-use super::{Exit, Failure, health, io_exit};
+use super::{Exit, Failure, anchor, health, io_exit};
 use crate::{
     alert::AlertError,
+    bitcoin::NodeError,
     chain::ChainError,
     host::{
         config::{Config, ConfigError},
@@ -93,6 +94,19 @@ enum Command {
         /// Records before this time (default: up to the last)
         #[arg(long, value_name = "T", value_parser = super::time)]
         to: Option<Timestamp>,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Anchor the registry's root in Bitcoin: one that is due, and what is pending, as far as it goes
+    #[command(after_help = "Example:\n  provenanced anchor --config provenance.toml\n\n\
+        It never waits for a block: a timer runs it every few minutes.")]
+    Anchor {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Though one was anchored today
+        #[arg(long)]
+        now: bool,
         /// Answer in JSON
         #[arg(long)]
         json: bool,
@@ -191,6 +205,11 @@ impl Cli {
             Command::Bundle { config, artifacts, controls, reason, from, to, json } => {
                 let request = Request { artifacts, controls, reason, from, to };
                 make_bundle(&config.load()?, &request, json)
+            }
+            Command::Anchor { config, now, json } => {
+                let config = config.load()?;
+                let (state, evidence, _) = open(&config)?;
+                anchor::run(&config, &state, evidence, now, json)
             }
             Command::Review { config, what, outcome, who } => {
                 review(&config.load()?, what, outcome, who)
@@ -323,10 +342,15 @@ fn open(config: &Config) -> Result<(StateDir, Evidence, Timestamp), Failure> {
     Ok((state, evidence, now))
 }
 
-fn failure(error: ServiceError) -> Failure {
+pub(super) fn failure(error: ServiceError) -> Failure {
     let exit = match &error {
         ServiceError::Chain(ChainError::Locked(_))
-        | ServiceError::Registry(RegistryError::Busy) => Exit::Temporary,
+        | ServiceError::Registry(RegistryError::Busy)
+        | ServiceError::Locked(_) => Exit::Temporary,
+        // The next run of the timer may find it otherwise.
+        ServiceError::Node(NodeError::Secret { source, .. }) => io_exit(source),
+        ServiceError::Node(NodeError::Unfit(_) | NodeError::Unauthorised(_)) => Exit::Config,
+        ServiceError::Node(_) => Exit::Temporary,
         ServiceError::Chain(ChainError::Broken { .. }) | ServiceError::State(_) => Exit::Data,
         ServiceError::Registry(
             RegistryError::Foreign { .. }

@@ -4,6 +4,7 @@
 //! (values that make sense together); both name the line.
 
 mod alert;
+mod anchor;
 mod sources;
 
 use std::{fmt, io, os::unix::ffi::OsStrExt, path::PathBuf};
@@ -13,6 +14,7 @@ use provenance_core::{canon::Value, chain::MAX_INTERVAL_S, clock::Rule, digest::
 use serde::{Deserialize, Serialize};
 
 pub use alert::{Alert, Webhook};
+pub use anchor::Anchor;
 pub use sources::{Access, CHRONY_SOCKET, GPSD, Listen, NodeSettings, Receiver, Sources, Typed};
 
 use super::{durable, systime};
@@ -113,6 +115,8 @@ pub struct Config {
     pub metrics: Option<Listen>,
     /// Alerts.
     pub alert: Alert,
+    /// How the root is anchored; `None` where it is not.
+    pub anchor: Option<Anchor>,
     /// Digest of all of this.
     pub sha256: Digest,
 }
@@ -151,6 +155,8 @@ struct File {
     metrics: sources::MetricsFile,
     #[serde(default)]
     alert: alert::File,
+    #[serde(default)]
+    anchor: anchor::File,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -208,6 +214,7 @@ struct TierDefaults {
     signed: bool,
     bundle_every: String,
     retention_days: u64,
+    anchored: bool,
 }
 
 impl Default for Chain {
@@ -311,6 +318,7 @@ impl Config {
         .with_some("signing_key", self.signing_key.as_deref())
         .with_some("metrics", self.metrics.as_ref().map(|listen| listen.to_string()).as_deref())
         .with_some("sources", self.sources.to_value())
+        .with_some("anchor", self.anchor.map(Anchor::to_value))
         .with_some("bitcoin", self.node.as_ref().map(NodeSettings::to_value))
         .with_some("bundle_every_s", self.bundle_every_s)
     }
@@ -379,6 +387,7 @@ impl Judge<'_> {
         let time = file.time;
         let sources =
             sources::judge(time.ntp, time.gps, &time.bitcoin, node.as_ref()).map_err(wrong)?;
+        let anchor = file.anchor.judge(tier.anchored, node.as_ref()).map_err(wrong)?;
         let every = file.bundle.every.as_deref().unwrap_or(&tier.bundle_every);
         let mut config = Config {
             client: file.client,
@@ -402,6 +411,7 @@ impl Judge<'_> {
             bundle_days: file.retention.bundle_days.unwrap_or(tier.retention_days),
             metrics: file.metrics.judge().map_err(wrong)?,
             alert: file.alert.judge().map_err(|(key, message)| self.wrong(key, message))?,
+            anchor,
             sha256: Digest::ZERO,
         };
         self.controls(&config.controls)?;

@@ -245,6 +245,15 @@ impl Evidence {
         }
     }
 
+    /// The tree as it is, with its checkpoint; without a key there is none.
+    ///
+    /// # Errors
+    /// [`ServiceError`].
+    pub fn signed_tree(&mut self) -> Result<(Option<String>, Tail), ServiceError> {
+        let tail = self.registry.tail()?;
+        Ok((self.checkpoint(tail)?, tail))
+    }
+
     /// Signs the tree and keeps the note as the newest, unless another
     /// process kept one of a larger tree meanwhile.
     fn checkpoint(&self, tail: Tail) -> Result<Option<String>, ServiceError> {

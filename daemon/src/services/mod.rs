@@ -1,6 +1,7 @@
 //! What `provenanced` does: it puts the adapters to the engine's decisions.
 
 pub mod alerts;
+pub mod anchor;
 pub mod bundle;
 pub mod evidence;
 pub mod follow;
@@ -33,6 +34,12 @@ pub enum ServiceError {
     /// The delivery of alerts.
     #[error(transparent)]
     Alert(#[from] AlertError),
+    /// The Bitcoin node.
+    #[error(transparent)]
+    Node(#[from] crate::bitcoin::NodeError),
+    /// Another process is at it.
+    #[error("{0} is locked: another process is at work; try again")]
+    Locked(String),
     /// A pattern in the settings.
     #[error(transparent)]
     Pattern(#[from] crate::logs::PatternError),

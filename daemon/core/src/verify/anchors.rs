@@ -74,6 +74,20 @@ impl State {
         }
     }
 
+    /// The word that records have for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Intended => "intended",
+            Self::Signed => "signed",
+            Self::Broadcast => "broadcast",
+            Self::Replaced => "replaced",
+            Self::Mined => "mined",
+            Self::Final => "final",
+            Self::Reorged => "reorged",
+            Self::Failed => "failed",
+        }
+    }
+
     /// Whether an anchor may go from this state to `next`.
     pub fn may_become(self, next: Self) -> bool {
         match self {

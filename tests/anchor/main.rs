@@ -1,0 +1,191 @@
+//! `provenanced anchor` on a real Bitcoin node: the whole life of an anchor,
+//! and each trouble on its way.
+#![cfg(test)]
+
+#[path = "../peers/mod.rs"]
+mod peers;
+
+mod faults;
+#[path = "../anchor_proofs/node.rs"]
+#[allow(dead_code, reason = "the other user needs more of it")]
+mod node;
+mod world;
+
+use std::{fs, process::Command};
+
+use node::Node;
+use world::World;
+
+#[test]
+fn from_due_to_final_with_proofs_that_an_auditor_verifies() {
+    let Some(node) = Node::start() else { return };
+    let world = World::new(&node, "life", "0.001", "");
+    assert_eq!(world.anchor(&[]), ["intended", "signed", "broadcast"]);
+    assert_eq!(world.anchor(&[]), Vec::<String>::new(), "nothing new before the next block");
+    // Asked for, an anchor that is pending is inconclusive, and nothing worse.
+    assert_eq!(world.verify_bundle().0, 2);
+    world.verifies();
+    node.mine(1);
+    assert_eq!(world.anchor(&[]), ["mined"]);
+    node.mine(4);
+    assert_eq!(world.anchor(&[]), Vec::<String>::new(), "five blocks are not six");
+    node.mine(1);
+    assert_eq!(world.anchor(&[]), ["final"]);
+    let (code, report) = world.verify_bundle();
+    assert_eq!(code, 0, "{report:#}");
+    assert_eq!(report["anchors"][0]["basis"], "node");
+    assert!(world.bundle().join("statement.json.ots").is_file());
+    assert_eq!(world.anchor(&[]), Vec::<String>::new(), "one a day");
+    assert_eq!(world.paid(), [1]);
+
+    // Another, which continues the first.
+    assert_eq!(world.anchor(&["--now"]), ["intended", "signed", "broadcast"]);
+    let records = world.records();
+    let second = records.iter().rfind(|record| record["state"] == "intended").unwrap();
+    assert_eq!(second["previous"]["root"], records[0]["root"]);
+    assert_eq!(world.anchor(&["--now"]), Vec::<String>::new(), "not while one waits");
+    node.mine(6);
+    assert_eq!(world.anchor(&[]), ["mined", "final"]);
+    world.verifies();
+    assert_eq!(world.paid(), [1, 1]);
+    let before = fs::read(world.bundle().join("proof.json")).unwrap();
+    fs::remove_file(world.path("state/cache/anchored")).unwrap();
+    world.anchor(&[]);
+    assert_eq!(fs::read(world.bundle().join("proof.json")).unwrap(), before, "the first stays");
+}
+
+#[test]
+fn a_transaction_that_nobody_mines_pays_more_under_the_same_root() {
+    let Some(node) = Node::start() else { return };
+    let world =
+        World::new(&node, "bump", "0.001", "bump_after_blocks = 2\nmax_fee_rate_sat_vb = 30\n");
+    world.anchor(&[]);
+    node.mine_empty(1);
+    assert_eq!(world.anchor(&[]), Vec::<String>::new());
+    node.mine_empty(1);
+    assert_eq!(world.anchor(&[]), ["replaced", "broadcast"]);
+    let records = world.records();
+    let (signed, replaced) = (&records[1], &records[3]);
+    assert_eq!(replaced["txid"], signed["txid"]);
+    let paid = |record: &serde_json::Value| record["fee_sat"].as_u64().unwrap();
+    assert!(paid(&replaced["by"]) > paid(signed));
+    assert_eq!(world.paid(), [1]);
+    // Again and again, up to the limit and no further.
+    for _ in 0..6 {
+        node.mine_empty(2);
+        world.anchor(&[]);
+    }
+    let last = world.records().into_iter().rfind(|record| record["state"] == "replaced").unwrap();
+    let size = last["by"]["tx"].as_str().unwrap().len() as u64 / 2;
+    assert!(paid(&last["by"]) <= 30 * size, "{last}");
+    assert!(paid(&last["by"]) > 15 * size, "near the limit: {last}");
+    let before = world.states().len();
+    node.mine_empty(2);
+    world.anchor(&[]);
+    assert_eq!(world.states().len(), before, "the limit holds");
+    node.mine(6);
+    assert_eq!(world.anchor(&[]), ["mined", "final"]);
+    assert_eq!(world.paid(), [1]);
+    world.verifies();
+    assert_eq!(world.verify_bundle().0, 0);
+}
+
+#[test]
+fn a_block_that_is_gone_is_recorded_and_its_proof_with_it() {
+    let Some(node) = Node::start() else { return };
+    let world = World::new(&node, "reorg", "0.001", "");
+    world.anchor(&[]);
+    node.mine(2);
+    world.anchor(&[]);
+    // Before it is final: the transaction goes back among those that wait.
+    let gone = |world: &World<'_>| {
+        let mined = world.records().into_iter().rfind(|record| record["state"] == "mined");
+        node.ask(&["invalidateblock", mined.unwrap()["block"].as_str().unwrap()]);
+    };
+    gone(&world);
+    assert_eq!(world.anchor(&[]), ["reorged", "broadcast"]);
+    node.mine_elsewhere(6);
+    assert_eq!(world.anchor(&[]), ["mined", "final"]);
+    assert_eq!(world.verify_bundle().0, 0);
+    // And after.
+    gone(&world);
+    assert_eq!(world.anchor(&[]), ["reorged", "broadcast"]);
+    assert_eq!(world.verify_bundle().0, 2, "pending again");
+    assert!(!world.bundle().join("statement.json.ots").exists());
+    node.mine_elsewhere(7);
+    assert_eq!(world.anchor(&[]), ["mined", "final"]);
+    let (code, report) = world.verify_bundle();
+    assert_eq!(code, 0, "{report:#}");
+    // Between two runs into another block at once.
+    gone(&world);
+    node.mine_elsewhere(8);
+    assert_eq!(world.anchor(&[]), ["reorged", "mined", "final"]);
+    assert_eq!(world.verify_bundle().0, 0);
+    assert_eq!(world.paid(), [1]);
+    world.verifies();
+}
+
+#[test]
+fn a_node_that_cannot_be_used_is_said_and_nothing_is_lost() {
+    let Some(mut node) = Node::start() else { return };
+    {
+        let world = World::new(&node, "trouble", "0", "");
+        let (code, message) = world.anchor_fails();
+        assert!(code == 75 && message.contains("send coins"), "{code} {message}");
+        assert_eq!(world.states(), ["intended"]);
+        let address = world.wallet(&["getnewaddress"]);
+        node.ask(&["-rpcwallet=w", "sendtoaddress", &address, "0.001"]);
+        node.mine(1);
+        // The settings' network is held against the node's.
+        world.settings("bitcoin");
+        let (code, message) = world.anchor_fails();
+        assert!(code == 78 && message.contains("regtest"), "{code} {message}");
+        world.settings("regtest");
+        // The wallet is loaded when it is needed.
+        world.wallet(&["unloadwallet"]);
+        assert_eq!(world.anchor(&[]), ["signed", "broadcast"]);
+        std::mem::forget(world);
+    }
+    let world = World::new(&node, "down", "0.001", "");
+    let state = world.path("state");
+    world.anchor(&[]);
+    let config = world.path("p.toml");
+    std::mem::forget(world);
+    node.stop();
+    let anchor = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_provenanced"));
+        command.args(["anchor", "--json", "--config"]).arg(&config).output().unwrap()
+    };
+    let output = anchor();
+    let message = String::from_utf8_lossy(&output.stderr);
+    // Its cookie went with it.
+    assert!([66, 74, 75].contains(&output.status.code().unwrap()), "{message}");
+    assert!(!message.contains("panicked"), "{message}");
+    node.restart();
+    node.mine(6);
+    let output = anchor();
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{message}");
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let done: Vec<_> = answer["done"].as_array().unwrap().iter().map(|d| &d["state"]).collect();
+    assert_eq!(done, ["mined", "final"], "{answer}");
+    let _ = fs::remove_dir_all(state.parent().unwrap());
+}
+
+#[test]
+fn what_is_not_to_be_anchored_is_not() {
+    let Some(node) = Node::start() else { return };
+    let world = World::new(&node, "off", "0.001", "enabled = false\n");
+    let (code, message) = world.anchor_fails();
+    assert!(code == 64 && message.contains("anchor.enabled"), "{code} {message}");
+    assert!(world.states().is_empty());
+    // Two at once: one waits for nobody.
+    let world = World::new(&node, "lock", "0.001", "");
+    let lock = fs::File::options().append(true).open(world.path("state/cache/anchor.lock"));
+    assert!(lock.is_err(), "not made yet");
+    world.anchor(&[]);
+    let lock = fs::File::open(world.path("state/cache/anchor.lock")).unwrap();
+    lock.lock().unwrap();
+    let (code, message) = world.anchor_fails();
+    assert!(code == 75 && message.contains("anchor.lock"), "{code} {message}");
+}
