@@ -199,11 +199,12 @@ impl Wallet for NodeWallet {
 
     fn look(&self, txid: &Txid) -> Result<Look, NodeError> {
         let id = Value::from(txid.to_hex());
-        let known = match self.ask("gettransaction", &[id.clone()]) {
+        let known = match self.ask("gettransaction", std::slice::from_ref(&id)) {
             Err(NodeError::Refused { code: NOT_FOUND, .. }) => None,
             known => Some(known?),
         };
-        let confirmations = known.as_ref().map_or(Some(0), |known| known["confirmations"].as_i64());
+        let confirmations =
+            known.as_ref().map_or(Some(0), |known| known.member("confirmations").as_i64());
         let confirmations =
             confirmations.ok_or_else(|| wrong("gettransaction", "confirmations"))?;
         let count = u32::try_from(confirmations.unsigned_abs()).unwrap_or(u32::MAX);
@@ -211,15 +212,15 @@ impl Wallet for NodeWallet {
             return Ok(Look::Conflicted(count));
         }
         if let Some(known) = known.filter(|_| count > 0) {
-            let block = known["blockhash"].as_str();
+            let block = known.member("blockhash").as_str();
             let block = block.and_then(|hash| BlockHash::from_hex(hash.as_bytes()));
-            let height = number(&known["blockheight"]);
+            let height = number(known.member("blockheight"));
             let found = block.zip(height).ok_or_else(|| wrong("gettransaction", "its block"))?;
             return Ok(Look::Block(found.0, found.1, count));
         }
         match self.node.call("getmempoolentry", &[id]) {
             Err(NodeError::Refused { code: NOT_FOUND, .. }) => Ok(Look::Nowhere),
-            entry => number(&entry?["height"])
+            entry => number(entry?.member("height"))
                 .map(Look::Pool)
                 .ok_or_else(|| wrong("getmempoolentry", "height")),
         }
@@ -227,9 +228,9 @@ impl Wallet for NodeWallet {
 
     fn fee_rate(&self) -> Result<u64, NodeError> {
         let estimate = self.node.call("estimatesmartfee", &[TARGET_BLOCKS.into()])?;
-        let estimate = rate(&estimate["feerate"]).unwrap_or(FALLBACK_RATE);
+        let estimate = rate(estimate.member("feerate")).unwrap_or(FALLBACK_RATE);
         let pool = self.node.call("getmempoolinfo", &[])?;
-        let least = rate(&pool["mempoolminfee"]).max(rate(&pool["minrelaytxfee"]));
+        let least = rate(pool.member("mempoolminfee")).max(rate(pool.member("minrelaytxfee")));
         Ok(estimate.max(least.unwrap_or(1)).max(1))
     }
 
@@ -258,17 +259,17 @@ impl Wallet for NodeWallet {
             }
             error => error,
         })?;
-        let signed = self.ask("signrawtransactionwithwallet", &[funded["hex"].clone()])?;
-        self.check("signrawtransactionwithwallet", &signed, &funded["fee"], root)
+        let signed = self.ask("signrawtransactionwithwallet", &[funded.member("hex").clone()])?;
+        self.check("signrawtransactionwithwallet", &signed, funded.member("fee"), root)
     }
 
     fn replace(&self, old: &SignedTx, root: &Digest, rate: u64) -> Result<SignedTx, NodeError> {
         // bumpfee would send it at once; it must be on record first.
         let options = json!({"fee_rate": rate});
         let bumped = self.ask("psbtbumpfee", &[old.txid.to_hex().into(), options])?;
-        let signed = self.ask("walletprocesspsbt", &[bumped["psbt"].clone()])?;
-        let done = self.ask("finalizepsbt", &[signed["psbt"].clone()])?;
-        let new = self.check("finalizepsbt", &done, &bumped["fee"], root)?;
+        let signed = self.ask("walletprocesspsbt", &[bumped.member("psbt").clone()])?;
+        let done = self.ask("finalizepsbt", &[signed.member("psbt").clone()])?;
+        let new = self.check("finalizepsbt", &done, bumped.member("fee"), root)?;
         let spends = |tx: &[u8]| Transaction::parse(tx).map(|tx| tx.inputs().to_vec());
         let (old, by) = (spends(&old.tx), spends(&new.tx));
         let shared = matches!((old, by), (Ok(old), Ok(by)) if old.iter().any(|of| by.contains(of)));
@@ -303,7 +304,19 @@ impl Wallet for NodeWallet {
 
     fn balance(&self) -> Result<u64, NodeError> {
         let balances = self.ask("getbalances", &[])?;
-        satoshi(&balances["mine"]["trusted"]).ok_or_else(|| wrong("getbalances", "mine.trusted"))
+        satoshi(balances.member("mine").member("trusted"))
+            .ok_or_else(|| wrong("getbalances", "mine.trusted"))
+    }
+}
+
+/// A member of an answer; null where there is none.
+trait Members {
+    fn member(&self, name: &str) -> &Value;
+}
+
+impl Members for Value {
+    fn member(&self, name: &str) -> &Value {
+        self.get(name).unwrap_or(&Value::Null)
     }
 }
 
@@ -312,8 +325,8 @@ fn wrong(method: &'static str, what: impl ToString) -> NodeError {
 }
 
 fn outpoint(entry: &Value) -> Option<OutPoint> {
-    let txid = Txid::from_hex(entry["txid"].as_str()?.as_bytes())?;
-    Some(OutPoint { txid, vout: number(&entry["vout"])? })
+    let txid = Txid::from_hex(entry.member("txid").as_str()?.as_bytes())?;
+    Some(OutPoint { txid, vout: number(entry.member("vout"))? })
 }
 
 fn number(value: &Value) -> Option<u32> {
