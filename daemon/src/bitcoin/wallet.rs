@@ -176,7 +176,27 @@ impl NodeWallet {
         if fee_sat > most {
             return Err(wrong(method, format!("a fee of {fee_sat} sat, over the limit of {most}")));
         }
+        self.accepts(&tx)?;
         Ok(SignedTx { fee_sat, txid: parsed.txid(), tx })
+    }
+
+    /// Whether the node would take it: what goes on record can be sent. (Some
+    /// nodes take no transaction that leaves no change.)
+    fn accepts(&self, tx: &[u8]) -> Result<(), NodeError> {
+        let method = "testmempoolaccept";
+        let answer = self.node.call(method, &[json!([to_hex(tx)]), 0.into()])?;
+        let answer = answer.get(0).ok_or_else(|| wrong(method, "no answer"))?;
+        match (answer.member("allowed").as_bool(), answer.member("reject-reason").as_str()) {
+            (Some(true), _) => Ok(()),
+            (Some(false), Some("bare-datacarrier")) => {
+                Err(NodeError::Funds("nothing would be left, and this node asks for change".into()))
+            }
+            (Some(false), why) => {
+                let why = why.unwrap_or_default().chars().take(100).collect::<String>();
+                Err(NodeError::Unfit(format!("it would not take our transaction: {why}")))
+            }
+            (None, _) => Err(wrong(method, "allowed")),
+        }
     }
 }
 
