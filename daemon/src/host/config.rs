@@ -208,6 +208,9 @@ struct TierDefaults {
     signed: bool,
     bundle_every: String,
     retention_days: u64,
+    /// What the NixOS modules set up; nothing of it is ours.
+    #[serde(rename = "appliance")]
+    _appliance: serde::de::IgnoredAny,
 }
 
 impl Default for Chain {
