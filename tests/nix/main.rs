@@ -162,9 +162,18 @@ fn settings_that_the_program_refuses_fail_the_build_with_its_own_message() {
 fn what_a_tier_needs_and_has_not_is_named_with_what_to_set() {
     let Some(nix) = Nix::find() else { return };
     let table: &[(&str, &str)] = &[
-        (&format!("tier = \"professional\"; {GPS}"), "set services.msp-provenance.signingKeyFile = "),
-        (&format!("tier = \"professional\"; {KEY}"), "asks for GPS beside NTP. Set services.msp-provenance.timeSync.gpsDevice"),
-        (&format!("tier = \"enterprise\"; {KEY} {GPS}"), "asks for a Bitcoin node. Set services.msp-provenance.bitcoin.enable = true"),
+        (
+            &format!("tier = \"professional\"; {GPS}"),
+            "set services.msp-provenance.signingKeyFile = ",
+        ),
+        (
+            &format!("tier = \"professional\"; {KEY}"),
+            "asks for GPS beside NTP. Set services.msp-provenance.timeSync.gpsDevice",
+        ),
+        (
+            &format!("tier = \"enterprise\"; {KEY} {GPS}"),
+            "asks for a Bitcoin node. Set services.msp-provenance.bitcoin.enable = true",
+        ),
         ("timeSync.ntpServers = [ \"a\" \"b\" ];", "at least 3 servers"),
         ("timeSync.enable = false;", "nothing would vouch for the clock"),
         ("settings.signing_key = \"/nix/store/k\";", "lies in the Nix store"),
@@ -175,10 +184,16 @@ fn what_a_tier_needs_and_has_not_is_named_with_what_to_set() {
         ("bitcoin.enable = true; bitcoin.credentialsFile = \"/etc/b\";", "which is not set"),
         // Of later versions.
         ("anchor.enable = true; bitcoin.enable = true;", "has no `provenanced anchor`"),
-        ("anchor.enable = true; package = { type = \"derivation\"; outPath = \"/p\"; commands.provenanced = [ \"anchor\" ]; };", "an anchor needs a Bitcoin node"),
+        (
+            "anchor.enable = true; package = { type = \"derivation\"; outPath = \"/p\"; commands.provenanced = [ \"anchor\" ]; };",
+            "an anchor needs a Bitcoin node",
+        ),
         ("sbom = [ \"spdx\" ];", "has no `provenanced sbom`"),
         ("packets = [ \"daily\" ];", "has no `provenanced packet`"),
-        ("store.s3 = { endpoint = \"https://s\"; bucket = \"b\"; credentialsFile = \"/etc/s\"; };", "has no `provenanced store`"),
+        (
+            "store.s3 = { endpoint = \"https://s\"; bucket = \"b\"; credentialsFile = \"/etc/s\"; };",
+            "has no `provenanced store`",
+        ),
         ("mcp.enable = true;", "has no `provctl mcp`"),
     ];
     for (inside, said) in table {
@@ -190,9 +205,8 @@ fn what_a_tier_needs_and_has_not_is_named_with_what_to_set() {
     // Each assertion of the modules stands in the table.
     let mut files = vec![];
     walk(&root().join("modules"), &mut files);
-    let count = |text: &str| {
-        text.matches("message = ''").count() + text.matches("(common.needs ").count()
-    };
+    let count =
+        |text: &str| text.matches("message = ''").count() + text.matches("(common.needs ").count();
     let there: usize = files.iter().map(|file| count(&fs::read_to_string(file).unwrap())).sum();
     let said: BTreeSet<&str> = table.iter().map(|(_, said)| *said).collect();
     // One of the messages in the files is the pattern of `needs`.
@@ -239,7 +253,13 @@ fn switched_off_the_modules_set_nothing() {
 fn each_unit_has_the_whole_sandbox_and_each_relaxation_its_reason() {
     let Some(nix) = Nix::find() else { return };
     let hardening = "import ./modules/lib/hardening.nix { lib = import ./tests/nix/nixpkgs/lib; }";
-    let value = nix.json(&["--impure", "--expr", hardening, "--apply", "h: { inherit (h) base relaxations; }"]);
+    let value = nix.json(&[
+        "--impure",
+        "--expr",
+        hardening,
+        "--apply",
+        "h: { inherit (h) base relaxations; }",
+    ]);
     for (name, relaxation) in value["relaxations"].as_object().unwrap() {
         assert!(relaxation["why"].as_str().is_some_and(|why| why.len() > 40), "{name}");
     }
@@ -280,10 +300,14 @@ fn the_flake_gives_packages_module_overlay_shell_and_checks() {
     let copy = tempfile::tempdir().unwrap();
     // A flake sees what git tracks; here it sees all of it.
     let stand_in = format!("path:{}", root().join("tests/nix/nixpkgs").display());
-    for entry in ["flake.nix", "flake.lock", "Cargo.toml", "Cargo.lock", "clippy.toml", "rustfmt.toml"] {
+    for entry in
+        ["flake.nix", "flake.lock", "Cargo.toml", "Cargo.lock", "clippy.toml", "rustfmt.toml"]
+    {
         fs::copy(root().join(entry), copy.path().join(entry)).unwrap();
     }
-    for folder in ["modules", "vm-tests", "config", "daemon", "docs/man", "tests/bench", "tests/vectors"] {
+    for folder in
+        ["modules", "vm-tests", "config", "daemon", "docs/man", "tests/bench", "tests/vectors"]
+    {
         let to = copy.path().join(folder);
         fs::create_dir_all(to.parent().unwrap()).unwrap();
         let done = Command::new("cp").arg("-r").arg(root().join(folder)).arg(&to).status().unwrap();
@@ -296,7 +320,10 @@ fn the_flake_gives_packages_module_overlay_shell_and_checks() {
         nix.json(&[&["--apply", apply, &place], &arguments[..]].concat())
     };
     let attributes = "builtins.attrNames";
-    assert_eq!(names("packages.x86_64-linux", attributes), json!(["chrony-probe", "default", "msp-provenance"]));
+    assert_eq!(
+        names("packages.x86_64-linux", attributes),
+        json!(["chrony-probe", "default", "msp-provenance"])
+    );
     assert_eq!(names("devShells.aarch64-linux", attributes), json!(["default"]));
     assert_eq!(names("nixosModules", attributes), json!(["default"]));
     assert_eq!(names("overlays", attributes), json!(["default"]));
@@ -339,9 +366,20 @@ impl Place {
     }
 
     fn build(&self, nix: &Nix, arguments: &[&str], case: Option<&str>) -> Output {
-        let what = case.map_or_else(|| arguments[0].to_owned(), |case| format!("{}.{case}", arguments[0]));
+        let what =
+            case.map_or_else(|| arguments[0].to_owned(), |case| format!("{}.{case}", arguments[0]));
         let place = self.0.path().display().to_string();
-        let file = ["build", "--no-link", "-L", "-f", "tests/nix/eval.nix", &what, "--argstr", "package", &place];
+        let file = [
+            "build",
+            "--no-link",
+            "-L",
+            "-f",
+            "tests/nix/eval.nix",
+            &what,
+            "--argstr",
+            "package",
+            &place,
+        ];
         nix.run(&[&file, &arguments[1..]].concat())
     }
 }
