@@ -126,7 +126,9 @@ in
   config = lib.mkIf cfg.enable {
     environment.etc."msp-provenance/provenance.toml".source = checked;
     environment.etc."msp-provenance/policy.toml".source = toml.generate "policy.toml" (
-      { client = cfg.client; } // lib.optionalAttrs (!tier.signed) { allow_unsigned = true; } // cfg.policy
+      { client = cfg.client; }
+      // lib.optionalAttrs (cfg.settings.signing_key == null) { allow_unsigned = true; }
+      // cfg.policy
     );
     systemd.tmpfiles.rules = lib.optional (
       common.stateDir != "/var/lib/msp-provenance"
