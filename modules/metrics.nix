@@ -25,6 +25,13 @@ in
   config = lib.mkIf cfg.enable {
     assertions = [
       {
+        assertion = !cfg.metrics.enable || builtins.elem "metrics" (cfg.package.commands.parts or [ ]);
+        message = ''
+          services.msp-provenance.metrics.enable: the daemon of this version tells no metrics. Leave
+          the option unset, or take a package that does.
+        '';
+      }
+      {
         assertion = !cfg.openFirewall || (cfg.metrics.enable && !here && port != null);
         message = ''
           services.msp-provenance.openFirewall would open nothing that listens: set metrics.enable,

@@ -2,6 +2,8 @@
 # on, and begin to work when the name is added here. A test holds these lists
 # equal to what `--help` says.
 {
+  # What the daemon does if its settings ask for it, and began to do late.
+  parts = [ ];
   provenanced = [
     "bundle"
     "check-config"

@@ -180,7 +180,10 @@ fn what_a_tier_needs_and_has_not_is_named_with_what_to_set() {
         ("alerts.webhook = \"https://a.example\";", "webhook and secretFile are set together"),
         ("alerts.secretFile = \"/etc/w\";", "webhook and secretFile are set together"),
         ("openFirewall = true;", "would open nothing that listens"),
-        ("openFirewall = true; metrics.enable = true;", "would open nothing that listens"),
+        (
+            "openFirewall = true; metrics.enable = true; package = { type = \"derivation\"; outPath = \"/p\"; commands.parts = [ \"metrics\" ]; };",
+            "would open nothing that listens",
+        ),
         ("bitcoin.enable = true; bitcoin.credentialsFile = \"/etc/b\";", "which is not set"),
         // Of later versions.
         ("anchor.enable = true; bitcoin.enable = true;", "has no `provenanced anchor`"),
@@ -195,6 +198,7 @@ fn what_a_tier_needs_and_has_not_is_named_with_what_to_set() {
             "has no `provenanced store`",
         ),
         ("mcp.enable = true;", "has no `provctl mcp`"),
+        ("metrics.enable = true;", "the daemon of this version tells no metrics"),
     ];
     for (inside, said) in table {
         let failed = nix.failed(&format!("{LEAST} {inside}"));
@@ -369,17 +373,14 @@ impl Place {
         let what =
             case.map_or_else(|| arguments[0].to_owned(), |case| format!("{}.{case}", arguments[0]));
         let place = self.0.path().display().to_string();
+        // A store of its own is built in with nothing but these.
+        let programs = Path::new(PROVENANCED).parent().unwrap().display();
+        let seen = format!("/bin /lib /lib64 /usr {place} {programs}");
         let file = [
-            "build",
-            "--no-link",
-            "-L",
-            "-f",
-            "tests/nix/eval.nix",
-            &what,
-            "--argstr",
-            "package",
-            &place,
+            &["build", "--no-link", "-L", "-f", "tests/nix/eval.nix", &what][..],
+            &["--argstr", "package", &place, "--option", "sandbox-paths", &seen],
         ];
+        let file = file.concat();
         nix.run(&[&file, &arguments[1..]].concat())
     }
 }

@@ -8,6 +8,7 @@
       name = "msp-provenance";
       outPath = "/opt/msp-provenance";
       commands = {
+        parts = [ "metrics" ];
         provenanced = [
           "anchor"
           "packet"
@@ -18,6 +19,11 @@
       };
     };
     mcp.enable = true;
+    metrics = {
+      enable = true;
+      listen = "0.0.0.0:9469";
+    };
+    openFirewall = true;
     store.s3 = {
       endpoint = "https://s3.example.org";
       bucket = "evidence";

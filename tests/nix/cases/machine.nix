@@ -6,7 +6,6 @@
     client = "clinic-001";
     signingKeyFile = "/etc/msp-provenance/signing.key";
     settings.chain.interval_s = 1;
-    metrics.enable = true;
     timeSync = {
       nts = false;
       # Three chronyd of the test's own.

@@ -1,5 +1,5 @@
-# A node and a receiver of alerts elsewhere, metrics, secrets sealed, a state
-# folder of its own.
+# A node and a receiver of alerts elsewhere, secrets sealed, a state folder of its
+# own.
 {
   imports = [ ./enterprise.nix ];
   services.msp-provenance = {
@@ -13,11 +13,6 @@
       webhook = "https://alerts.example.org/provenance";
       secretFile = "/etc/msp-provenance/webhook-secret";
     };
-    metrics = {
-      enable = true;
-      listen = "0.0.0.0:9469";
-    };
-    openFirewall = true;
     settings = {
       state_dir = "/srv/provenance";
       bundle.controls = [ "164.312(b)" ];

@@ -2,5 +2,5 @@
 logger -t claims 'a line for the journal'
 wait_until 10 eval 'records | grep -q /var/log/audit/audit.log'
 wait_until 10 eval 'records | grep -q "\"journal"'
-! records | grep unreadable
-! setpriv --reuid=msp-provenance --regid=msp-provenance --clear-groups cat /var/log/audit/audit.log
+not eval 'records | grep unreadable'
+not setpriv --reuid=msp-provenance --regid=msp-provenance --clear-groups cat /var/log/audit/audit.log

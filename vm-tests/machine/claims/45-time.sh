@@ -1,3 +1,9 @@
-# chronyd, with three servers, vouches for the clock through chrony-probe.
-wait_until 30 eval 'records | tail -n 2 | grep -q "\"verdict\":\"agreed\""'
-records | tail -n 1 | grep -o 'ntp:chrony'
+# chronyd, with three servers, vouches for the clock through chrony-probe; the
+# kernel's clock state is read, and nothing can set it.
+ticks() { records | grep '"kind":"tick"' | tail -n 2; }
+export -f ticks
+wait_until 30 eval 'ticks | grep -q "\"verdict\":\"agreed\""'
+ticks | grep '"src":"ntp:chrony","state":"ok"'
+not eval 'ticks | grep rejected'
+pid=$(property provenanced MainPID)
+not eval 'grep -P "^CapBnd:\t" /proc/'$pid'/status | grep -v 0000000000000004'

@@ -5,4 +5,4 @@ for unit in /etc/systemd/system/provenance*.service; do
   systemd-analyze security --no-pager --threshold=20 "$unit" >/dev/null
 done
 # The threshold does fail where a unit is exposed.
-! systemd-analyze security --no-pager --threshold=20 claims.service >/dev/null
+not systemd-analyze security --no-pager --threshold=20 claims.service >/dev/null

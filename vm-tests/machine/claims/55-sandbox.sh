@@ -4,6 +4,6 @@ inside() { nsenter --mount --target "$pid" setpriv --reuid=msp-provenance --regi
 inside touch $state/cache/probe
 inside rm $state/cache/probe
 for place in /etc /usr /var/lib /var/log /opt /root; do
-  ! nsenter --mount --target "$pid" touch $place/probe 2>/dev/null
+  not nsenter --mount --target "$pid" touch $place/probe 2>/dev/null
 done
-! inside ls /home/. /root/. 2>/dev/null
+not inside ls /home/. /root/. 2>/dev/null
