@@ -233,7 +233,7 @@ fn wrong_values_and_secrets_in_the_store_are_refused() {
         ("timeSync.offsetAlarmMs = 0;", "integer between 1 and 3600000"),
         ("settings.chain.interval_s = \"60\";", "integer between 1 and 86400"),
         ("logPaths = \"/var/log\";", "list of string"),
-        ("bitcoin.network = \"testnet3\";", "one of "),
+        ("bitcoin.enable = true; bitcoin.network = \"testnet3\";", "one of "),
         ("tire = \"essential\";", "The option `services.msp-provenance.tire' does not exist"),
     ] {
         let without_client = if inside.starts_with("client") { "enable = true;" } else { LEAST };

@@ -5,8 +5,11 @@ not setpriv --reuid=msp-provenance --regid=msp-provenance --clear-groups cat $et
 not setpriv --reuid=nobody --regid=nogroup --clear-groups cat /run/credentials/provenanced.service/signing-key
 pid=$(property provenanced MainPID)
 body=$(sed -n 2p $etc/signing.key)
-not eval 'tr '\0' '\n' <"/proc/$pid/environ" | grep -F "$body"'
-not eval 'tr '\0' '\n' <"/proc/$pid/cmdline" | grep -F "$body"'
-not eval 'journalctl --no-pager | grep -F "$body"'
+has_body() { tr '\0' '\n' <"$1" | grep -qF "$body"; }
+has_body $etc/signing.key
+not has_body "/proc/$pid/environ"
+not has_body "/proc/$pid/cmdline"
+journalctl --no-pager >/tmp/journal
+not has_body /tmp/journal
 wait_until 10 test -s $state/checkpoint
 verify
