@@ -9,7 +9,7 @@ in
     type = lib.types.bool;
     default = false;
     description = ''
-      Whether members of the group msp-provenance reach `provctl mcp` at
+      Whether members of the group msp-provenance reach an MCP server (read-only) at
       `/run/msp-provenance/mcp.sock`, one process for each connection.
     '';
   };
