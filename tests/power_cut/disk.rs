@@ -16,7 +16,7 @@ use std::{
 const SECTOR: u64 = 512;
 /// What a disk writes as a whole or not at all.
 const BLOCK: usize = 4096;
-const MAGIC: u64 = 0x6a73_6677_7368_72;
+const MAGIC: u64 = 0x006a_7366_7773_6872;
 const FLUSH: u64 = 1;
 const DISCARD: u64 = 4;
 const PATIENCE: Duration = Duration::from_secs(20);
