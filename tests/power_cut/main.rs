@@ -11,7 +11,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::Write as _,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Child, Command, Output},
     time::Duration,
 };
 
@@ -119,8 +119,10 @@ impl World {
             OpenOptions::new().create(true).append(true).open(self.path("log/a")).unwrap();
         let mut acknowledged = vec![];
         let mut reviews = 0;
-        let mut daemon = self.daemon("run").args(["--ticks", &TICKS.to_string()]).spawn().unwrap();
-        while daemon.try_wait().unwrap().is_none() {
+        let mut bundled = false;
+        let daemon = self.daemon("run").args(["--ticks", &TICKS.to_string()]).spawn().unwrap();
+        let mut daemon = Killed(daemon);
+        while daemon.0.try_wait().unwrap().is_none() {
             writeln!(log, "a line").unwrap();
             // A record is written when the one before it was fsynced.
             let records = self.records().saturating_sub(1);
@@ -132,12 +134,13 @@ impl World {
                 reviews += 1;
                 acknowledged.push(Acknowledged { reached: recorder.reached(), records, reviews });
             }
-            if records == 6 && reviews == 3 {
+            if records > 5 && !bundled {
                 run(self.daemon("bundle").args(["--reason", "x"]));
+                bundled = true;
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        assert!(daemon.wait().unwrap().success());
+        assert!(daemon.0.wait().unwrap().success() && bundled);
         let records = self.records();
         acknowledged.push(Acknowledged { reached: recorder.reached(), records, reviews });
         assert!(records > TICKS && reviews > 3, "{records} records, {reviews} reviews");
@@ -213,6 +216,16 @@ impl World {
             }
         }
         count
+    }
+}
+
+/// Nothing may hold the disk when it is unmounted.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
