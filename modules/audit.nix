@@ -24,9 +24,10 @@ in
   };
 
   config = lib.mkIf cfg.enable {
-    security.auditd.enable = lib.mkIf cfg.auditClock true;
+    # By default only: a container has no audit of its own, and NixOS says so.
+    security.auditd.enable = lib.mkIf cfg.auditClock (lib.mkDefault true);
     security.audit = lib.mkIf cfg.auditClock {
-      enable = true;
+      enable = lib.mkDefault true;
       rules = [
         # Services slew the clock all the time (chronyd) or read its state by the
         # same call (the daemon): of theirs, steps only; of people, everything.
