@@ -13,13 +13,8 @@ let
     signet = 38332;
     regtest = 18443;
   };
-  # Where a node keeps its cookie, below its folder.
-  folders = {
-    bitcoin = "";
-    testnet4 = "testnet4/";
-    signet = "signet/";
-    regtest = "regtest/";
-  };
+  # In the node's folder, which its group may enter, on every network.
+  cookie = "/var/lib/bitcoind-provenance/.cookie";
 in
 {
   options.services.msp-provenance.bitcoin = {
@@ -89,9 +84,7 @@ in
           network = bitcoin.network;
         }
         // lib.optionalAttrs (bitcoin.wallet != null) { wallet = bitcoin.wallet; }
-        // lib.optionalAttrs own {
-          cookie_file = "/var/lib/bitcoind-provenance/${folders.${bitcoin.network}}.cookie";
-        }
+        // lib.optionalAttrs own { cookie_file = cookie; }
       )
     );
 
@@ -101,6 +94,7 @@ in
       # The daemon is in the node's group, and needs no secret of its own.
       extraConfig = ''
         rpccookieperms=group
+        rpccookiefile=${cookie}
       ''
       + lib.optionalString (bitcoin.network != "bitcoin") ''
         chain=${bitcoin.network}
