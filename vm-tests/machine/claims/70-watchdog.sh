@@ -1,4 +1,6 @@
 # A hung daemon is killed and started again; the chain goes on, and tells the gap.
+[ "$(property provenanced WatchdogUSec)" = 2min ]
+# Sooner, for the test.
 install -d /run/systemd/system/provenanced.service.d
 printf '[Service]\nWatchdogSec=4\nRestartSec=1\n' >/run/systemd/system/provenanced.service.d/soon.conf
 systemctl daemon-reload
