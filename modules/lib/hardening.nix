@@ -7,6 +7,7 @@ let
     ProtectSystem = "strict";
     ProtectHome = true;
     PrivateTmp = true;
+    PrivateMounts = true;
     PrivateDevices = true;
     DevicePolicy = "closed";
     UMask = "0027";

@@ -280,6 +280,30 @@ fn each_unit_has_the_whole_sandbox_and_each_relaxation_its_reason() {
     }
 }
 
+/// Also of those that no machine here boots: other tiers, later parts.
+#[test]
+fn systemd_finds_little_exposure_in_each_unit_of_each_case() {
+    let Some(analyze) = peers::find("systemd-analyze") else { return };
+    let exposed = |unit: &Path| {
+        let mut analyze = Command::new(&analyze);
+        analyze.args(["security", "--offline=true", "--no-pager", "--threshold=20"]).arg(unit);
+        let output = analyze.output().unwrap();
+        (!output.status.success()).then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let mut files = vec![];
+    walk(&root().join("tests/nix/golden"), &mut files);
+    files.retain(|file| file.extension().is_some_and(|e| e == "service"));
+    assert!(files.len() > 20, "{files:?}");
+    for file in &files {
+        assert!(exposed(file).is_none(), "{}: {:?}", file.display(), exposed(file));
+    }
+    // A unit without the sandbox is found out.
+    let folder = tempfile::tempdir().unwrap();
+    let open = folder.path().join("open.service");
+    fs::write(&open, "[Service]\nExecStart=/bin/true\n").unwrap();
+    assert!(exposed(&open).is_some());
+}
+
 #[test]
 fn the_packages_name_the_commands_that_the_programs_have() {
     let Some(nix) = Nix::find() else { return };
