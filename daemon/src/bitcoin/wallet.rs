@@ -18,6 +18,10 @@ use super::{Node, NodeError, time::Tip};
 const FALLBACK_RATE: u64 = 2;
 /// The estimate is for a block among so many.
 const TARGET_BLOCKS: u64 = 6;
+/// What some nodes say of a transaction with no output but our data.
+const BARE: &str = "it takes no transaction that only carries data";
+/// What goes back to ourselves then, in bitcoin: over what nodes call dust.
+const KEPT: &str = "0.00001000";
 const NOT_FOUND: i32 = -5;
 const FUNDS: [i32; 2] = [-6, -4];
 const NO_WALLET: i32 = -18;
@@ -129,6 +133,28 @@ impl NodeWallet {
         }
     }
 
+    /// A signed transaction with these outputs; its coins are set aside.
+    fn fund(
+        &self,
+        inputs: &[Value],
+        outputs: &[Value],
+        rate: u64,
+        root: &Digest,
+    ) -> Result<SignedTx, NodeError> {
+        let raw = self.ask("createrawtransaction", &[inputs.into(), outputs.into()])?;
+        let options = json!({"fee_rate": rate, "replaceable": true, "lockUnspents": true});
+        let funded = self.ask("fundrawtransaction", &[raw, options]);
+        let funded = funded.map_err(|error| match error {
+            NodeError::Refused { code, message } if FUNDS.contains(&code) => {
+                NodeError::Funds(message)
+            }
+            error => error,
+        })?;
+        let hex = funded.member("hex").clone();
+        let signed = self.ask("signrawtransactionwithwallet", &[hex])?;
+        self.check("signrawtransactionwithwallet", &signed, funded.member("fee"), root)
+    }
+
     /// Coins that were set aside for a transaction that is not on record: its
     /// maker was killed.
     fn free(&self, in_use: &[OutPoint]) -> Result<(), NodeError> {
@@ -188,9 +214,7 @@ impl NodeWallet {
         let answer = answer.get(0).ok_or_else(|| wrong(method, "no answer"))?;
         match (answer.member("allowed").as_bool(), answer.member("reject-reason").as_str()) {
             (Some(true), _) => Ok(()),
-            (Some(false), Some("bare-datacarrier")) => {
-                Err(NodeError::Funds("nothing would be left, and this node asks for change".into()))
-            }
+            (Some(false), Some("bare-datacarrier")) => Err(NodeError::Unfit(BARE.into())),
             (Some(false), why) => {
                 let why = why.unwrap_or_default().chars().take(100).collect::<String>();
                 Err(NodeError::Unfit(format!("it would not take our transaction: {why}")))
@@ -268,19 +292,16 @@ impl Wallet for NodeWallet {
                 inputs.push(json!({"txid": outpoint.txid.to_hex(), "vout": outpoint.vout}));
             }
         }
-        let data = json!([{"data": to_hex(&payload(root))}]);
-        let raw = self.ask("createrawtransaction", &[inputs.into(), data])?;
-        // Sent to nobody yet: the coins are set aside until it is.
-        let options = json!({"fee_rate": rate, "replaceable": true, "lockUnspents": true});
-        let funded = self.ask("fundrawtransaction", &[raw, options]);
-        let funded = funded.map_err(|error| match error {
-            NodeError::Refused { code, message } if FUNDS.contains(&code) => {
-                NodeError::Funds(message)
-            }
-            error => error,
-        })?;
-        let signed = self.ask("signrawtransactionwithwallet", &[funded.member("hex").clone()])?;
-        self.check("signrawtransactionwithwallet", &signed, funded.member("fee"), root)
+        let data = json!({"data": to_hex(&payload(root))});
+        match self.fund(&inputs, std::slice::from_ref(&data), rate, root) {
+            Err(NodeError::Unfit(why)) if why == BARE => {}
+            signed => return signed,
+        }
+        // The coins came out even, and this node takes no transaction without
+        // another output: a little goes back to ourselves.
+        let address = self.ask("getrawchangeaddress", &[])?;
+        let address = address.as_str().ok_or_else(|| wrong("getrawchangeaddress", "no address"))?;
+        self.fund(&inputs, &[data, json!({address: KEPT})], rate, root)
     }
 
     fn replace(&self, old: &SignedTx, root: &Digest, rate: u64) -> Result<SignedTx, NodeError> {
