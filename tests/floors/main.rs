@@ -60,7 +60,7 @@ const FLOORS: &[Floor] = &[
     },
     Floor {
         name: "provenanced",
-        modules: &["bin::provenanced", "cli::provenanced", "cli::health"],
+        modules: &["bin::provenanced", "cli::provenanced", "cli::health", "cli::papers"],
         may_use: &[
             "host",
             "panel",

@@ -1,5 +1,6 @@
 //! What the registry's records hold, by kind (docs/format.md §4).
 
+mod papers;
 mod verify;
 
 use alloc::{
@@ -7,6 +8,7 @@ use alloc::{
     string::{String, ToString},
 };
 
+pub use papers::{Document, PacketEntry, SbomEntry};
 pub use verify::VerifyEntry;
 
 use crate::{alert::Alert, canon::Value, digest::Digest, key::PublicKey, time::Timestamp};
@@ -65,6 +67,10 @@ pub enum Entry {
     Verify(VerifyEntry),
     /// A condition began, or is over.
     Alert(Alert),
+    /// An inventory of the system's software.
+    Sbom(SbomEntry),
+    /// A compliance packet was exported.
+    Packet(PacketEntry),
     /// Another kind; its data are canonical JSON.
     Other,
 }
@@ -173,6 +179,8 @@ impl Entry {
             },
             "verify" => Self::Verify(VerifyEntry::read(&members)?),
             "alert" => Self::Alert(Alert::read(&value).map_err(EntryError)?),
+            "sbom" => Self::Sbom(SbomEntry::read(&members)?),
+            "packet" => Self::Packet(PacketEntry::read(&members)?),
             _ => return Ok(Self::Other),
         };
         if entry.to_value() == value {
@@ -194,6 +202,8 @@ impl Entry {
             Self::Review { .. } => "review",
             Self::Verify(_) => "verify",
             Self::Alert(_) => "alert",
+            Self::Sbom(_) => "sbom",
+            Self::Packet(_) => "packet",
             Self::Other => "other",
         }
     }
@@ -226,6 +236,8 @@ impl Entry {
             ]),
             Self::Verify(verify) => verify.to_value(),
             Self::Alert(alert) => alert.to_value(),
+            Self::Sbom(sbom) => sbom.to_value(),
+            Self::Packet(packet) => packet.to_value(),
             Self::Other => Value::object([]),
         }
     }

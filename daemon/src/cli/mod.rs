@@ -3,6 +3,7 @@
 
 mod check_time;
 mod health;
+mod papers;
 pub mod provctl;
 pub mod provenanced;
 mod render;

@@ -4,6 +4,7 @@
 //! (values that make sense together); both name the line.
 
 mod alert;
+mod papers;
 mod sources;
 
 use std::{fmt, io, os::unix::ffi::OsStrExt, path::PathBuf};
@@ -13,6 +14,7 @@ use provenance_core::{canon::Value, chain::MAX_INTERVAL_S, clock::Rule, digest::
 use serde::{Deserialize, Serialize};
 
 pub use alert::{Alert, Webhook};
+pub use papers::{Packets, Period, Sbom, SbomFormat};
 pub use sources::{Access, CHRONY_SOCKET, GPSD, Listen, NodeSettings, Receiver, Sources};
 
 use super::{durable, systime};
@@ -113,6 +115,10 @@ pub struct Config {
     pub metrics: Option<Listen>,
     /// Alerts.
     pub alert: Alert,
+    /// The software bill of materials.
+    pub sbom: Sbom,
+    /// Compliance packets.
+    pub packet: Packets,
     /// Digest of all of this.
     pub sha256: Digest,
 }
@@ -151,6 +157,10 @@ struct File {
     metrics: sources::MetricsFile,
     #[serde(default)]
     alert: alert::File,
+    #[serde(default)]
+    sbom: papers::SbomFile,
+    #[serde(default)]
+    packet: papers::PacketFile,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -208,6 +218,8 @@ struct TierDefaults {
     signed: bool,
     bundle_every: String,
     retention_days: u64,
+    sbom: Vec<SbomFormat>,
+    packets: Vec<Period>,
 }
 
 impl Default for Chain {
@@ -307,6 +319,8 @@ impl Config {
             ("controls", list(&self.controls)),
             ("bundle_days", self.bundle_days.into()),
             ("alert", self.alert.to_value()),
+            ("sbom", self.sbom.to_value()),
+            ("packet", self.packet.to_value()),
         ])
         .with_some("signing_key", self.signing_key.as_deref())
         .with_some("metrics", self.metrics.as_ref().map(|listen| listen.to_string()).as_deref())
@@ -402,6 +416,8 @@ impl Judge<'_> {
             bundle_days: file.retention.bundle_days.unwrap_or(tier.retention_days),
             metrics: file.metrics.judge().map_err(wrong)?,
             alert: file.alert.judge().map_err(|(key, message)| self.wrong(key, message))?,
+            sbom: file.sbom.judge(tier.sbom),
+            packet: file.packet.judge(tier.packets).map_err(wrong)?,
             sha256: Digest::ZERO,
         };
         self.controls(&config.controls)?;

@@ -10,6 +10,7 @@ mod notify;
 pub mod recover;
 pub mod retain;
 pub mod run;
+pub mod sbom;
 
 use provenance_core::time::Timestamp;
 
@@ -33,6 +34,9 @@ pub enum ServiceError {
     /// The delivery of alerts.
     #[error(transparent)]
     Alert(#[from] AlertError),
+    /// An inventory of the system's software.
+    #[error(transparent)]
+    Sbom(#[from] crate::sbom::SbomError),
     /// A pattern in the settings.
     #[error(transparent)]
     Pattern(#[from] crate::logs::PatternError),
@@ -43,7 +47,7 @@ pub enum ServiceError {
     #[error("{0}")]
     Request(String),
     /// Nothing was recorded that could be bundled.
-    #[error("there is nothing to bundle: {0}")]
+    #[error("there is nothing to do: {0}")]
     Empty(String),
     /// The disk refused records up to the end.
     #[error(
