@@ -23,6 +23,7 @@ pub mod key;
 pub mod logs;
 pub mod merkle;
 pub mod note;
+pub mod packet;
 pub mod path;
 pub mod proof;
 pub mod record;

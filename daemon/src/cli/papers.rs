@@ -1,9 +1,9 @@
-//! `provenanced sbom`: what is written for auditors.
+//! `provenanced sbom` and `provenanced packet`: what is written for auditors.
 
 use std::path::PathBuf;
 
 use clap::Args;
-use provenance_core::time::Timestamp;
+use provenance_core::{canon::Value, registry::Entry, time::Timestamp};
 
 use super::{
     Exit, Failure,
@@ -12,7 +12,10 @@ use super::{
 use crate::{
     host::config::SbomFormat,
     sbom::nixdb,
-    services::sbom::{self, Request},
+    services::{
+        packet::{self, due},
+        sbom::{self, Request},
+    },
 };
 
 #[derive(Debug, Args)]
@@ -73,6 +76,80 @@ pub(super) fn sbom(args: SbomArgs) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PacketArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// The first instant of the period
+    #[arg(long, value_name = "T", value_parser = super::time, required_unless_present = "due")]
+    from: Option<Timestamp>,
+    /// The first instant behind the period
+    #[arg(long, value_name = "T", value_parser = super::time, required_unless_present = "due")]
+    to: Option<Timestamp>,
+    /// The packet; it must not be there yet
+    #[arg(long, value_name = "FILE", required_unless_present = "due")]
+    out: Option<PathBuf>,
+    /// Make what fell due by `packet.every` of the settings, in packets/ of the state folder
+    #[arg(long, conflicts_with_all = ["from", "to", "out", "seed"])]
+    due: bool,
+    /// What the sample is drawn by; an auditor names it (default: the registry's root)
+    #[arg(long, value_name = "TEXT", value_parser = seed)]
+    seed: Option<String>,
+    /// Who exports it (default: the user of this process)
+    #[arg(long, value_name = "NAME")]
+    who: Option<String>,
+    /// Answer in JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn packet(args: PacketArgs) -> Result<(), Failure> {
+    let config = args.config.load()?;
+    let (state, mut evidence, now) = open(&config)?;
+    let user = || std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).ok();
+    let who = args.who.or_else(user).unwrap_or_else(|| "provenanced".into());
+    let made = match (args.from, args.to, args.out) {
+        (Some(from), Some(to), Some(out)) => {
+            let request = packet::Request { from, to, out, seed: args.seed, who };
+            vec![packet::make(&config, &state, &mut evidence, now, &request).map_err(failure)?]
+        }
+        _ => due::make_due(&config, &state, &mut evidence, now, &who).map_err(failure)?,
+    };
+    if args.json {
+        let one = |made: &packet::Made| {
+            Entry::Packet(made.entry.clone())
+                .to_value()
+                .with("files", made.files)
+                .with("path", made.path.display().to_string())
+        };
+        let all = Value::Array(made.iter().map(one).collect());
+        super::say(&String::from_utf8_lossy(&all.encode()));
+        return Ok(());
+    }
+    for made in &made {
+        super::say(&format!(
+            "{}: {} files, {} bytes, {}\n{}",
+            made.entry.name,
+            made.files,
+            made.entry.bytes,
+            if made.entry.signed { "signed" } else { "unsigned (the tier allows it)" },
+            made.path.display()
+        ));
+    }
+    if made.is_empty() {
+        super::say("no packet fell due");
+    }
+    Ok(())
+}
+
+/// A line: the commands of VERIFY.md draw the sample by it.
+fn seed(text: &str) -> Result<String, String> {
+    if (1..=128).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_graphic()) {
+        return Ok(text.to_owned());
+    }
+    Err("1 to 128 printable characters without spaces".into())
 }
 
 fn format(text: &str) -> Result<SbomFormat, String> {

@@ -15,7 +15,7 @@ use provenance_core::{
 
 use super::{Exit, Failure, check_time, completions, io_exit, render, say};
 use crate::{
-    audit::{AuditError, Trust, bundle, chain, logs::Logs, registry, status},
+    audit::{AuditError, Trust, bundle, chain, logs::Logs, packet, registry, sbom, status},
     host::{
         durable::{self, StateDir},
         policy::{self, Policy, PolicyError},
@@ -43,10 +43,11 @@ enum Command {
         after_help = "Example:\n  provctl verify-chain --state ./state --policy policy.toml --logs"
     )]
     VerifyChain(VerifyChain),
-    /// Verify evidence bundles by themselves
-    #[command(after_help = "Example:\n  provctl verify EB-20261121-0001 --policy policy.toml")]
+    /// Verify evidence bundles and compliance packets by themselves
+    #[command(after_help = "Example:\n  provctl verify EB-20261121-0001 --policy policy.toml\n  \
+        provctl verify MSP-clinic-001-2026-11-01-2026-12-01.zip --policy policy.toml")]
     Verify {
-        /// Bundle folders
+        /// Bundle folders, packets
         #[arg(required = true, value_name = "FILE|DIR")]
         paths: Vec<PathBuf>,
         #[command(flatten)]
@@ -86,6 +87,11 @@ enum Command {
         #[command(subcommand)]
         command: RegistryCommand,
     },
+    /// Judge or compare software bills of materials (SPDX 2.3, CycloneDX 1.6, in JSON)
+    Sbom {
+        #[command(subcommand)]
+        command: SbomCommand,
+    },
     /// Print shell completions
     #[command(after_help = "Example:\n  provctl completions bash > /etc/bash_completion.d/provctl")]
     Completions {
@@ -124,6 +130,33 @@ struct VerifyChain {
     /// Answer in JSON
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum SbomCommand {
+    /// Whether a document is what it should be
+    #[command(after_help = "Example:\n  provctl sbom validate clinic-001-appliance-7.spdx.json")]
+    Validate {
+        /// The document
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// What differs between two documents, of one system then and now
+    #[command(after_help = "Example:\n  provctl sbom diff before.spdx.json after.spdx.json")]
+    Diff {
+        /// The document before
+        #[arg(value_name = "A")]
+        a: PathBuf,
+        /// The document after
+        #[arg(value_name = "B")]
+        b: PathBuf,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -202,6 +235,18 @@ impl Cli {
             Command::CheckTime { config, set, json } => check_time::run(config, &set, json),
             Command::Status { state, json } => show_status(&state.state, json),
             Command::Registry { command } => look(command),
+            Command::Sbom { command: SbomCommand::Validate { file, json } } => {
+                conclude(&sbom::validate(&file).map_err(failure)?, json)
+            }
+            Command::Sbom { command: SbomCommand::Diff { a, b, json } } => {
+                let difference = sbom::compare(&a, &b).map_err(failure)?;
+                if json {
+                    say_value(&difference.to_value());
+                } else {
+                    say(&render::difference(&difference));
+                }
+                Ok(Exit::Done)
+            }
             Command::Completions { shell } => {
                 completions::<Self>(shell, "provctl");
                 Ok(Exit::Done)
@@ -234,7 +279,15 @@ fn verify(paths: &[PathBuf], policy: &PolicyArgs, json: bool) -> Result<Exit, Fa
     let trust = policy.load()?;
     let mut reports = vec![];
     for path in paths {
-        reports.push((path, bundle::verify(path, &trust).map_err(failure)?));
+        let report = if packet::is_packet(path) {
+            let bar = bar();
+            let report = packet::verify(path, &trust, &mut |count| bar.set_position(count));
+            bar.finish_and_clear();
+            report
+        } else {
+            bundle::verify(path, &trust)
+        };
+        reports.push((path, report.map_err(failure)?));
     }
     if let [(_, report)] = &reports[..] {
         return conclude(report, json);

@@ -118,6 +118,11 @@ enum Command {
     #[command(after_help = "Example:\n  provenanced sbom --config provenance.toml --out .\n  \
         provenanced sbom --config provenance.toml --system /run/booted-system --out .")]
     Sbom(papers::SbomArgs),
+    /// Write a compliance packet, a ZIP file for auditors, and record that it was exported
+    #[command(after_help = "Example:\n  provenanced packet --config provenance.toml \
+        --from 2026-11-01 --to 2026-12-01 --out november.zip\n  \
+        provenanced packet --config provenance.toml --due")]
+    Packet(papers::PacketArgs),
     /// Record that a person looked at something, and with which outcome
     #[command(after_help = "Example:\n  provenanced review --config provenance.toml \
         --what EB-20261121-0001 --outcome 'no irregularities'")]
@@ -197,6 +202,7 @@ impl Cli {
                 let request = Request { artifacts, controls, reason, from, to };
                 make_bundle(&config.load()?, &request, json)
             }
+            Command::Packet(args) => papers::packet(args),
             Command::Sbom(args) => papers::sbom(args),
             Command::Review { config, what, outcome, who } => {
                 review(&config.load()?, what, outcome, who)

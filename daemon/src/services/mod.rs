@@ -7,6 +7,7 @@ pub mod follow;
 pub mod health;
 pub mod metrics;
 mod notify;
+pub mod packet;
 pub mod recover;
 pub mod retain;
 pub mod run;

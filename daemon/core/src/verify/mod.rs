@@ -3,5 +3,6 @@
 
 pub mod bundle;
 pub mod chain;
+pub mod packet;
 pub mod registry;
 mod sources;

@@ -17,6 +17,8 @@ use crate::{
 
 /// The file's name in places.
 pub const FILE: &str = "registry.db";
+/// The name of an export of it.
+pub const EXPORT: &str = "registry.jsonl";
 
 /// A record that was read, whatever was found about it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,6 +40,7 @@ pub struct RegistryVerifier {
     prev: Option<Digest>,
     identity: Option<(String, String, String)>,
     alerts: OpenAlerts,
+    exported: bool,
 }
 
 impl RegistryVerifier {
@@ -46,17 +49,37 @@ impl RegistryVerifier {
         Self::default()
     }
 
+    /// A verifier of an export: bodies only, one a line.
+    pub fn of_export() -> Self {
+        Self { exported: true, ..Self::default() }
+    }
+
+    /// The next line of an export.
+    pub fn line(&mut self, body: &[u8], report: &mut Report) -> Option<Seen> {
+        let (number, hash) = (self.frontier.size(), Digest::of(body));
+        self.next((number, &hash.0, body), |_, computed| Some(computed), report)
+    }
+
     /// The next row as it is stored: its number, its hash, its body. Each node
     /// of the tree that it completes is held against what `stored` has.
     pub fn row(
         &mut self,
-        (number, hash, body): (u64, &[u8], &[u8]),
+        row: (u64, &[u8], &[u8]),
         mut stored: impl FnMut(Node) -> Option<Digest>,
+        report: &mut Report,
+    ) -> Option<Seen> {
+        self.next(row, |node, _| stored(node), report)
+    }
+
+    fn next(
+        &mut self,
+        (number, hash, body): (u64, &[u8], &[u8]),
+        mut stored: impl FnMut(Node, Digest) -> Option<Digest>,
         report: &mut Report,
     ) -> Option<Seen> {
         report.checked("registry records", 1);
         let due = self.frontier.size();
-        let place = Place::file(FILE).at_seq(number);
+        let place = Place::file(if self.exported { EXPORT } else { FILE }).at_seq(number);
         let broken = |message: &str| Finding::new(Code::RegistryBroken, place.clone(), message);
         if number != due {
             let message = "rows are missing or added here";
@@ -101,11 +124,11 @@ impl RegistryVerifier {
         &mut self,
         body: &[u8],
         place: &Place,
-        stored: &mut impl FnMut(Node) -> Option<Digest>,
+        stored: &mut impl FnMut(Node, Digest) -> Option<Digest>,
         report: &mut Report,
     ) {
         self.frontier.push(leaf_hash(body), |node, hash| {
-            let found = stored(node);
+            let found = stored(node, hash);
             if found != Some(hash) {
                 let message = format!(
                     "the stored node {} of level {} is another one",
