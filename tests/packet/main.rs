@@ -5,9 +5,7 @@ use std::{fs, process::Command};
 
 use provenance_core::{
     digest::Digest,
-    packet::{
-        CHECKPOINT, MANIFEST, POPULATION, REGISTRY, SIGNATURE, SIGSTORE, VERIFY, zip::Method,
-    },
+    packet::{CHECKPOINT, MANIFEST, POPULATION, REGISTRY, SIGNATURE, SIGSTORE, VERIFY},
     report::Verdict,
 };
 
@@ -48,12 +46,19 @@ fn a_packet_is_the_same_twice_and_verifies_and_its_export_is_on_record() {
 #[test]
 fn each_changed_byte_is_found_and_placed() {
     let world = World::new();
-    // Without the documents it is small enough to change every byte.
     let good = fs::read(world.packet("a.zip")).unwrap();
     let files = entries(&good);
-    let step = 1 + good.len() / 12_000;
+    // Some two thousand places spread over all of it, and every byte of the
+    // first header and of the end. FLIP_ALL=1 takes every byte.
+    let all = std::env::var_os("FLIP_ALL").is_some();
+    let spread = (0..2_000).map(|n| n * 2_654_435_761 % good.len());
+    let places: std::collections::BTreeSet<usize> = if all {
+        (0..good.len()).collect()
+    } else {
+        spread.chain(0..50).chain(good.len() - 100..good.len()).collect()
+    };
     let mut tried = 0;
-    for at in (0..good.len()).step_by(step) {
+    for at in places {
         let mut bad = good.clone();
         bad[at] ^= 1 << (at % 8);
         let report = world.verify(&bad);
@@ -67,7 +72,7 @@ fn each_changed_byte_is_found_and_placed() {
         assert!(placed, "byte {at} in {name:?}: {:?}", report.findings());
         tried += 1;
     }
-    assert!(tried > 5_000, "{tried} bytes");
+    assert!(tried > 1_500, "{tried} bytes");
 }
 
 /// Name and span, header included, of each file.
@@ -163,18 +168,21 @@ fn who_has_the_key_cannot_leave_out_or_change_what_the_registry_knows() {
         let last = lines[..lines.len() - 1].iter().rposition(|c| *c == b'\n').unwrap();
         files.insert(REGISTRY.into(), lines[..=last].to_vec());
     });
-    change("registry.broken", &|files| {
+    // The last record: nothing was chained to it yet.
+    change("registry.root", &|files| {
         let text = String::from_utf8(files[REGISTRY].clone()).unwrap();
         files.insert(REGISTRY.into(), text.replace("\"who\":\"anna\"", "\"who\":\"otto\"").into());
     });
+    change("registry.broken", &|files| {
+        let text = String::from_utf8(files[REGISTRY].clone()).unwrap();
+        let altered = text.replacen("\"software\":\"p", "\"software\":\"q", 1);
+        assert_ne!(altered, text);
+        files.insert(REGISTRY.into(), altered.into());
+    });
     change("checkpoint.signature", &|files| {
         let text = String::from_utf8(files[CHECKPOINT].clone()).unwrap();
-        let (body, signature) = text.split_once("\n\n").unwrap();
-        let other = unpack(&world.path("a.zip"))[CHECKPOINT].len();
-        assert_eq!(other, text.len());
-        let altered = format!("{body}\n\n{}", signature.replacen("= \n", "\n", 1));
-        let name = "msp-provenance/clinic-001/h";
-        files.insert(CHECKPOINT.into(), altered.replace(&format!("— {name}"), "— x").into());
+        files
+            .insert(CHECKPOINT.into(), text.replace("— msp-provenance/clinic-001/h", "— x").into());
     });
 }
 
@@ -251,5 +259,4 @@ fn what_others_read_is_what_the_manifest_names() {
     }
     let archive = zip::ZipArchive::new(fs::File::open(path).unwrap()).unwrap();
     assert!(archive.comment().is_empty());
-    let _ = Method::Stored;
 }

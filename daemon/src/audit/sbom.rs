@@ -82,6 +82,12 @@ pub fn validate(path: &Path) -> Result<Report, AuditError> {
     Ok(report)
 }
 
+/// What is wrong with a document, in words.
+pub fn defects(bytes: &[u8]) -> Vec<String> {
+    let defects = parse(bytes).defects.into_iter();
+    defects.map(|(at, what)| format!("{at}: {what}")).collect()
+}
+
 /// Validates `bytes`, which findings call `name`.
 pub(super) fn check(bytes: &[u8], name: &str, report: &mut Report) {
     let document = parse(bytes);
