@@ -130,7 +130,8 @@ fn build(nix: &Path, world: &World, count: usize) -> String {
     let file = world.path("system.nix");
     fs::write(&file, SYSTEM.replace("COUNT", &count.to_string())).unwrap();
     let built = Command::new(nix)
-        .args(["build", "--impure", "--no-link", "--print-out-paths", "-f"])
+        .args(["build", "--impure", "--option", "sandbox-paths", ""])
+        .args(["--no-link", "--print-out-paths", "-f"])
         .arg(&file)
         .output()
         .unwrap();

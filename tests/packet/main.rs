@@ -34,10 +34,11 @@ fn a_packet_is_the_same_twice_and_verifies_and_its_export_is_on_record() {
     assert_eq!(codes(&report), ["proof.inclusion"]);
     // The state folder with these records verifies as before.
     let config = world.text("p.toml");
-    let again = world.try_daemon(
-        &[&["packet", "--config", &config, "--out", &world.text("a.zip")][..], &world::PERIOD]
-            .concat(),
-    );
+    let period = world::period();
+    let period: Vec<&str> = period.iter().map(String::as_str).collect();
+    let out = world.text("a.zip");
+    let command = ["packet", "--config", &config, "--out", &out];
+    let again = world.try_daemon(&[&command[..], &period].concat());
     assert_eq!(again.status.code(), Some(64), "a packet is never overwritten");
     let due = world.daemon(&["packet", "--config", &config, "--due"]);
     assert!(String::from_utf8_lossy(&due.stdout).contains("no packet fell due"));

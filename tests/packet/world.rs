@@ -26,7 +26,16 @@ use provenance_core::{
 
 const PROVENANCED: &str = env!("CARGO_BIN_EXE_provenanced");
 /// The period: all that these tests record.
-pub(crate) const PERIOD: [&str; 4] = ["--from", "2020-01-01", "--to", "2261-01-01"];
+pub(crate) fn period() -> [String; 4] {
+    const DAY: u64 = 86_400;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let day = |seconds: u64| {
+        let nanos = i64::try_from(seconds * 1_000_000_000).unwrap();
+        provenance_core::time::Timestamp::from_nanos(nanos).day().to_string()
+    };
+    let (from, to) = (day(now.as_secs() - DAY), day(now.as_secs() + 2 * DAY));
+    ["--from".into(), from, "--to".into(), to]
+}
 
 pub(crate) struct World {
     dir: tempfile::TempDir,
@@ -85,8 +94,9 @@ impl World {
     /// A packet of everything.
     pub(crate) fn packet(&self, name: &str) -> PathBuf {
         let (config, out) = (self.text("p.toml"), self.text(name));
-        let args = [&["packet", "--config", &config, "--out", &out][..], &PERIOD].concat();
-        self.daemon(&args);
+        let period = period();
+        let period: Vec<&str> = period.iter().map(String::as_str).collect();
+        self.daemon(&[&["packet", "--config", &config, "--out", &out][..], &period].concat());
         self.path(name)
     }
 

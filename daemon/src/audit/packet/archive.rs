@@ -52,8 +52,8 @@ impl Archive {
         match Self::read(file, length) {
             Ok(archive) => Ok(Some(archive)),
             Err(Defect::Io(error)) => Err(AuditError::io(path)(error)),
-            Err(Defect::Found(finding)) => {
-                report.find(*finding);
+            Err(Defect::Found(findings)) => {
+                findings.into_iter().for_each(|finding| report.find(finding));
                 Ok(None)
             }
         }
@@ -107,9 +107,15 @@ impl Archive {
             let mut header = vec![0; local.len()];
             file.read_exact_at(&mut header, entry.offset.into())?;
             if header != local {
+                // One of the two was changed; nothing tells which.
                 let from = u64::from(entry.offset);
-                let what = "its header before the content is not that in the list of files";
-                return Err(Defect::at(&entry.name, what, (from, from + local.len() as u64)));
+                let before = (from, from + local.len() as u64);
+                return Err(Defect::Found(
+                    [before, span]
+                        .into_iter()
+                        .flat_map(|span| Defect::at(&entry.name, TWO_HEADERS, span).findings())
+                        .collect(),
+                ));
             }
             entries.push(entry);
             rest = behind;
@@ -182,14 +188,24 @@ fn ordered(entries: &[Entry], end: u64) -> Result<(), Defect> {
 
 enum Defect {
     Io(io::Error),
-    Found(Box<Finding>),
+    Found(Vec<Finding>),
 }
 
+const TWO_HEADERS: &str =
+    "the file's header before its content and that in the list of files are not alike";
+
 impl Defect {
+    fn findings(self) -> Vec<Finding> {
+        match self {
+            Self::Found(findings) => findings,
+            Self::Io(_) => vec![],
+        }
+    }
+
     fn at(name: &str, what: &str, bytes: (u64, u64)) -> Self {
         let file = (!name.is_empty()).then(|| name.to_owned());
         let place = Place { file, bytes: Some(bytes), ..Place::default() };
-        Self::Found(Box::new(Finding::new(Code::PacketContainer, place, what)))
+        Self::Found(vec![Finding::new(Code::PacketContainer, place, what)])
     }
 }
 
