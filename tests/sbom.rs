@@ -130,7 +130,7 @@ fn build(nix: &Path, world: &World, count: usize) -> String {
     let file = world.path("system.nix");
     fs::write(&file, SYSTEM.replace("COUNT", &count.to_string())).unwrap();
     let built = Command::new(nix)
-        .args(["build", "--impure", "--option", "sandbox-paths", ""])
+        .args(["build", "--impure", "--option", "sandbox-paths", "/bin /lib /lib64 /usr"])
         .args(["--no-link", "--print-out-paths", "-f"])
         .arg(&file)
         .output()
