@@ -98,8 +98,8 @@ fn accepted([spdx, cdx]: &[PathBuf; 2]) {
         let ran = judge(cdx);
         assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
         let bad = spdx.with_file_name("bad.json");
-        fs::write(&bad, fs::read_to_string(cdx).unwrap().replacen("\"library\"", "\"lib\"", 1))
-            .unwrap();
+        let text = r#"{"bomFormat":"CycloneDX","specVersion":"1.6","components":[{"type":"lib","name":"a"}]}"#;
+        fs::write(&bad, text).unwrap();
         assert!(!judge(&bad).status.success(), "the validator finds nothing");
         assert_eq!(provctl(&["sbom", "validate", bad.to_str().unwrap()]).0, Some(1));
     }
@@ -150,7 +150,7 @@ fn database(nix: &Path) -> PathBuf {
 fn a_real_closure_of_thousands_of_paths_comes_out_right() {
     let Some(nix) = peers::find("nix") else { return };
     let world = World::new();
-    let system = build(&nix, &world, 3000);
+    let system = build(&nix, &world, 2100);
     let database = database(&nix).display().to_string();
     let documents = world.sbom("a", &["--system", &system, "--nix-db", &database]);
     accepted(&documents);
@@ -161,7 +161,7 @@ fn a_real_closure_of_thousands_of_paths_comes_out_right() {
     let told: serde_json::Value = serde_json::from_slice(&told.stdout).unwrap();
     let told = told.as_object().unwrap();
     let packages = spdx["packages"].as_array().unwrap();
-    assert!(packages.len() > 3000 && packages.len() == told.len());
+    assert!(packages.len() > 2100 && packages.len() == told.len());
     for package in packages {
         let path = package["packageFileName"].as_str().unwrap();
         assert!(told[path]["narHash"].as_str().unwrap().starts_with("sha256-"), "{path}");
@@ -189,13 +189,13 @@ fn a_real_closure_of_thousands_of_paths_comes_out_right() {
         assert_eq!(fs::read(document).unwrap(), fs::read(&printed[at]).unwrap());
     }
     // Another generation: what differs is told.
-    let next = build(&nix, &world, 2998);
+    let next = build(&nix, &world, 2098);
     let next = world.sbom("d", &["--system", &next, "--nix-db", &database]);
     let pair = [documents[0].to_str().unwrap(), next[0].to_str().unwrap()];
     let (code, said) = provctl(&["sbom", "diff", pair[0], pair[1]]);
     assert_eq!(code, Some(0));
     assert!(
-        said.contains("- pkg2999 1.2999.0\n") && said.contains("= nixos-system-h 25.11"),
+        said.contains("- pkg2099 1.2099.0\n") && said.contains("= nixos-system-h 25.11"),
         "{said}"
     );
 }

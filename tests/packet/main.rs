@@ -123,6 +123,8 @@ fn a_missing_and_an_extra_file_are_found_each() {
     assert_eq!(codes(&world.verify(&pack(&without))), ["packet.missing_file"]);
 }
 
+type Files = std::collections::BTreeMap<String, Vec<u8>>;
+
 #[test]
 fn who_has_the_key_cannot_leave_out_or_change_what_the_registry_knows() {
     let world = World::new();
@@ -134,13 +136,12 @@ fn who_has_the_key_cannot_leave_out_or_change_what_the_registry_knows() {
     let other = world.verify(&resign(&files, &world.signer("other"), |_| {}));
     assert_eq!(codes(&other), ["bundle.key"]);
 
-    let change =
-        |expected: &str, alter: &dyn Fn(&mut std::collections::BTreeMap<String, Vec<u8>>)| {
-            let mut changed = files.clone();
-            alter(&mut changed);
-            let report = world.verify(&resign(&changed, &signer, |_| {}));
-            assert!(codes(&report).contains(&expected), "{expected}: {:?}", codes(&report));
-        };
+    let change = |expected: &str, alter: &dyn Fn(&mut Files)| {
+        let mut changed = files.clone();
+        alter(&mut changed);
+        let report = world.verify(&resign(&changed, &signer, |_| {}));
+        assert!(codes(&report).contains(&expected), "{expected}: {:?}", codes(&report));
+    };
     let bundle = files.keys().find(|name| name.starts_with("bundles/")).unwrap();
     let folder = bundle.split_inclusive('/').take(2).collect::<String>();
     change("registry.missing_bundle", &|files| files.retain(|name, _| !name.starts_with(&folder)));
