@@ -67,13 +67,13 @@ fn what_dpkg_has_installed_is_listed_with_what_it_needs() {
 #[test]
 fn a_status_that_dpkg_does_not_write_is_refused_with_its_line() {
     for (change, to, line) in [
-        ("Package: curl", "Package: Curl", 14),
-        ("Package: curl", "Package: ../x", 14),
-        ("Version: 7.88.1-10+deb12u5", "Version: 1 2", 14),
-        ("Architecture: amd64\nVersion: 7", "Version: 7", 14),
-        ("install ok installed\nMaintainer: nobody", "what", 14),
-        ("Maintainer: nobody", "Package: again", 16),
-        ("Maintainer: nobody", "no colon", 16),
+        ("Package: curl", "Package: Curl", 13),
+        ("Package: curl", "Package: ../x", 13),
+        ("Version: 7.88.1-10+deb12u5", "Version: 1 2", 13),
+        ("Architecture: amd64\nVersion: 7", "Version: 7", 13),
+        ("install ok installed\nMaintainer: nobody", "what", 13),
+        ("Maintainer: nobody", "Package: again", 15),
+        ("Maintainer: nobody", "no colon", 15),
     ] {
         let text = STATUS.replacen(change, to, 1);
         assert_ne!(text, STATUS);
