@@ -60,7 +60,13 @@ const FLOORS: &[Floor] = &[
     },
     Floor {
         name: "provenanced",
-        modules: &["bin::provenanced", "cli::provenanced", "cli::anchor", "cli::health"],
+        modules: &[
+            "bin::provenanced",
+            "cli::provenanced",
+            "cli::anchor",
+            "cli::health",
+            "cli::papers",
+        ],
         may_use: &[
             "host",
             "panel",
@@ -74,7 +80,7 @@ const FLOORS: &[Floor] = &[
     },
     Floor {
         name: "provctl",
-        modules: &["bin::provctl", "cli::provctl", "cli::check_time", "cli::render"],
+        modules: &["bin::provctl", "cli::provctl", "cli::check_time", "cli::trust", "cli::render"],
         may_use: &[
             "host",
             "panel",

@@ -1,6 +1,7 @@
 //! What the registry's records hold, by kind (docs/format.md §4).
 
 mod anchor;
+mod papers;
 mod verify;
 
 use alloc::{
@@ -9,6 +10,7 @@ use alloc::{
 };
 
 pub use anchor::{AnchorEntry, AnchorStep, NETWORKS, Previous, SignedTx};
+pub use papers::{Document, PacketEntry, SbomEntry};
 pub use verify::VerifyEntry;
 
 use crate::{alert::Alert, canon::Value, digest::Digest, key::PublicKey, time::Timestamp};
@@ -69,6 +71,10 @@ pub enum Entry {
     Alert(Alert),
     /// An anchor's state changed.
     Anchor(AnchorEntry),
+    /// An inventory of the system's software.
+    Sbom(SbomEntry),
+    /// A compliance packet was exported.
+    Packet(PacketEntry),
     /// Another kind; its data are canonical JSON.
     Other,
 }
@@ -178,6 +184,8 @@ impl Entry {
             "verify" => Self::Verify(VerifyEntry::read(&members)?),
             "anchor" => Self::Anchor(AnchorEntry::read(&members)?),
             "alert" => Self::Alert(Alert::read(&value).map_err(EntryError)?),
+            "sbom" => Self::Sbom(SbomEntry::read(&members)?),
+            "packet" => Self::Packet(PacketEntry::read(&members)?),
             _ => return Ok(Self::Other),
         };
         if entry.to_value() == value {
@@ -200,6 +208,8 @@ impl Entry {
             Self::Verify(_) => "verify",
             Self::Alert(_) => "alert",
             Self::Anchor(_) => "anchor",
+            Self::Sbom(_) => "sbom",
+            Self::Packet(_) => "packet",
             Self::Other => "other",
         }
     }
@@ -233,6 +243,8 @@ impl Entry {
             Self::Verify(verify) => verify.to_value(),
             Self::Alert(alert) => alert.to_value(),
             Self::Anchor(anchor) => anchor.to_value(),
+            Self::Sbom(sbom) => sbom.to_value(),
+            Self::Packet(packet) => packet.to_value(),
             Self::Other => Value::object([]),
         }
     }
@@ -463,7 +475,7 @@ mod tests {
             assert!(Entry::read(entry.kind(), b"{}").is_err());
             assert!(KINDS.contains(&entry.kind()));
         }
-        assert_eq!(Entry::read("packet", b"{\"a\":1}"), Ok(Entry::Other));
-        assert!(Entry::read("packet", b"{\"a\" :1}").is_err());
+        assert_eq!(Entry::read("store", b"{\"a\":1}"), Ok(Entry::Other));
+        assert!(Entry::read("store", b"{\"a\" :1}").is_err());
     }
 }

@@ -4,9 +4,11 @@
 mod anchor;
 mod check_time;
 mod health;
+mod papers;
 pub mod provctl;
 pub mod provenanced;
 mod render;
+mod trust;
 
 use std::fmt;
 

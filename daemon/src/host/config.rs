@@ -5,7 +5,9 @@
 
 mod alert;
 mod anchor;
+mod papers;
 mod sources;
+mod tiers;
 
 use std::{fmt, io, os::unix::ffi::OsStrExt, path::PathBuf};
 
@@ -15,13 +17,13 @@ use serde::{Deserialize, Serialize};
 
 pub use alert::{Alert, Webhook};
 pub use anchor::Anchor;
+pub use papers::{Packets, Period, Sbom, SbomFormat};
 pub use sources::{Access, CHRONY_SOCKET, GPSD, Listen, NodeSettings, Receiver, Sources, Typed};
 
 use super::{durable, systime};
 
 /// A settings file is at most 1 MiB.
 const MAX_BYTES: u64 = 1 << 20;
-const TIERS: &str = include_str!("../../../config/compliance-tiers.toml");
 
 /// Why there are no settings to work with.
 #[derive(Debug, thiserror::Error)]
@@ -117,6 +119,10 @@ pub struct Config {
     pub alert: Alert,
     /// How the root is anchored; `None` where it is not.
     pub anchor: Option<Anchor>,
+    /// The software bill of materials.
+    pub sbom: Sbom,
+    /// Compliance packets.
+    pub packet: Packets,
     /// Digest of all of this.
     pub sha256: Digest,
 }
@@ -157,6 +163,10 @@ struct File {
     alert: alert::File,
     #[serde(default)]
     anchor: anchor::File,
+    #[serde(default)]
+    sbom: papers::SbomFile,
+    #[serde(default)]
+    packet: papers::PacketFile,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -196,28 +206,6 @@ struct Bundle {
 #[serde(deny_unknown_fields, default)]
 struct Retention {
     bundle_days: Option<u64>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Tiers {
-    essential: TierDefaults,
-    professional: TierDefaults,
-    enterprise: TierDefaults,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TierDefaults {
-    interval_s: u64,
-    min_agreeing: u32,
-    signed: bool,
-    bundle_every: String,
-    retention_days: u64,
-    anchored: bool,
-    /// What the NixOS modules set up; nothing of it is ours.
-    #[serde(rename = "appliance")]
-    _appliance: serde::de::IgnoredAny,
 }
 
 impl Default for Chain {
@@ -317,6 +305,8 @@ impl Config {
             ("controls", list(&self.controls)),
             ("bundle_days", self.bundle_days.into()),
             ("alert", self.alert.to_value()),
+            ("sbom", self.sbom.to_value()),
+            ("packet", self.packet.to_value()),
         ])
         .with_some("signing_key", self.signing_key.as_deref())
         .with_some("metrics", self.metrics.as_ref().map(|listen| listen.to_string()).as_deref())
@@ -361,7 +351,7 @@ struct Judge<'a> {
 
 impl Judge<'_> {
     fn judge(&self, file: File) -> Result<Config, ConfigError> {
-        let tier = tier_defaults(file.tier)?;
+        let tier = tiers::defaults(file.tier)?;
         self.origin_part("client", &file.client)?;
         let host = file.host.unwrap_or_else(systime::host_name);
         self.origin_part("host", &host)?;
@@ -415,6 +405,8 @@ impl Judge<'_> {
             metrics: file.metrics.judge().map_err(wrong)?,
             alert: file.alert.judge().map_err(|(key, message)| self.wrong(key, message))?,
             anchor,
+            sbom: file.sbom.judge(tier.sbom),
+            packet: file.packet.judge(tier.packets).map_err(wrong)?,
             sha256: Digest::ZERO,
         };
         self.controls(&config.controls)?;
@@ -477,16 +469,6 @@ impl Judge<'_> {
         let line = self.text.lines().position(set).map(|index| index + 1);
         ConfigError::Value { path: self.name.into(), line, key, message }
     }
-}
-
-fn tier_defaults(tier: Tier) -> Result<TierDefaults, ConfigError> {
-    let tiers: Tiers = toml::from_str(TIERS)
-        .map_err(|error| parse_error("compliance-tiers.toml", error.to_string()))?;
-    Ok(match tier {
-        Tier::Essential => tiers.essential,
-        Tier::Professional => tiers.professional,
-        Tier::Enterprise => tiers.enterprise,
-    })
 }
 
 #[cfg(test)]

@@ -171,6 +171,17 @@ impl Evidence {
         Ok(())
     }
 
+    /// Appends one entry and gives its place; a checkpoint covers it.
+    ///
+    /// # Errors
+    /// [`ServiceError`].
+    pub fn record_at(&mut self, now: Timestamp, entry: &Entry) -> Result<u64, ServiceError> {
+        let (appended, tail) = self.registry.append(now, &[(entry.kind(), entry.to_value())])?;
+        self.checkpoint(tail)?;
+        let last = appended.last().map(|record| record.seq);
+        last.ok_or_else(|| ServiceError::State("nothing was appended".into()))
+    }
+
     /// Appends alerts. That no checkpoint could be made over them is no
     /// failure: they are on record, and the next one covers them.
     ///
