@@ -273,12 +273,24 @@ impl Evidence {
             Checkpoint { origin: self.origin.clone(), size: tail.size, root: tail.root };
         let text = checkpoint.to_text();
         let note = note::sign(&text, &self.origin, signer.public(), |m| signer.sign(m));
+        // From the look at the kept one until this one is in its place, no other
+        // process may keep one.
+        let _turn =
+            self.checkpoint_turn().map_err(ServiceError::io("cannot lock the checkpoint"))?;
         let newest = self.newest_checkpoint()?.and_then(|note| size_of(&note));
         if newest.is_none_or(|size| size <= tail.size) {
             durable::replace(&self.state.checkpoint(), note.as_bytes(), 0o640)
                 .map_err(ServiceError::io("cannot write the checkpoint"))?;
         }
         Ok(Some(note))
+    }
+
+    fn checkpoint_turn(&self) -> io::Result<fs::File> {
+        durable::create_dirs(&self.state.cache())?;
+        let path = self.state.cache().join("checkpoint.lock");
+        let file = fs::File::options().create(true).append(true).open(path)?;
+        file.lock()?;
+        Ok(file)
     }
 
     /// The key in use is in the registry before it signs anything there.
