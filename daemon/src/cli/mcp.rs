@@ -40,17 +40,15 @@ impl Args {
             let trust = policy.load().and_then(|trust| blocks.add(trust));
             trust.map_err(|failure| failure.message)
         };
-        let settings = move || {
-            check_time::settings(config.clone(), &[]).map_err(|failure| failure.message)
-        };
+        let settings =
+            move || check_time::settings(config.clone(), &[]).map_err(|failure| failure.message);
         let server = Server::new(
             StateDir::new(&self.state.state),
             Arc::new(trust),
             Arc::new(settings),
             Duration::from_secs(self.timeout),
         );
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
+        let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| Failure::new(Exit::Io, error))?;

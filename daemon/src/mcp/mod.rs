@@ -91,8 +91,8 @@ impl Server {
     /// [`ServeError`].
     pub async fn serve_stdio(self) -> Result<(), ServeError> {
         let (input, output) = rmcp::transport::stdio();
-        let transport = AsyncRwTransport::<RoleServer, _, _>::new(input, output)
-            .with_max_line_length(MAX_LINE);
+        let transport =
+            AsyncRwTransport::<RoleServer, _, _>::new(input, output).with_max_line_length(MAX_LINE);
         let service = match self.serve(transport).await {
             Ok(service) => service,
             Err(ServerInitializeError::ConnectionClosed(_)) => return Ok(()),

@@ -144,31 +144,42 @@ pub(super) fn all() -> Vec<Tool> {
              that evidence was changed, lost or is not signed by a trusted key; `inconclusive` \
              that something decisive could not be checked (see not_checked). Never report \
              `inconclusive` as verified.",
-            (span(json!({"expect_head": {"type": "string", "pattern": "^[0-9a-f]{64}$",
-                "description": "A record with this hash must be in the chain"}})), &[]),
+            (
+                span(json!({"expect_head": {"type": "string", "pattern": "^[0-9a-f]{64}$",
+                "description": "A record with this hash must be in the chain"}})),
+                &[],
+            ),
             (report_output(), REPORT),
         ),
         tool(
             ("list_evidence", "List evidence"),
             "The bundles, packets or SBOMs on record, the newest first. It reads and does not \
              verify.",
-            (span(json!({
-                "kind": {"enum": ["bundle", "packet", "sbom"], "default": "bundle"},
-                "before_seq": {"type": "integer", "minimum": 0,
-                    "description": "Only records before this one: the last seq of the page before"},
-                "limit": limit,
-            })), &[]),
-            (json!({"records": {"type": "array", "items": {"type": "object"}},
+            (
+                span(json!({
+                    "kind": {"enum": ["bundle", "packet", "sbom"], "default": "bundle"},
+                    "before_seq": {"type": "integer", "minimum": 0,
+                        "description": "Only records before this one: the last seq of the page before"},
+                    "limit": limit,
+                })),
+                &[],
+            ),
+            (
+                json!({"records": {"type": "array", "items": {"type": "object"}},
                 "total": {"type": "integer"}, "verified": {"const": false}}),
-                &["records", "total", "verified"]),
+                &["records", "total", "verified"],
+            ),
         ),
         tool(
             ("show_evidence", "Show a piece of evidence"),
             "One registry record (by id, number or hash), and a bundle's statement. It reads and \
              does not verify. No log's content is in it: digests, sizes and names are.",
             (id.clone(), &["id"]),
-            (json!({"record": {"type": "object"}, "statement": {"type": ["object", "null"]},
-                "verified": {"const": false}}), &["record", "statement", "verified"]),
+            (
+                json!({"record": {"type": "object"}, "statement": {"type": ["object", "null"]},
+                "verified": {"const": false}}),
+                &["record", "statement", "verified"],
+            ),
         ),
         tool(
             ("verify_evidence", "Verify a piece of evidence"),
@@ -182,22 +193,30 @@ pub(super) fn all() -> Vec<Tool> {
             "How far the registry is anchored in Bitcoin, by its own records: it reads and does \
              not verify. verify_chain verifies the anchors.",
             (json!({}), &[]),
-            (json!({
-                "anchors": {"type": "array", "items": {"type": "object"}},
-                "registry_size": {"type": "integer"},
-                "final_size": {"type": ["integer", "null"]},
-                "verified": {"const": false},
-            }), &["anchors", "registry_size", "final_size", "verified"]),
+            (
+                json!({
+                    "anchors": {"type": "array", "items": {"type": "object"}},
+                    "registry_size": {"type": "integer"},
+                    "final_size": {"type": ["integer", "null"]},
+                    "verified": {"const": false},
+                }),
+                &["anchors", "registry_size", "final_size", "verified"],
+            ),
         ),
         tool(
             ("list_alerts", "List alerts"),
             "The alerts on record that are open (or all), the newest first. It reads and does not \
              verify.",
-            (json!({"resolved": {"type": "boolean", "default": false,
-                "description": "Those that are over too"}, "limit": limit}), &[]),
-            (json!({"alerts": {"type": "array", "items": {"type": "object"}},
+            (
+                json!({"resolved": {"type": "boolean", "default": false,
+                "description": "Those that are over too"}, "limit": limit}),
+                &[],
+            ),
+            (
+                json!({"alerts": {"type": "array", "items": {"type": "object"}},
                 "total": {"type": "integer"}, "verified": {"const": false}}),
-                &["alerts", "total", "verified"]),
+                &["alerts", "total", "verified"],
+            ),
         ),
     ]
 }
@@ -262,14 +281,17 @@ fn tool(
     (mut output, given): Members<'_>,
 ) -> Tool {
     // Each answer says what state of the appliance it speaks of.
-    merge(&mut output, json!({"evidence": {
-        "type": "object",
-        "required": ["head", "checkpoint"],
-        "description": "What the answer speaks of: the chain's last record and the newest \
-            checkpoint, as read; only a report's verdict says whether they hold",
-        "properties": {"head": {"type": ["object", "null"]},
-            "checkpoint": {"type": ["object", "null"]}},
-    }}));
+    merge(
+        &mut output,
+        json!({"evidence": {
+            "type": "object",
+            "required": ["head", "checkpoint"],
+            "description": "What the answer speaks of: the chain's last record and the newest \
+                checkpoint, as read; only a report's verdict says whether they hold",
+            "properties": {"head": {"type": ["object", "null"]},
+                "checkpoint": {"type": ["object", "null"]}},
+        }}),
+    );
     let given: Vec<&str> = given.iter().copied().chain(["evidence"]).collect();
     let annotations = ToolAnnotations::with_title(title)
         .read_only(true)
