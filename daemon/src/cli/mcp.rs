@@ -24,6 +24,9 @@ pub(super) struct Args {
     /// The daemon's settings, for check_time; without: the machine's, or what answers
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// A setting that goes over the file's
+    #[arg(long, value_name = "KEY=VALUE", requires = "config")]
+    set: Vec<String>,
     /// The longest that an answer may take
     #[arg(long, value_name = "SECONDS", default_value_t = 120,
           value_parser = clap::value_parser!(u64).range(1..=3600))]
@@ -35,13 +38,14 @@ impl Args {
     pub(super) fn run(self) -> Result<Exit, Failure> {
         // What is wrong with the policy is said now, and not to a client later.
         self.blocks.add(self.policy.load()?)?;
-        let (policy, blocks, config) = (self.policy, self.blocks, self.config);
+        let (policy, blocks) = (self.policy, self.blocks);
+        let (config, set) = (self.config, self.set);
         let trust = move || {
             let trust = policy.load().and_then(|trust| blocks.add(trust));
             trust.map_err(|failure| failure.message)
         };
         let settings =
-            move || check_time::settings(config.clone(), &[]).map_err(|failure| failure.message);
+            move || check_time::settings(config.clone(), &set).map_err(|failure| failure.message);
         let server = Server::new(
             StateDir::new(&self.state.state),
             Arc::new(trust),
