@@ -20,6 +20,7 @@
   provctl = [
     "check-time"
     "completions"
+    "mcp"
     "registry"
     "sbom"
     "status"

@@ -80,7 +80,15 @@ const FLOORS: &[Floor] = &[
     },
     Floor {
         name: "provctl",
-        modules: &["bin::provctl", "cli::provctl", "cli::check_time", "cli::trust", "cli::render"],
+        modules: &[
+            "bin::provctl",
+            "cli::provctl",
+            "cli::check_time",
+            "cli::mcp",
+            "cli::trust",
+            "cli::render",
+            "mcp",
+        ],
         may_use: &[
             "host",
             "panel",

@@ -206,7 +206,10 @@ fn what_a_tier_needs_and_has_not_is_named_with_what_to_set() {
             "store.s3 = { endpoint = \"https://s\"; bucket = \"b\"; credentialsFile = \"/etc/s\"; };",
             "has no `provenanced store`",
         ),
-        ("mcp.enable = true;", "has no `provctl mcp`"),
+        (
+            "mcp.enable = true; package = { type = \"derivation\"; outPath = \"/p\"; commands = { }; };",
+            "has no `provctl mcp`",
+        ),
         (
             "metrics.enable = true; package = { type = \"derivation\"; outPath = \"/p\"; commands = { }; };",
             "the daemon of this version tells no metrics",

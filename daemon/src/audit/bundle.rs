@@ -77,6 +77,7 @@ pub(super) fn on_record(
     let recorded: Vec<_> = join.bundles.iter().map(|(id, it)| (id.clone(), it.clone())).collect();
     let newest = recorded.iter().map(|(_, (_, row))| *row).max();
     for (id, (entry, row)) in recorded {
+        trust.0.stop.check()?;
         let path = state.bundles().join(&id);
         let name = format!("bundles/{id}");
         let valid = id.parse::<BundleId>().is_ok();

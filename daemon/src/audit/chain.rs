@@ -15,7 +15,7 @@ use provenance_core::{
 };
 
 use super::{
-    AuditError, Progress, Trust, join,
+    AuditError, Progress, Stop, Trust, join,
     join::Join,
     logs::Logs,
     recovered::Recovered,
@@ -104,6 +104,7 @@ fn attempt(
             .with_max_gap(trust.policy.as_ref().and_then(|policy| policy.max_gap_s)),
         join,
         options,
+        stop: &trust.stop,
         recovered: Recovered::new(target.recovered()),
         expected: expectations(trust, options),
         covered: None,
@@ -178,6 +179,7 @@ pub(super) struct Walk<'a> {
     pub(super) verifier: ChainVerifier,
     pub(super) join: Option<Join<'a>>,
     options: &'a Options,
+    stop: &'a Stop,
     recovered: Recovered,
     expected: Vec<Expectation>,
     /// The last record that an expected head covers.
@@ -199,6 +201,7 @@ impl Walk<'_> {
         let mut line_number = 0;
         let (torn, _) = chainfiles::for_each_line::<AuditError>(source, |line| {
             line_number += 1;
+            self.stop.check()?;
             if self.skips(line) {
                 return Ok(());
             }

@@ -14,7 +14,14 @@ pub mod sbom;
 pub mod status;
 mod target;
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use provenance_core::report::{Head, Report};
 
@@ -30,6 +37,23 @@ pub struct Trust {
     pub policy: Option<Policy>,
     /// What is known of Bitcoin's blocks.
     pub blocks: anchor::Blocks,
+    /// Whether somebody still waits for the report.
+    pub stop: Stop,
+}
+
+/// Ends a verification from another thread.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Nobody waits any more.
+    pub fn now(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn check(&self) -> Result<(), AuditError> {
+        if self.0.load(Ordering::Relaxed) { Err(AuditError::Stopped) } else { Ok(()) }
+    }
 }
 
 /// Why there is no report.
@@ -60,6 +84,9 @@ pub enum AuditError {
     /// The policy could not be read.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// [`Stop::now`] was called.
+    #[error("stopped before the end: nobody waits for it any more")]
+    Stopped,
 }
 
 impl AuditError {
@@ -89,7 +116,7 @@ impl Trust {
         if let Some(policy) = &policy {
             blocks.take(&policy.anchor)?;
         }
-        Ok(Self { policy, blocks })
+        Ok(Self { policy, blocks, stop: Stop::default() })
     }
 
     /// The trusted keys.

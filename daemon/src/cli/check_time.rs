@@ -40,7 +40,7 @@ pub(super) fn run(path: Option<PathBuf>, set: &[String], json: bool) -> Result<E
 
 /// The settings given, or the machine's, or those of a machine that has none:
 /// whatever answers at the usual places.
-fn settings(path: Option<PathBuf>, set: &[String]) -> Result<Config, Failure> {
+pub(super) fn settings(path: Option<PathBuf>, set: &[String]) -> Result<Config, Failure> {
     let machine = PathBuf::from(DEFAULT);
     let path = path.or_else(|| Some(machine).filter(|path| path.exists()));
     let config = match &path {

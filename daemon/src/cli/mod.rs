@@ -4,6 +4,7 @@
 mod anchor;
 mod check_time;
 mod health;
+mod mcp;
 mod papers;
 pub mod provctl;
 pub mod provenanced;

@@ -14,7 +14,7 @@ use provenance_core::{
 };
 
 use super::{
-    Exit, Failure, check_time, completions, io_exit, render, say,
+    Exit, Failure, check_time, completions, io_exit, mcp, render, say,
     trust::{BlockArgs, PolicyArgs, held},
 };
 use crate::{
@@ -97,6 +97,11 @@ enum Command {
         #[command(subcommand)]
         command: SbomCommand,
     },
+    /// Answer an assistant's questions about time and evidence: an MCP server on stdio, read-only
+    #[command(after_help = "Example:\n  provctl mcp --state /var/lib/msp-provenance \
+        --policy policy.toml\n\n\
+        It ends when its input does. docs/mcp.md has the settings of assistants.")]
+    Mcp(mcp::Args),
     /// Print shell completions
     #[command(after_help = "Example:\n  provctl completions bash > /etc/bash_completion.d/provctl")]
     Completions {
@@ -207,10 +212,10 @@ enum RegistryCommand {
 }
 
 #[derive(Debug, Args)]
-struct StateArgs {
+pub(super) struct StateArgs {
     /// The state folder; for verify-chain also a bare chain folder, or one day's file
     #[arg(long, value_name = "DIR", default_value = "/var/lib/msp-provenance")]
-    state: PathBuf,
+    pub(super) state: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -252,6 +257,7 @@ impl Cli {
                 }
                 Ok(Exit::Done)
             }
+            Command::Mcp(args) => args.run(),
             Command::Completions { shell } => {
                 completions::<Self>(shell, "provctl");
                 Ok(Exit::Done)
@@ -415,6 +421,7 @@ pub(super) fn failure(error: AuditError) -> Failure {
         AuditError::Registry(RegistryError::Io(source)) => io_exit(source),
         AuditError::Registry(error @ RegistryError::Sqlite(_)) if !error.is_damage() => Exit::Io,
         AuditError::Registry(_) => Exit::Data,
+        AuditError::Stopped => Exit::Temporary,
         AuditError::Policy(PolicyError::Read { source, .. }) => io_exit(source),
         AuditError::Policy(PolicyError::Invalid { .. }) => Exit::Config,
     };

@@ -15,14 +15,14 @@ use crate::{
     },
 };
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct PolicyArgs {
     /// Whom you trust (default: /etc/msp-provenance/policy.toml, where that exists)
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct BlockArgs {
     /// Bitcoin's headers as you know them: lines of HEIGHT HEADER or HEIGHT HASH
     #[arg(long, value_name = "FILE")]

@@ -33,6 +33,7 @@ impl Walk<'_> {
             let Some(name) = entry.name.strip_prefix("chain/").map(|_| entry.name.clone()) else {
                 continue;
             };
+            self.trust.stop.check()?;
             let Some(day) = day_of(&name) else { continue };
             verifier.begin_file(&name, Some(day));
             let mut content = self.archive.content(entry);
