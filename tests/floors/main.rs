@@ -60,7 +60,13 @@ const FLOORS: &[Floor] = &[
     },
     Floor {
         name: "provenanced",
-        modules: &["bin::provenanced", "cli::provenanced", "cli::anchor", "cli::health"],
+        modules: &[
+            "bin::provenanced",
+            "cli::provenanced",
+            "cli::aggregate",
+            "cli::anchor",
+            "cli::health",
+        ],
         may_use: &[
             "host",
             "panel",

@@ -11,7 +11,9 @@ use alloc::{
 pub use anchor::{AnchorEntry, AnchorStep, NETWORKS, Previous, SignedTx};
 pub use verify::VerifyEntry;
 
-use crate::{alert::Alert, canon::Value, digest::Digest, key::PublicKey, time::Timestamp};
+use crate::{
+    alert::Alert, canon::Value, digest::Digest, key::PublicKey, ots::Commitment, time::Timestamp,
+};
 
 /// Why a record's data are not of its kind's form.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -69,6 +71,8 @@ pub enum Entry {
     Alert(Alert),
     /// An anchor's state changed.
     Anchor(AnchorEntry),
+    /// Others' submissions were taken; this commits to them.
+    Batch(Commitment),
     /// Another kind; its data are canonical JSON.
     Other,
 }
@@ -177,6 +181,12 @@ impl Entry {
             },
             "verify" => Self::Verify(VerifyEntry::read(&members)?),
             "anchor" => Self::Anchor(AnchorEntry::read(&members)?),
+            "batch" => {
+                let commitment = Commitment::from_hex(&members.text("commitment")?);
+                Self::Batch(commitment.ok_or_else(|| {
+                    EntryError("commitment: expected 80 lower-case hex digits".into())
+                })?)
+            }
             "alert" => Self::Alert(Alert::read(&value).map_err(EntryError)?),
             _ => return Ok(Self::Other),
         };
@@ -200,6 +210,7 @@ impl Entry {
             Self::Verify(_) => "verify",
             Self::Alert(_) => "alert",
             Self::Anchor(_) => "anchor",
+            Self::Batch(_) => "batch",
             Self::Other => "other",
         }
     }
@@ -233,6 +244,7 @@ impl Entry {
             Self::Verify(verify) => verify.to_value(),
             Self::Alert(alert) => alert.to_value(),
             Self::Anchor(anchor) => anchor.to_value(),
+            Self::Batch(commitment) => Value::object([("commitment", commitment.to_hex().into())]),
             Self::Other => Value::object([]),
         }
     }

@@ -5,7 +5,7 @@ use std::{io::IsTerminal, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 use provenance_core::{canon::Value, key::PublicKey, registry::Entry, time::Timestamp};
 
-use super::{Exit, Failure, anchor, health, io_exit};
+use super::{Exit, Failure, aggregate, anchor, health, io_exit};
 use crate::{
     alert::AlertError,
     bitcoin::NodeError,
@@ -111,6 +111,13 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Take digests from others, as an OpenTimestamps calendar, and anchor them with the registry
+    #[command(after_help = "Example:\n  provenanced aggregate --config provenance.toml\n\n\
+        It runs until a signal. `provenanced anchor` puts the root into Bitcoin, once a day.")]
+    Aggregate {
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
     /// How the appliance stands: time, chain, registry, checkpoint, verification, disk
     #[command(after_help = "Example:\n  provenanced health --config provenance.toml --verify\n\n\
         Exit codes: 0 ok, 1 failing, 2 something could not be told.")]
@@ -211,6 +218,7 @@ impl Cli {
                 let (state, evidence, _) = open(&config)?;
                 anchor::run(&config, &state, evidence, now, json)
             }
+            Command::Aggregate { config } => aggregate::run(&config.load()?),
             Command::Review { config, what, outcome, who } => {
                 review(&config.load()?, what, outcome, who)
             }

@@ -3,6 +3,7 @@
 //! *Parsing* (TOML, known keys, right types) is kept apart from *judging*
 //! (values that make sense together); both name the line.
 
+mod aggregate;
 mod alert;
 mod anchor;
 mod sources;
@@ -13,6 +14,7 @@ use globset::Glob;
 use provenance_core::{canon::Value, chain::MAX_INTERVAL_S, clock::Rule, digest::Digest, path};
 use serde::{Deserialize, Serialize};
 
+pub use aggregate::Aggregate;
 pub use alert::{Alert, Webhook};
 pub use anchor::Anchor;
 pub use sources::{Access, CHRONY_SOCKET, GPSD, Listen, NodeSettings, Receiver, Sources, Typed};
@@ -117,6 +119,8 @@ pub struct Config {
     pub alert: Alert,
     /// How the root is anchored; `None` where it is not.
     pub anchor: Option<Anchor>,
+    /// How others' digests are taken; `None` where they are not.
+    pub aggregate: Option<Aggregate>,
     /// Digest of all of this.
     pub sha256: Digest,
 }
@@ -157,6 +161,8 @@ struct File {
     alert: alert::File,
     #[serde(default)]
     anchor: anchor::File,
+    #[serde(default)]
+    aggregate: aggregate::File,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -318,6 +324,7 @@ impl Config {
         .with_some("signing_key", self.signing_key.as_deref())
         .with_some("metrics", self.metrics.as_ref().map(|listen| listen.to_string()).as_deref())
         .with_some("sources", self.sources.to_value())
+        .with_some("aggregate", self.aggregate.as_ref().map(Aggregate::to_value))
         .with_some("anchor", self.anchor.map(Anchor::to_value))
         .with_some("bitcoin", self.node.as_ref().map(NodeSettings::to_value))
         .with_some("bundle_every_s", self.bundle_every_s)
@@ -412,6 +419,7 @@ impl Judge<'_> {
             metrics: file.metrics.judge().map_err(wrong)?,
             alert: file.alert.judge().map_err(|(key, message)| self.wrong(key, message))?,
             anchor,
+            aggregate: file.aggregate.judge().map_err(wrong)?,
             sha256: Digest::ZERO,
         };
         self.controls(&config.controls)?;

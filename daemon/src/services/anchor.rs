@@ -5,8 +5,6 @@
 mod proofs;
 mod status;
 
-use std::fs::File;
-
 use provenance_core::{
     anchor::Transaction,
     merkle,
@@ -21,10 +19,7 @@ use super::{ServiceError, evidence::Evidence};
 use crate::{
     bitcoin::wallet::{Look, Wallet},
     engine::anchor::{Anchor, Book, Next, Rules, Seen},
-    host::{
-        config,
-        durable::{self, StateDir},
-    },
+    host::{config, durable::StateDir},
     registry::Reader,
 };
 
@@ -70,7 +65,7 @@ pub fn step(
     wallet: &impl Wallet,
     now: impl Fn() -> Timestamp,
 ) -> Result<Outcome, ServiceError> {
-    let _lock = lock(state)?;
+    let _lock = super::lock(state, "anchor.lock")?;
     let mut work = Work { asked, evidence, wallet, now: &now, outcome: Outcome::default() };
     let done = work.all();
     let proved = proofs::write(state, work.evidence, &work.book()?);
@@ -268,20 +263,5 @@ fn seen(look: Look) -> Seen {
         Look::Pool(since_height) => Seen::Pool { since_height },
         Look::Block(block, height, depth) => Seen::Block { block, height, depth },
         Look::Conflicted(depth) => Seen::Conflicted { depth },
-    }
-}
-
-fn lock(state: &StateDir) -> Result<File, ServiceError> {
-    let path = state.cache().join("anchor.lock");
-    let what = || format!("cannot open {}", path.display());
-    durable::create_dirs(&state.cache()).map_err(ServiceError::io(what()))?;
-    let file = File::options().create(true).append(true).open(&path);
-    let file = file.map_err(ServiceError::io(what()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => {
-            Err(ServiceError::Locked(path.display().to_string()))
-        }
-        Err(std::fs::TryLockError::Error(error)) => Err(ServiceError::io(what())(error)),
     }
 }

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::{BITCOIN, MAGIC, MAX_MESSAGE, VERSION, op};
 use crate::{
     anchor::{Anchor, AnchorError},
-    digest::Digest,
+    digest::{Digest, to_hex},
     merkle::{leaf_hash, sides},
 };
 
@@ -39,30 +39,36 @@ pub fn of_statement(
     index: u64,
     anchor: &Anchor,
 ) -> Result<Vec<u8>, WriteError> {
+    let mut out = Writer(MAGIC.to_vec());
+    out.0.extend([VERSION, op::SHA256]);
+    out.0.extend(digest.0);
+    out.0.extend(block(&digest.0, body, index, anchor)?);
+    Ok(out.0)
+}
+
+/// What leads from `message`, which the registry record `body` at `index` names
+/// in hex, once, to the block. The anchor is verified first.
+pub(super) fn block(
+    message: &[u8],
+    body: &str,
+    index: u64,
+    anchor: &Anchor,
+) -> Result<Vec<u8>, WriteError> {
     anchor.verify(leaf_hash(body.as_bytes()), index)?;
     if body.len() > MAX_BODY {
         return Err(WriteError::TooLong(body.len()));
     }
-    let hex = digest.to_hex();
+    let hex = to_hex(message);
     let (head, tail) = body.split_once(hex.as_str()).ok_or(WriteError::Record)?;
     if tail.contains(hex.as_str()) {
         return Err(WriteError::Record);
     }
-    let mut out = Writer(MAGIC.to_vec());
-    out.0.extend([VERSION, op::SHA256]);
-    out.0.extend(digest.0);
+    let mut out = Writer(Vec::new());
     // The record names the digest in hex; a leaf is 0x00 and the record.
     out.0.push(op::HEXLIFY);
     out.around(&[&[0], head.as_bytes()].concat(), tail.as_bytes());
     out.0.push(op::SHA256);
-    let sides = sides(index, anchor.size).ok_or(AnchorError::Path)?;
-    for (left, sibling) in sides.into_iter().zip(&anchor.path) {
-        match left {
-            true => out.around(&[&[1], &sibling.0[..]].concat(), &[]),
-            false => out.around(&[1], &sibling.0),
-        }
-        out.0.push(op::SHA256);
-    }
+    out.climb(&sides(index, anchor.size).ok_or(AnchorError::Path)?, &anchor.path);
     // The root stands in the transaction, and that is hashed twice.
     let transaction = anchor.proof.transaction()?;
     let (root, at) = transaction.placed_root()?;
@@ -85,11 +91,22 @@ pub fn of_statement(
     Ok(out.0)
 }
 
-struct Writer(Vec<u8>);
+pub(super) struct Writer(pub(super) Vec<u8>);
 
 impl Writer {
+    /// From a leaf to the root of its tree (RFC 9162, section 2.1).
+    pub(super) fn climb(&mut self, sides: &[bool], path: &[Digest]) {
+        for (left, sibling) in sides.iter().zip(path) {
+            match left {
+                true => self.around(&[&[1], &sibling.0[..]].concat(), &[]),
+                false => self.around(&[1], &sibling.0),
+            }
+            self.0.push(op::SHA256);
+        }
+    }
+
     /// Puts bytes before and behind the message.
-    fn around(&mut self, before: &[u8], behind: &[u8]) {
+    pub(super) fn around(&mut self, before: &[u8], behind: &[u8]) {
         for (tag, bytes) in [(op::PREPEND, before), (op::APPEND, behind)] {
             if !bytes.is_empty() {
                 self.0.push(tag);
@@ -98,7 +115,7 @@ impl Writer {
         }
     }
 
-    fn prefixed(&mut self, bytes: &[u8]) {
+    pub(super) fn prefixed(&mut self, bytes: &[u8]) {
         self.number(bytes.len() as u64);
         self.0.extend(bytes);
     }
