@@ -1,5 +1,5 @@
 # Each target installs what it needs and says so. README.md tells what they do.
-.PHONY: run test bench lint fuzz
+.PHONY: run test bench lint fuzz vm-test
 
 run:
 	tests/scripts/setup build
@@ -20,3 +20,7 @@ lint:
 fuzz:
 	tests/scripts/setup build
 	tests/scripts/fuzz
+
+vm-test:
+	tests/scripts/setup build vm
+	tests/scripts/vm-test

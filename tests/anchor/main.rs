@@ -189,3 +189,41 @@ fn what_is_not_to_be_anchored_is_not() {
     let (code, message) = world.anchor_fails();
     assert!(code == 75 && message.contains("anchor.lock"), "{code} {message}");
 }
+
+#[test]
+fn health_and_the_daemon_tell_how_it_stands() {
+    let Some(node) = Node::start() else { return };
+    let world = World::new(&node, "health", "0.00000300", "");
+    let part = || {
+        let output = world.command(&["health", "--json"]).output().unwrap();
+        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let checks = answer["checks"].as_array().unwrap().clone();
+        let anchors = checks.into_iter().find(|check| check["what"] == "anchors").unwrap();
+        let text = |name: &str| anchors[name].as_str().unwrap().to_owned();
+        (text("health"), text("message"))
+    };
+    assert_eq!(part().0, "unknown");
+    // Not enough: without change this node takes nothing, and what it does not
+    // take is not on record.
+    let (code, message) = world.anchor_fails();
+    assert!(code == 75 && message.contains("send coins"), "{code} {message}");
+    assert_eq!(world.states(), ["intended"]);
+    assert_eq!(part().0, "failing");
+    // Enough for some, and for not many.
+    let address = world.wallet(&["getnewaddress"]);
+    node.ask(&["-rpcwallet=w", "sendtoaddress", &address, "0.0001"]);
+    node.mine(1);
+    world.anchor(&[]);
+    let (health, message) = part();
+    assert!(health == "ok" && message.contains("broadcast"), "{message}");
+    assert_eq!(world.alerts(), ["wallet.low raised"]);
+    let address = world.wallet(&["getnewaddress"]);
+    node.ask(&["-rpcwallet=w", "sendtoaddress", &address, "0.01"]);
+    node.mine(1);
+    world.anchor(&[]);
+    assert_eq!(world.alerts(), ["wallet.low raised", "wallet.low resolved"]);
+    world.settings("signet");
+    assert_eq!(world.anchor_fails().0, 78);
+    let (health, message) = part();
+    assert!(health == "failing" && message.contains("signet"), "{message}");
+}

@@ -123,6 +123,19 @@ impl<'n> World<'n> {
         (output.status.code().unwrap(), message)
     }
 
+    /// The anchors' alerts after the daemon looked: code and state.
+    pub(crate) fn alerts(&self) -> Vec<String> {
+        self.ran(&["run", "--ticks", "1"]);
+        let reader = Reader::open(&self.path("state/registry.db")).unwrap();
+        let rows = reader.rows_of_kind("alert").unwrap();
+        let data = rows.iter().map(|row| serde_json::from_slice::<Value>(&row.body).unwrap());
+        let line = |data: Value| {
+            let of = |name: &str| data["data"][name].as_str().unwrap().to_owned();
+            format!("{} {}", of("code"), of("state"))
+        };
+        data.map(line).filter(|line| !line.starts_with("clock.")).collect()
+    }
+
     /// Every record of an anchor.
     pub(crate) fn records(&self) -> Vec<Value> {
         let reader = Reader::open(&self.path("state/registry.db")).unwrap();

@@ -60,8 +60,12 @@ codes! {
     RecordsUnwritable = "records.unwritable", Error;
     /// A verification of the evidence failed.
     VerifyFailed = "verify.failed", Error;
-    /// An anchor is due and was not made.
+    /// No root came into a block for a day and a half.
     AnchorOverdue = "anchor.overdue", Error;
+    /// An anchor's transaction waits for its block for hours.
+    AnchorStuck = "anchor.stuck", Warning;
+    /// The wallet that anchors has little left.
+    WalletLow = "wallet.low", Warning;
 }
 
 impl AlertCode {

@@ -18,6 +18,10 @@ use super::{Node, NodeError, time::Tip};
 const FALLBACK_RATE: u64 = 2;
 /// The estimate is for a block among so many.
 const TARGET_BLOCKS: u64 = 6;
+/// What some nodes say of a transaction with no output but our data.
+const BARE: &str = "it takes no transaction that only carries data";
+/// What goes back to ourselves then, in bitcoin: over what nodes call dust.
+const KEPT: &str = "0.00001000";
 const NOT_FOUND: i32 = -5;
 const FUNDS: [i32; 2] = [-6, -4];
 const NO_WALLET: i32 = -18;
@@ -129,6 +133,28 @@ impl NodeWallet {
         }
     }
 
+    /// A signed transaction with these outputs; its coins are set aside.
+    fn fund(
+        &self,
+        inputs: &[Value],
+        outputs: &[Value],
+        rate: u64,
+        root: &Digest,
+    ) -> Result<SignedTx, NodeError> {
+        let raw = self.ask("createrawtransaction", &[inputs.into(), outputs.into()])?;
+        let options = json!({"fee_rate": rate, "replaceable": true, "lockUnspents": true});
+        let funded = self.ask("fundrawtransaction", &[raw, options]);
+        let funded = funded.map_err(|error| match error {
+            NodeError::Refused { code, message } if FUNDS.contains(&code) => {
+                NodeError::Funds(message)
+            }
+            error => error,
+        })?;
+        let hex = funded.member("hex").clone();
+        let signed = self.ask("signrawtransactionwithwallet", &[hex])?;
+        self.check("signrawtransactionwithwallet", &signed, funded.member("fee"), root)
+    }
+
     /// Coins that were set aside for a transaction that is not on record: its
     /// maker was killed.
     fn free(&self, in_use: &[OutPoint]) -> Result<(), NodeError> {
@@ -176,7 +202,25 @@ impl NodeWallet {
         if fee_sat > most {
             return Err(wrong(method, format!("a fee of {fee_sat} sat, over the limit of {most}")));
         }
+        self.accepts(&tx)?;
         Ok(SignedTx { fee_sat, txid: parsed.txid(), tx })
+    }
+
+    /// Whether the node would take it: what goes on record can be sent. (Some
+    /// nodes take no transaction that leaves no change.)
+    fn accepts(&self, tx: &[u8]) -> Result<(), NodeError> {
+        let method = "testmempoolaccept";
+        let answer = self.node.call(method, &[json!([to_hex(tx)]), 0.into()])?;
+        let answer = answer.get(0).ok_or_else(|| wrong(method, "no answer"))?;
+        match (answer.member("allowed").as_bool(), answer.member("reject-reason").as_str()) {
+            (Some(true), _) => Ok(()),
+            (Some(false), Some("bare-datacarrier")) => Err(NodeError::Unfit(BARE.into())),
+            (Some(false), why) => {
+                let why = why.unwrap_or_default().chars().take(100).collect::<String>();
+                Err(NodeError::Unfit(format!("it would not take our transaction: {why}")))
+            }
+            (None, _) => Err(wrong(method, "allowed")),
+        }
     }
 }
 
@@ -199,11 +243,12 @@ impl Wallet for NodeWallet {
 
     fn look(&self, txid: &Txid) -> Result<Look, NodeError> {
         let id = Value::from(txid.to_hex());
-        let known = match self.ask("gettransaction", &[id.clone()]) {
+        let known = match self.ask("gettransaction", std::slice::from_ref(&id)) {
             Err(NodeError::Refused { code: NOT_FOUND, .. }) => None,
             known => Some(known?),
         };
-        let confirmations = known.as_ref().map_or(Some(0), |known| known["confirmations"].as_i64());
+        let confirmations =
+            known.as_ref().map_or(Some(0), |known| known.member("confirmations").as_i64());
         let confirmations =
             confirmations.ok_or_else(|| wrong("gettransaction", "confirmations"))?;
         let count = u32::try_from(confirmations.unsigned_abs()).unwrap_or(u32::MAX);
@@ -211,15 +256,15 @@ impl Wallet for NodeWallet {
             return Ok(Look::Conflicted(count));
         }
         if let Some(known) = known.filter(|_| count > 0) {
-            let block = known["blockhash"].as_str();
+            let block = known.member("blockhash").as_str();
             let block = block.and_then(|hash| BlockHash::from_hex(hash.as_bytes()));
-            let height = number(&known["blockheight"]);
+            let height = number(known.member("blockheight"));
             let found = block.zip(height).ok_or_else(|| wrong("gettransaction", "its block"))?;
             return Ok(Look::Block(found.0, found.1, count));
         }
         match self.node.call("getmempoolentry", &[id]) {
             Err(NodeError::Refused { code: NOT_FOUND, .. }) => Ok(Look::Nowhere),
-            entry => number(&entry?["height"])
+            entry => number(entry?.member("height"))
                 .map(Look::Pool)
                 .ok_or_else(|| wrong("getmempoolentry", "height")),
         }
@@ -227,9 +272,9 @@ impl Wallet for NodeWallet {
 
     fn fee_rate(&self) -> Result<u64, NodeError> {
         let estimate = self.node.call("estimatesmartfee", &[TARGET_BLOCKS.into()])?;
-        let estimate = rate(&estimate["feerate"]).unwrap_or(FALLBACK_RATE);
+        let estimate = rate(estimate.member("feerate")).unwrap_or(FALLBACK_RATE);
         let pool = self.node.call("getmempoolinfo", &[])?;
-        let least = rate(&pool["mempoolminfee"]).max(rate(&pool["minrelaytxfee"]));
+        let least = rate(pool.member("mempoolminfee")).max(rate(pool.member("minrelaytxfee")));
         Ok(estimate.max(least.unwrap_or(1)).max(1))
     }
 
@@ -247,28 +292,25 @@ impl Wallet for NodeWallet {
                 inputs.push(json!({"txid": outpoint.txid.to_hex(), "vout": outpoint.vout}));
             }
         }
-        let data = json!([{"data": to_hex(&payload(root))}]);
-        let raw = self.ask("createrawtransaction", &[inputs.into(), data])?;
-        // Sent to nobody yet: the coins are set aside until it is.
-        let options = json!({"fee_rate": rate, "replaceable": true, "lockUnspents": true});
-        let funded = self.ask("fundrawtransaction", &[raw, options]);
-        let funded = funded.map_err(|error| match error {
-            NodeError::Refused { code, message } if FUNDS.contains(&code) => {
-                NodeError::Funds(message)
-            }
-            error => error,
-        })?;
-        let signed = self.ask("signrawtransactionwithwallet", &[funded["hex"].clone()])?;
-        self.check("signrawtransactionwithwallet", &signed, &funded["fee"], root)
+        let data = json!({"data": to_hex(&payload(root))});
+        match self.fund(&inputs, std::slice::from_ref(&data), rate, root) {
+            Err(NodeError::Unfit(why)) if why == BARE => {}
+            signed => return signed,
+        }
+        // The coins came out even, and this node takes no transaction without
+        // another output: a little goes back to ourselves.
+        let address = self.ask("getrawchangeaddress", &[])?;
+        let address = address.as_str().ok_or_else(|| wrong("getrawchangeaddress", "no address"))?;
+        self.fund(&inputs, &[data, json!({address: KEPT})], rate, root)
     }
 
     fn replace(&self, old: &SignedTx, root: &Digest, rate: u64) -> Result<SignedTx, NodeError> {
         // bumpfee would send it at once; it must be on record first.
         let options = json!({"fee_rate": rate});
         let bumped = self.ask("psbtbumpfee", &[old.txid.to_hex().into(), options])?;
-        let signed = self.ask("walletprocesspsbt", &[bumped["psbt"].clone()])?;
-        let done = self.ask("finalizepsbt", &[signed["psbt"].clone()])?;
-        let new = self.check("finalizepsbt", &done, &bumped["fee"], root)?;
+        let signed = self.ask("walletprocesspsbt", &[bumped.member("psbt").clone()])?;
+        let done = self.ask("finalizepsbt", &[signed.member("psbt").clone()])?;
+        let new = self.check("finalizepsbt", &done, bumped.member("fee"), root)?;
         let spends = |tx: &[u8]| Transaction::parse(tx).map(|tx| tx.inputs().to_vec());
         let (old, by) = (spends(&old.tx), spends(&new.tx));
         let shared = matches!((old, by), (Ok(old), Ok(by)) if old.iter().any(|of| by.contains(of)));
@@ -303,7 +345,19 @@ impl Wallet for NodeWallet {
 
     fn balance(&self) -> Result<u64, NodeError> {
         let balances = self.ask("getbalances", &[])?;
-        satoshi(&balances["mine"]["trusted"]).ok_or_else(|| wrong("getbalances", "mine.trusted"))
+        satoshi(balances.member("mine").member("trusted"))
+            .ok_or_else(|| wrong("getbalances", "mine.trusted"))
+    }
+}
+
+/// A member of an answer; null where there is none.
+trait Members {
+    fn member(&self, name: &str) -> &Value;
+}
+
+impl Members for Value {
+    fn member(&self, name: &str) -> &Value {
+        self.get(name).unwrap_or(&Value::Null)
     }
 }
 
@@ -312,8 +366,8 @@ fn wrong(method: &'static str, what: impl ToString) -> NodeError {
 }
 
 fn outpoint(entry: &Value) -> Option<OutPoint> {
-    let txid = Txid::from_hex(entry["txid"].as_str()?.as_bytes())?;
-    Some(OutPoint { txid, vout: number(&entry["vout"])? })
+    let txid = Txid::from_hex(entry.member("txid").as_str()?.as_bytes())?;
+    Some(OutPoint { txid, vout: number(entry.member("vout"))? })
 }
 
 fn number(value: &Value) -> Option<u32> {

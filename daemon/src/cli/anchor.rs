@@ -1,18 +1,17 @@
 //! `provenanced anchor`: its answer.
 
-use provenance_core::{canon::Value, verify::anchors::State};
+use provenance_core::canon::Value;
 
 use super::{Exit, Failure, provenanced::failure, say};
 use crate::{
     bitcoin::{Node, wallet::NodeWallet},
-    engine::anchor::Anchor,
     host::{
         config::Config,
         durable::StateDir,
         systime::{Clock as _, SystemClock},
     },
     services::{
-        anchor::{self, Asked, Outcome},
+        anchor::{self, Asked, Outcome, Standing},
         evidence::Evidence,
     },
 };
@@ -56,8 +55,8 @@ fn value(outcome: &Outcome) -> Value {
             ("size", anchor.size.into()),
             ("state", anchor.state.as_str().into()),
         ])
-        .with_some("height", anchor.block.map(|(_, _, height)| height))
-        .with_some("txid", txid(anchor).as_deref())
+        .with_some("height", anchor.height)
+        .with_some("txid", anchor.txid.map(|txid| txid.to_hex()).as_deref())
     });
     Value::object([
         ("anchors", Value::Array(anchors.collect())),
@@ -74,18 +73,10 @@ fn text(outcome: &Outcome) -> String {
     lines.join("\n")
 }
 
-fn line(anchor: &Anchor) -> String {
-    let txid = txid(anchor).map(|txid| format!(", transaction {txid}")).unwrap_or_default();
-    let block = match (anchor.block, anchor.state) {
-        (Some((_, _, height)), State::Mined | State::Final) => format!(", block {height}"),
-        _ => String::new(),
-    };
+fn line(anchor: &Standing) -> String {
+    let txid = anchor.txid.map(|txid| format!(", transaction {}", txid.to_hex()));
+    let block = anchor.height.map(|height| format!(", block {height}"));
+    let (txid, block) = (txid.unwrap_or_default(), block.unwrap_or_default());
     let state = anchor.state.as_str();
     format!("{state}: the root of {} records{txid}{block}, since {}", anchor.size, anchor.since)
-}
-
-/// The transaction that is in a block, or was last, else the newest.
-fn txid(anchor: &Anchor) -> Option<String> {
-    let mined = anchor.block.map(|(txid, _, _)| txid);
-    mined.or_else(|| anchor.txs.last().map(|tx| tx.txid)).map(|txid| txid.to_hex())
 }

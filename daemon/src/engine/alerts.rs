@@ -5,8 +5,11 @@
 //! however often it is seen. It is over when it was not seen in [`quiet`]
 //! looks one after the other: what comes and goes at each tick is one alert.
 
+mod anchors;
+
 use std::collections::BTreeMap;
 
+pub use anchors::{Anchoring, anchors};
 use provenance_core::{
     alert::{Alert, AlertCode, MAX_MESSAGE, MAX_SUBJECT},
     canon::Value,
@@ -61,7 +64,7 @@ pub fn scope(code: AlertCode) -> Scope {
         AlertCode::DiskLow => Scope::Disk,
         AlertCode::RecordsUnwritable => Scope::Writing,
         AlertCode::VerifyFailed => Scope::Verification,
-        AlertCode::AnchorOverdue => Scope::Anchors,
+        AlertCode::AnchorOverdue | AlertCode::AnchorStuck | AlertCode::WalletLow => Scope::Anchors,
     }
 }
 

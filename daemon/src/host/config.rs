@@ -221,6 +221,9 @@ struct TierDefaults {
     bundle_every: String,
     retention_days: u64,
     anchored: bool,
+    /// What the NixOS modules set up; nothing of it is ours.
+    #[serde(rename = "appliance")]
+    _appliance: serde::de::IgnoredAny,
 }
 
 impl Default for Chain {

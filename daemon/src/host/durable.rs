@@ -5,7 +5,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -84,8 +84,11 @@ impl StateDir {
 /// As the system calls; the file at `path` is then the one before.
 pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let tmp = beside(path);
-    let written = create(&tmp, mode)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+    // Open, and so locked, until the file is in its place.
+    let mut file = create(&tmp, mode)?;
+    let written = file
+        .write_all(bytes)
+        .and_then(|()| file.sync_all())
         .and_then(|()| fs::rename(&tmp, path))
         .and_then(|()| sync_parent(path));
     if written.is_err() {
@@ -150,13 +153,50 @@ fn beside(path: &Path) -> PathBuf {
     name.into()
 }
 
+/// Makes the file anew, but not while another process writes to one of that name:
+/// two of ours may replace the same file at once.
 fn create(path: &Path, mode: u32) -> io::Result<File> {
-    OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path)
+    loop {
+        let file =
+            OpenOptions::new().write(true).create(true).truncate(false).mode(mode).open(path)?;
+        rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)?;
+        let ours = file.metadata()?;
+        match fs::symlink_metadata(path) {
+            Ok(there) if (there.dev(), there.ino()) == (ours.dev(), ours.ino()) => {
+                file.set_len(0)?;
+                return Ok(file);
+            }
+            // The other one put it in its place meanwhile.
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_many_replace_at_once_is_always_one_of_theirs() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        std::thread::scope(|scope| {
+            for writer in 1..=4_u8 {
+                let path = &path;
+                scope.spawn(move || {
+                    for _ in 0..50 {
+                        replace(path, &vec![writer; 1000 * usize::from(writer)], 0o640).unwrap();
+                        let there = fs::read(path).unwrap();
+                        let first = there[0];
+                        assert_eq!(there, vec![first; 1000 * usize::from(first)]);
+                    }
+                });
+            }
+        });
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
 
     #[test]
     fn a_file_is_replaced_whole_and_nothing_stays_beside_it() {

@@ -16,7 +16,7 @@ use provenance_core::{
     report::Head,
     time::{Now, Timestamp},
 };
-use recorded::{Recorded, recorded, verifications};
+use recorded::{Anchors, Recorded, recorded, verifications};
 
 use super::{ServiceError, evidence::Evidence};
 use crate::{
@@ -43,6 +43,7 @@ pub struct Alerts {
     looked_at: Option<u64>,
     /// The registry's record up to which verifications were looked at.
     verified_to: u64,
+    anchoring: Anchors,
     /// What is to be recorded.
     pending: Vec<Alert>,
     /// How many of those were sent although they could not be recorded yet.
@@ -84,6 +85,7 @@ impl Alerts {
             state_dir: state.root().into(),
             looked_at: newest,
             verified_to: verified,
+            anchoring: Anchors::default(),
             pending: vec![],
             told: 0,
             refused: None,
@@ -142,6 +144,7 @@ impl Alerts {
             let found = unwritable("chain", failing).chain(unwritable("registry", self.refused));
             self.look(now, head, Scope::Writing, found.collect());
             self.verifications(now, head, evidence);
+            self.anchors(config, now, head, evidence);
         }
         self.record(now, evidence);
     }
@@ -161,6 +164,18 @@ impl Alerts {
                 _ => continue,
             };
             self.look(now, head, Scope::Verification, conditions);
+        }
+    }
+
+    /// Looks at the anchors, which another process makes.
+    fn anchors(&mut self, config: &Config, now: Timestamp, head: Head, evidence: &mut Evidence) {
+        let found = match config.anchor {
+            Some(_) => self.anchoring.look(&self.state_dir, evidence, now),
+            None => Ok(vec![]),
+        };
+        match found {
+            Ok(found) => self.look(now, head, Scope::Anchors, found),
+            Err(error) => tracing::warn!("the anchors cannot be looked at: {error}"),
         }
     }
 

@@ -6,7 +6,8 @@ mod proofs;
 mod status;
 
 use provenance_core::{
-    anchor::Transaction,
+    anchor::{Transaction, Txid},
+    digest::Digest,
     merkle,
     record::Record,
     registry::{AnchorEntry, AnchorStep, Entry, Previous, SignedTx},
@@ -50,7 +51,35 @@ pub struct Outcome {
     /// How many bundles got their proof.
     pub proved: usize,
     /// Every anchor that is not final, and the newest.
-    pub anchors: Vec<Anchor>,
+    pub anchors: Vec<Standing>,
+}
+
+/// Where an anchor stands.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Standing {
+    /// The root that is anchored.
+    pub root: Digest,
+    /// How many records its tree has.
+    pub size: u64,
+    /// Its state.
+    pub state: State,
+    /// Since when.
+    pub since: Timestamp,
+    /// The transaction that is in a block, or was last, else the newest.
+    pub txid: Option<Txid>,
+    /// The height of its block, while it is in one.
+    pub height: Option<u32>,
+}
+
+impl Standing {
+    fn of(anchor: &Anchor) -> Self {
+        let Anchor { root, size, state, since, .. } = *anchor;
+        let in_block = matches!(state, State::Mined | State::Final);
+        let mined = anchor.block.map(|(txid, _, _)| txid);
+        let txid = mined.or_else(|| anchor.txs.last().map(|tx| tx.txid));
+        let height = anchor.block.filter(|_| in_block).map(|(_, _, height)| height);
+        Self { root, size, state, since, txid, height }
+    }
 }
 
 /// Goes as far as it can.
@@ -126,11 +155,9 @@ impl<W: Wallet> Work<'_, W> {
         }
         let book = self.book()?;
         let open = |anchor: &&Anchor| !matches!(anchor.state, State::Final | State::Failed);
-        let mut anchors: Vec<Anchor> = book.iter().filter(open).cloned().collect();
-        if let Some(last) = book.iter().next_back().filter(|last| !anchors.contains(last)) {
-            anchors.push(last.clone());
-        }
-        self.outcome.anchors = anchors;
+        let last = book.iter().next_back().filter(|last| !open(last));
+        let shown = book.iter().filter(open).chain(last);
+        self.outcome.anchors = shown.map(Standing::of).collect();
         match problem {
             Some(problem) => Err(problem),
             None => self.low_balance(&book),

@@ -12,7 +12,7 @@ use provenance_core::{
     time::{Timestamp, human_span},
 };
 
-use super::{alerts, evidence::read_entry};
+use super::{alerts, anchor, evidence::read_entry};
 use crate::{
     host::{
         chainfiles,
@@ -53,7 +53,7 @@ impl Health {
 /// One part.
 #[derive(Clone, Debug)]
 pub struct Check {
-    /// `time`, `chain`, `registry`, `checkpoint`, `verification`, `alerts`, `disk`
+    /// `time`, `chain`, `registry`, `checkpoint`, `verification`, `alerts`, `anchors`, `disk`
     pub what: &'static str,
     /// How it stands.
     pub health: Health,
@@ -92,6 +92,7 @@ pub fn look(config: &Config, clock: &Attestation<'_>, now: Timestamp) -> Vec<Che
             checks.extend(config.signing_key.as_ref().map(|_| checkpoint(&state, &reader)));
             checks.push(verification(&reader, now));
             checks.push(open_alerts(&reader));
+            checks.extend(config.anchor.map(|_| anchors(&state, &reader, now)));
         }
     }
     checks.push(disk(config, &state));
@@ -212,6 +213,24 @@ fn open_alerts(reader: &Reader) -> Check {
     match open.len() {
         0 => Check::new("alerts", health, "none is open"),
         count => Check::new("alerts", health, format!("{count} open: {}", codes.join(", "))),
+    }
+}
+
+fn anchors(state: &StateDir, reader: &Reader, now: Timestamp) -> Check {
+    let check = |health, message: String| Check::new("anchors", health, message);
+    let book = match anchor::book(reader) {
+        Ok(book) => book,
+        Err(error) => return check(Health::Failing, error.to_string()),
+    };
+    let Some(last) = book.iter().next_back() else {
+        return check(Health::Unknown, "there is none yet: run `provenanced anchor`".into());
+    };
+    let age = human_span(now.since(last.since));
+    let said = format!("the newest is {} since {age}", last.state.as_str());
+    match anchor::Status::read(state).and_then(|status| status.error) {
+        Some(error) => check(Health::Failing, format!("{said}; the last attempt failed: {error}")),
+        // One that is late is an alert.
+        None => check(Health::Ok, said),
     }
 }
 

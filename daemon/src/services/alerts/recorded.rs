@@ -1,7 +1,7 @@
 //! What the registry says of alerts, and of verifications that alerts are
 //! about.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use provenance_core::{
     alert::{Alert, OpenAlerts},
@@ -11,9 +11,14 @@ use provenance_core::{
 };
 
 use crate::{
+    engine::{
+        alerts::{Anchoring, Condition, anchors},
+        anchor::Book,
+    },
+    host::durable::StateDir,
     registry::Reader,
     services::{
-        ServiceError,
+        ServiceError, anchor,
         evidence::{Evidence, read_entry},
     },
 };
@@ -91,4 +96,39 @@ pub(super) fn verifications(
         None => len,
     };
     Ok(rows.iter().filter_map(|row| entry(&row.body)).collect())
+}
+
+/// The registry's anchors, read again when it has grown.
+#[derive(Debug, Default)]
+pub(super) struct Anchors {
+    book: Book,
+    begun: Option<Timestamp>,
+    size: u64,
+}
+
+impl Anchors {
+    pub(super) fn look(
+        &mut self,
+        state_dir: &Path,
+        evidence: &mut Evidence,
+        now: Timestamp,
+    ) -> Result<Vec<Condition>, ServiceError> {
+        let size = evidence.size()?;
+        if size > self.size {
+            let reader = evidence.reader()?;
+            self.book = anchor::book(&reader)?;
+            let genesis = reader.record(0)?;
+            self.begun =
+                genesis.and_then(|row| Record::parse(&row.body).ok().map(|record| record.time));
+            self.size = size;
+        }
+        let status = anchor::Status::read(&StateDir::new(state_dir));
+        let known = Anchoring {
+            book: &self.book,
+            begun: self.begun.unwrap_or(now),
+            error: status.as_ref().and_then(|status| status.error.as_deref()),
+            balance: status.as_ref().and_then(|status| status.balance),
+        };
+        Ok(anchors(&known, now))
+    }
 }

@@ -1,0 +1,69 @@
+# provenance-anchor: one step at a time of bringing the registry's root into
+# Bitcoin.
+{ config, lib, ... }:
+let
+  inherit (lib) mkOption types;
+  common = import ./lib/common.nix { inherit config lib; };
+  inherit (common) cfg tier;
+  there = common.has "provenanced" "anchor";
+in
+{
+  options.services.msp-provenance.anchor = {
+    enable = mkOption {
+      type = types.bool;
+      default = tier.anchored && there && cfg.bitcoin.enable;
+      defaultText = lib.literalMD "from the tier (enterprise), where `bitcoin.enable` is set";
+      description = "Whether the registry's root is brought into Bitcoin.";
+    };
+    schedule = mkOption {
+      type = types.str;
+      default = "*:0/10";
+      description = ''
+        When the program looks (systemd.time(7)): it submits if an anchor is due, once a UTC
+        day, and follows what is pending.
+      '';
+    };
+  };
+
+  config = lib.mkIf cfg.enable (lib.mkMerge [
+    {
+      # Said in either case: where nothing runs it, a missing anchor is no alert.
+      services.msp-provenance.settings.anchor.enabled = lib.mkDefault cfg.anchor.enable;
+    }
+    (lib.mkIf cfg.anchor.enable {
+      assertions = [
+        (common.needs "anchor.enable" "provenanced" "anchor")
+        {
+          assertion = cfg.bitcoin.enable;
+          message = ''
+            services.msp-provenance.anchor.enable: an anchor needs a Bitcoin node. Set
+            services.msp-provenance.bitcoin.enable = true.
+          '';
+        }
+      ];
+      systemd.services.provenance-anchor = {
+        description = "Bring the registry's root into Bitcoin, one step";
+        after = [ "provenanced.service" ];
+        serviceConfig =
+          common.oneshot {
+            relax = [
+              "readClock"
+              "bootId"
+            ]
+            ++ common.toSources;
+            secrets = [
+              "signing-key"
+              "bitcoin-rpc"
+            ];
+            exec = "${common.provenanced} anchor ${common.configArgs}";
+          }
+          // common.writesState;
+      };
+      systemd.timers.provenance-anchor = {
+        description = "Anchor the registry";
+        wantedBy = [ "timers.target" ];
+        timerConfig = common.timer cfg.anchor.schedule // { RandomizedDelaySec = "1m"; };
+      };
+    })
+  ]);
+}

@@ -1,0 +1,45 @@
+# provctl mcp: read-only questions of an assistant, by a socket of this machine.
+{ config, lib, ... }:
+let
+  common = import ./lib/common.nix { inherit config lib; };
+  inherit (common) cfg user;
+in
+{
+  options.services.msp-provenance.mcp.enable = lib.mkOption {
+    type = lib.types.bool;
+    default = false;
+    description = ''
+      Whether members of the group msp-provenance reach an MCP server (read-only) at
+      `/run/msp-provenance/mcp.sock`, one process for each connection.
+    '';
+  };
+
+  config = lib.mkIf (cfg.enable && cfg.mcp.enable) {
+    assertions = [ (common.needs "mcp.enable" "provctl" "mcp") ];
+    systemd.sockets.provenance-mcp = {
+      description = "Questions of an assistant";
+      wantedBy = [ "sockets.target" ];
+      socketConfig = {
+        ListenStream = "/run/msp-provenance/mcp.sock";
+        SocketGroup = user;
+        SocketMode = "0660";
+        Accept = true;
+        MaxConnections = 8;
+      };
+    };
+    systemd.services."provenance-mcp@" = {
+      description = "Questions of an assistant";
+      serviceConfig =
+        common.sandbox [
+          "readClock"
+          "bootId"
+        ]
+        // {
+          ExecStart = "${common.provctl} mcp --state ${common.stateDir}";
+          StandardInput = "socket";
+          StandardOutput = "socket";
+          StandardError = "journal";
+        };
+    };
+  };
+}

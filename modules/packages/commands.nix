@@ -1,0 +1,26 @@
+# The subcommands that the programs have. Modules for others refuse to be turned
+# on, and begin to work when the name is added here. A test holds these lists
+# equal to what `--help` says.
+{
+  # What the daemon does if its settings ask for it, and began to do late.
+  parts = [ "metrics" ];
+  provenanced = [
+    "anchor"
+    "bundle"
+    "check-config"
+    "completions"
+    "health"
+    "keygen"
+    "review"
+    "revoke-key"
+    "run"
+  ];
+  provctl = [
+    "check-time"
+    "completions"
+    "registry"
+    "status"
+    "verify"
+    "verify-chain"
+  ];
+}

@@ -1,0 +1,17 @@
+# With a node of its own.
+{
+  services.msp-provenance = {
+    enable = true;
+    tier = "enterprise";
+    client = "clinic-001";
+    signingKeyFile = "/etc/msp-provenance/signing.key";
+    timeSync.gpsDevice = "/dev/ttyUSB0";
+    bitcoin.enable = true;
+    policy.keys = [
+      {
+        name = "appliance-7";
+        public_key = "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=";
+      }
+    ];
+  };
+}

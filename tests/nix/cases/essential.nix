@@ -1,0 +1,7 @@
+# The least that works.
+{
+  services.msp-provenance = {
+    enable = true;
+    client = "clinic-001";
+  };
+}

@@ -1,0 +1,33 @@
+# The units of parts that this version's programs do not have: they are rendered
+# for a package that says it has them. Nothing here has run.
+{
+  imports = [ ./enterprise.nix ];
+  services.msp-provenance = {
+    package = {
+      type = "derivation";
+      name = "msp-provenance";
+      outPath = "/opt/msp-provenance";
+      commands = {
+        parts = [ "metrics" ];
+        provenanced = [
+          "anchor"
+          "packet"
+          "sbom"
+          "store"
+        ];
+        provctl = [ "mcp" ];
+      };
+    };
+    mcp.enable = true;
+    metrics = {
+      enable = true;
+      listen = "0.0.0.0:9469";
+    };
+    openFirewall = true;
+    store.s3 = {
+      endpoint = "https://s3.example.org";
+      bucket = "evidence";
+      credentialsFile = "/etc/msp-provenance/s3";
+    };
+  };
+}
