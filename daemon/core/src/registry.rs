@@ -8,7 +8,9 @@ use alloc::{
     string::{String, ToString},
 };
 
-pub use anchor::{AnchorEntry, AnchorStep, NETWORKS, Previous, SignedTx};
+pub use anchor::{
+    AnchorEntry, AnchorStep, MAX_CALENDARS, MAX_OPERATIONS, NETWORKS, Previous, Promise, SignedTx,
+};
 pub use verify::VerifyEntry;
 
 use crate::{
@@ -384,9 +386,10 @@ fn wrong(name: &str, expected: &str) -> EntryError {
 
 /// The kinds that the format names; a record of any other is from a later
 /// version.
-pub const KINDS: [&str; 17] = [
+pub const KINDS: [&str; 18] = [
     "alert",
     "anchor",
+    "batch",
     "bundle",
     "expire",
     "export",

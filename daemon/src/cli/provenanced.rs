@@ -358,7 +358,7 @@ pub(super) fn failure(error: ServiceError) -> Failure {
         // The next run of the timer may find it otherwise.
         ServiceError::Node(NodeError::Secret { source, .. }) => io_exit(source),
         ServiceError::Node(NodeError::Unfit(_) | NodeError::Unauthorised(_)) => Exit::Config,
-        ServiceError::Node(_) => Exit::Temporary,
+        ServiceError::Node(_) | ServiceError::Calendar(_) => Exit::Temporary,
         ServiceError::Chain(ChainError::Broken { .. }) | ServiceError::State(_) => Exit::Data,
         ServiceError::Registry(
             RegistryError::Foreign { .. }

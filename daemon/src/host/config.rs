@@ -328,7 +328,7 @@ impl Config {
         .with_some("metrics", self.metrics.as_ref().map(|listen| listen.to_string()).as_deref())
         .with_some("sources", self.sources.to_value())
         .with_some("aggregate", self.aggregate.as_ref().map(Aggregate::to_value))
-        .with_some("anchor", self.anchor.map(Anchor::to_value))
+        .with_some("anchor", self.anchor.as_ref().map(Anchor::to_value))
         .with_some("bitcoin", self.node.as_ref().map(NodeSettings::to_value))
         .with_some("bundle_every_s", self.bundle_every_s)
     }
@@ -393,11 +393,12 @@ impl Judge<'_> {
             .ok_or_else(|| self.wrong("offset_alarm_ms", "1 to 3600000 milliseconds".into()))?
             * 1_000_000;
         let wrong = |(key, message): sources::Wrong| self.wrong(key, message);
+        let network = file.bitcoin.network.clone();
         let node = sources::judge_node(file.bitcoin).map_err(wrong)?;
         let time = file.time;
         let sources =
             sources::judge(time.ntp, time.gps, &time.bitcoin, node.as_ref()).map_err(wrong)?;
-        let anchor = file.anchor.judge(tier.anchored, node.as_ref()).map_err(wrong)?;
+        let anchor = file.anchor.judge(tier.anchored, node.as_ref(), network).map_err(wrong)?;
         let every = file.bundle.every.as_deref().unwrap_or(&tier.bundle_every);
         let mut config = Config {
             client: file.client,

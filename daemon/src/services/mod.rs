@@ -46,6 +46,9 @@ pub enum ServiceError {
     /// The Bitcoin node.
     #[error(transparent)]
     Node(#[from] crate::bitcoin::NodeError),
+    /// A calendar.
+    #[error(transparent)]
+    Calendar(#[from] crate::calendar::CalendarError),
     /// Another process is at it.
     #[error("{0} is locked: another process is at work; try again")]
     Locked(String),

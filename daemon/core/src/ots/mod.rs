@@ -15,8 +15,8 @@ use alloc::{string::String, vec::Vec};
 pub use calendar::{
     Batch, COMMITMENT, Commitment, MAX_LEAVES, MAX_URI, NONCE, is_uri, of_commitment,
 };
-pub use read::{MAX_ANSWER, MAX_DEPTH, MAX_MESSAGE, MAX_OTS, MAX_STEPS, Ots, Way, ways};
-pub use write::{MAX_BODY, WriteError, of_statement};
+pub use read::{MAX_ANSWER, MAX_DEPTH, MAX_MESSAGE, MAX_OTS, MAX_STEPS, Ots, Way, follow, ways};
+pub use write::{Attested, MAX_BODY, WriteError, of_attested, of_statement};
 
 use crate::digest::Digest;
 

@@ -101,6 +101,30 @@ pub fn ways(message: &[u8], answer: &[u8]) -> Result<Vec<Way>> {
     Ok(reader.ways.map(|(_, ways)| ways).unwrap_or_default())
 }
 
+/// Carries out operations in a row, as [`Way::operations`] has them.
+///
+/// # Errors
+/// [`OtsError`], also where one of them is not carried out.
+pub fn follow(message: &[u8], operations: &[u8]) -> Result<Vec<u8>> {
+    let mut reader = Reader::new(operations);
+    if operations.len() > MAX_ANSWER {
+        return reader.fail("operations of over 10,000 bytes");
+    }
+    let mut message = Some(message.to_vec());
+    for _ in 0..MAX_DEPTH {
+        if reader.at == operations.len() {
+            break;
+        }
+        let tag = reader.byte()?;
+        message = reader.operation(tag, message)?;
+    }
+    match message {
+        Some(message) if reader.at == operations.len() => Ok(message),
+        Some(_) => reader.fail("over 256 operations in a row"),
+        None => reader.fail("an operation that is not carried out"),
+    }
+}
+
 impl<'a> Reader<'a> {
     fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0, steps: 0, attestations: Vec::new(), ways: None }
