@@ -5,6 +5,7 @@
 #[path = "../peers/mod.rs"]
 mod peers;
 
+mod appliance;
 mod hostile;
 #[path = "../anchor_proofs/node.rs"]
 #[allow(dead_code, reason = "the other user needs more of it")]
