@@ -7,8 +7,9 @@ mod aggregate;
 mod alert;
 mod anchor;
 mod sources;
+mod tier;
 
-use std::{fmt, io, os::unix::ffi::OsStrExt, path::PathBuf};
+use std::{io, os::unix::ffi::OsStrExt, path::PathBuf};
 
 use globset::Glob;
 use provenance_core::{canon::Value, chain::MAX_INTERVAL_S, clock::Rule, digest::Digest, path};
@@ -18,12 +19,12 @@ pub use aggregate::Aggregate;
 pub use alert::{Alert, Webhook};
 pub use anchor::Anchor;
 pub use sources::{Access, CHRONY_SOCKET, GPSD, Listen, NodeSettings, Receiver, Sources, Typed};
+pub use tier::Tier;
 
 use super::{durable, systime};
 
 /// A settings file is at most 1 MiB.
 const MAX_BYTES: u64 = 1 << 20;
-const TIERS: &str = include_str!("../../../config/compliance-tiers.toml");
 
 /// Why there are no settings to work with.
 #[derive(Debug, thiserror::Error)]
@@ -56,28 +57,6 @@ pub enum ConfigError {
         /// What is wrong and what would be right.
         message: String,
     },
-}
-
-/// A compliance tier.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Tier {
-    /// Hashes and registry; signatures allowed, not asked for.
-    Essential,
-    /// Signed.
-    Professional,
-    /// Signed, each minute.
-    Enterprise,
-}
-
-impl fmt::Display for Tier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Essential => "essential",
-            Self::Professional => "professional",
-            Self::Enterprise => "enterprise",
-        })
-    }
 }
 
 /// The settings in force: the file over the tier's defaults.
@@ -202,28 +181,6 @@ struct Bundle {
 #[serde(deny_unknown_fields, default)]
 struct Retention {
     bundle_days: Option<u64>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Tiers {
-    essential: TierDefaults,
-    professional: TierDefaults,
-    enterprise: TierDefaults,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TierDefaults {
-    interval_s: u64,
-    min_agreeing: u32,
-    signed: bool,
-    bundle_every: String,
-    retention_days: u64,
-    anchored: bool,
-    /// What the NixOS modules set up; nothing of it is ours.
-    #[serde(rename = "appliance")]
-    _appliance: serde::de::IgnoredAny,
 }
 
 impl Default for Chain {
@@ -368,7 +325,7 @@ struct Judge<'a> {
 
 impl Judge<'_> {
     fn judge(&self, file: File) -> Result<Config, ConfigError> {
-        let tier = tier_defaults(file.tier)?;
+        let tier = tier::defaults(file.tier)?;
         self.origin_part("client", &file.client)?;
         let host = file.host.unwrap_or_else(systime::host_name);
         self.origin_part("host", &host)?;
@@ -486,16 +443,6 @@ impl Judge<'_> {
         let line = self.text.lines().position(set).map(|index| index + 1);
         ConfigError::Value { path: self.name.into(), line, key, message }
     }
-}
-
-fn tier_defaults(tier: Tier) -> Result<TierDefaults, ConfigError> {
-    let tiers: Tiers = toml::from_str(TIERS)
-        .map_err(|error| parse_error("compliance-tiers.toml", error.to_string()))?;
-    Ok(match tier {
-        Tier::Essential => tiers.essential,
-        Tier::Professional => tiers.professional,
-        Tier::Enterprise => tiers.enterprise,
-    })
 }
 
 #[cfg(test)]
