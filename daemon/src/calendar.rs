@@ -1,4 +1,4 @@
-//! A client of OpenTimestamps calendars (docs/format.md §7a).
+//! A client of OpenTimestamps calendars (docs/format.md §7, "Calendars").
 //!
 //! Trust: a calendar is trusted with nothing. It learns 32 bytes that tell
 //! nothing; what it answers is read as from anybody, and shows by itself

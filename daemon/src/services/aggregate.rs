@@ -1,6 +1,6 @@
 //! `provenanced aggregate`: an OpenTimestamps calendar. Digests that others
 //! submit go into the registry, a batch at a time, and with its root into
-//! Bitcoin (docs/format.md §7a). `provenanced anchor` does the latter, as ever.
+//! Bitcoin (docs/format.md §7, "Calendars"). `provenanced anchor` does the latter, as ever.
 //!
 //! Trust: nobody needs to trust it for the proofs that it gives. It promises to
 //! anchor what it was given, and keeps no promise that its disk lost: hence

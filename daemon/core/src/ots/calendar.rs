@@ -1,4 +1,4 @@
-//! What a calendar answers (docs/format.md §7a): to a submission the way from
+//! What a calendar answers (docs/format.md §7, "Calendars"): to a submission the way from
 //! its digest to the commitment of its batch, and later the way from that
 //! commitment to the block. A digest and a commitment stand for themselves;
 //! the answers hold no header, as files do.

@@ -10,6 +10,7 @@ use crate::{
     alert::OpenAlerts,
     digest::Digest,
     merkle::{Frontier, Node, frontier_nodes, leaf_hash},
+    ots::Commitment,
     record::{Record, RecordError},
     registry::{Entry, KINDS},
     report::{Code, Finding, Place, Report},
@@ -41,6 +42,8 @@ pub struct RegistryVerifier {
     identity: Option<(String, String, String)>,
     alerts: OpenAlerts,
     anchors: Anchors,
+    /// The record of the last batch.
+    batch: Option<u64>,
 }
 
 impl RegistryVerifier {
@@ -159,6 +162,15 @@ impl RegistryVerifier {
             };
             let row = self.frontier.size().saturating_sub(1);
             self.anchors.take((row, anchor), root_at, &place, report);
+        }
+        if let Entry::Batch(Commitment { after, .. }) = &entry {
+            report.checked("batches", 1);
+            // Else another record would be found for the commitment.
+            let row = self.frontier.size().saturating_sub(1);
+            if *after > row || self.batch.replace(row).is_some_and(|last| *after <= last) {
+                let message = "the batch names a place that is not its own";
+                report.find(Finding::new(Code::RegistryBroken, place.clone(), message));
+            }
         }
         let first = self.frontier.size() == 1;
         if first != matches!(entry, Entry::Genesis { .. }) {
