@@ -101,7 +101,7 @@ impl File {
                 return Err(("calendars", "they are used with via = \"calendar\"".into()));
             }
             (Via::Calendar, 0) => {
-                let message = "via = \"calendar\" needs calendars = [\"https://…\"]";
+                let message = "\"calendar\" needs calendars = [\"https://…\"]";
                 return Err(("via", message.into()));
             }
             (Via::Calendar, _) => {
