@@ -10,11 +10,11 @@ in
   options.services.msp-provenance.sbom = mkOption {
     type = types.listOf (
       types.enum [
-        "spdx"
-        "cyclonedx"
+        "spdx-2.3"
+        "cyclonedx-1.6"
       ]
     );
-    default = if there then tier.appliance.sbom else [ ];
+    default = if there then tier.sbom else [ ];
     defaultText = lib.literalMD "from the tier, where the package has the command";
     description = "The formats in which the running system is listed, daily and at each switch.";
   };

@@ -118,7 +118,17 @@ fn every_command_has_help_with_an_example_and_completions() {
     for (program, commands) in [
         (
             PROVENANCED,
-            vec!["run", "check-config", "keygen", "bundle", "review", "revoke-key", "completions"],
+            vec![
+                "run",
+                "check-config",
+                "keygen",
+                "bundle",
+                "sbom",
+                "packet",
+                "review",
+                "revoke-key",
+                "completions",
+            ],
         ),
         (PROVCTL, vec!["verify-chain", "verify", "status", "registry", "completions"]),
     ] {

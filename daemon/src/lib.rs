@@ -13,6 +13,7 @@ pub mod host;
 pub mod logs;
 pub mod panel;
 pub mod registry;
+pub mod sbom;
 pub mod services;
 pub mod signer;
 pub mod sources;

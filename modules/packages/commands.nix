@@ -11,14 +11,17 @@
     "completions"
     "health"
     "keygen"
+    "packet"
     "review"
     "revoke-key"
     "run"
+    "sbom"
   ];
   provctl = [
     "check-time"
     "completions"
     "registry"
+    "sbom"
     "status"
     "verify"
     "verify-chain"

@@ -210,3 +210,35 @@ fn a_state_of_parts_is_not_guessed_at() {
     assert_eq!(world.lines()[..lines.len()], lines);
     world.verifies();
 }
+
+#[test]
+fn many_processes_at_once_never_put_an_older_checkpoint_back() {
+    let world = World::new();
+    world.runs(&["--ticks", "1"]);
+    let size = || {
+        let note = fs::read_to_string(world.state("checkpoint")).unwrap();
+        note.lines().nth(1).unwrap().parse::<u64>().unwrap()
+    };
+    let reviews = || {
+        let review = ["--what", "x", "--outcome", "y", "--who", "z"];
+        (0..5).for_each(|_| assert!(world.output("review", &review).status.success()));
+    };
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let watch = scope.spawn(|| {
+            let (mut last, mut looks) = (size(), 0_u64);
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                let now = size();
+                assert!(now >= last, "{now} behind {last}");
+                (last, looks) = (now, looks + 1);
+            }
+            looks
+        });
+        let at_work: Vec<_> = (0..6).map(|_| scope.spawn(reviews)).collect();
+        at_work.into_iter().for_each(|one| one.join().unwrap());
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(watch.join().unwrap() > 100);
+    });
+    assert_eq!(size(), Reader::open(&world.state("registry.db")).unwrap().len().unwrap());
+    world.verifies();
+}

@@ -66,6 +66,7 @@ const FLOORS: &[Floor] = &[
             "cli::aggregate",
             "cli::anchor",
             "cli::health",
+            "cli::papers",
         ],
         may_use: &[
             "host",
@@ -80,7 +81,7 @@ const FLOORS: &[Floor] = &[
     },
     Floor {
         name: "provctl",
-        modules: &["bin::provctl", "cli::provctl", "cli::check_time", "cli::render"],
+        modules: &["bin::provctl", "cli::provctl", "cli::check_time", "cli::trust", "cli::render"],
         may_use: &[
             "host",
             "panel",

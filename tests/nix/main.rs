@@ -194,8 +194,14 @@ fn what_a_tier_needs_and_has_not_is_named_with_what_to_set() {
             "anchor.enable = true; package = { type = \"derivation\"; outPath = \"/p\"; commands.provenanced = [ \"anchor\" ]; };",
             "an anchor needs a Bitcoin node",
         ),
-        ("sbom = [ \"spdx\" ];", "has no `provenanced sbom`"),
-        ("packets = [ \"daily\" ];", "has no `provenanced packet`"),
+        (
+            "sbom = [ \"spdx-2.3\" ]; package = { type = \"derivation\"; outPath = \"/p\"; commands = { }; };",
+            "has no `provenanced sbom`",
+        ),
+        (
+            "packets = [ \"day\" ]; package = { type = \"derivation\"; outPath = \"/p\"; commands = { }; };",
+            "has no `provenanced packet`",
+        ),
         (
             "store.s3 = { endpoint = \"https://s\"; bucket = \"b\"; credentialsFile = \"/etc/s\"; };",
             "has no `provenanced store`",

@@ -123,6 +123,21 @@ codes! {
     AnchorUntrustedHeader = "anchor.untrusted_header", Error;
     /// An OpenTimestamps proof is none, or is of other bytes.
     AnchorOts = "anchor.ots", Error;
+    /// What lies there is no packet: not a ZIP file of exactly the form that
+    /// packets have.
+    PacketContainer = "packet.container", Error;
+    /// A file's bytes are not those that the packet's manifest names.
+    PacketDigest = "packet.digest", Error;
+    /// The packet holds a file that its manifest does not name.
+    PacketExtraFile = "packet.extra_file", Error;
+    /// A file that the packet must hold is not in it.
+    PacketMissingFile = "packet.missing_file", Error;
+    /// The manifest, or a file that follows from the rest, is not of the
+    /// stated form or does not follow.
+    PacketMalformed = "packet.malformed", Error;
+    /// A software bill of materials is no valid document, or not the one on
+    /// record.
+    SbomInvalid = "sbom.invalid", Error;
     /// The records come less often than the policy asks.
     PolicyCadence = "policy.cadence", Error;
     /// The records are of another client or host than the policy names.

@@ -25,6 +25,7 @@ pub mod logs;
 pub mod merkle;
 pub mod note;
 pub mod ots;
+pub mod packet;
 pub mod path;
 pub mod proof;
 pub mod record;

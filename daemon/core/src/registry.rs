@@ -1,6 +1,7 @@
 //! What the registry's records hold, by kind (docs/format.md §4).
 
 mod anchor;
+mod papers;
 mod verify;
 
 use alloc::{
@@ -11,6 +12,7 @@ use alloc::{
 pub use anchor::{
     AnchorEntry, AnchorStep, MAX_CALENDARS, MAX_OPERATIONS, NETWORKS, Previous, Promise, SignedTx,
 };
+pub use papers::{Document, PacketEntry, SbomEntry};
 pub use verify::VerifyEntry;
 
 use crate::{
@@ -75,6 +77,10 @@ pub enum Entry {
     Anchor(AnchorEntry),
     /// Others' submissions were taken; this commits to them.
     Batch(Commitment),
+    /// An inventory of the system's software.
+    Sbom(SbomEntry),
+    /// A compliance packet was exported.
+    Packet(PacketEntry),
     /// Another kind; its data are canonical JSON.
     Other,
 }
@@ -190,6 +196,8 @@ impl Entry {
                 })?)
             }
             "alert" => Self::Alert(Alert::read(&value).map_err(EntryError)?),
+            "sbom" => Self::Sbom(SbomEntry::read(&members)?),
+            "packet" => Self::Packet(PacketEntry::read(&members)?),
             _ => return Ok(Self::Other),
         };
         if entry.to_value() == value {
@@ -213,6 +221,8 @@ impl Entry {
             Self::Alert(_) => "alert",
             Self::Anchor(_) => "anchor",
             Self::Batch(_) => "batch",
+            Self::Sbom(_) => "sbom",
+            Self::Packet(_) => "packet",
             Self::Other => "other",
         }
     }
@@ -247,6 +257,8 @@ impl Entry {
             Self::Alert(alert) => alert.to_value(),
             Self::Anchor(anchor) => anchor.to_value(),
             Self::Batch(commitment) => Value::object([("commitment", commitment.to_hex().into())]),
+            Self::Sbom(sbom) => sbom.to_value(),
+            Self::Packet(packet) => packet.to_value(),
             Self::Other => Value::object([]),
         }
     }
@@ -478,7 +490,7 @@ mod tests {
             assert!(Entry::read(entry.kind(), b"{}").is_err());
             assert!(KINDS.contains(&entry.kind()));
         }
-        assert_eq!(Entry::read("packet", b"{\"a\":1}"), Ok(Entry::Other));
-        assert!(Entry::read("packet", b"{\"a\" :1}").is_err());
+        assert_eq!(Entry::read("store", b"{\"a\":1}"), Ok(Entry::Other));
+        assert!(Entry::read("store", b"{\"a\" :1}").is_err());
     }
 }

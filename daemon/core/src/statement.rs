@@ -284,7 +284,7 @@ impl Evidence {
 }
 
 impl ChainRange {
-    fn read(scan: &mut Scan<'_>) -> Result<Self, ScanError> {
+    pub(crate) fn read(scan: &mut Scan<'_>) -> Result<Self, ScanError> {
         scan.open()?;
         scan.key("first")?;
         let first = Link::read(scan)?;

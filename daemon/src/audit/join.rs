@@ -207,19 +207,7 @@ impl<'a> Join<'a> {
     /// The policy's keys, each only up to where the registry says that it was
     /// revoked or that another took its place.
     pub(super) fn trusted(&self, policy: &[Trusted]) -> Vec<Trusted> {
-        let until = |key: &PublicKey| {
-            let ends = self.keys.iter().filter_map(|(entry, row)| match entry.action {
-                KeyAction::Revoke if entry.key == *key => Some(*row),
-                KeyAction::Succeed if entry.succeeds == Some(key.fingerprint()) => Some(*row),
-                _ => None,
-            });
-            ends.min()
-        };
-        let bounded = policy.iter().map(|trusted| {
-            let ends = [trusted.until, until(&trusted.key)].into_iter().flatten().min();
-            Trusted { until: ends, ..trusted.clone() }
-        });
-        bounded.collect()
+        bounded(policy, &self.keys)
     }
 
     /// A file of the chain has been read to its end.
@@ -367,6 +355,23 @@ impl<'a> Join<'a> {
     }
 }
 
+/// The policy's keys, each only up to where these key events end its span.
+pub(super) fn bounded(policy: &[Trusted], events: &[(KeyEntry, u64)]) -> Vec<Trusted> {
+    let until = |key: &PublicKey| {
+        let ends = events.iter().filter_map(|(entry, row)| match entry.action {
+            KeyAction::Revoke if entry.key == *key => Some(*row),
+            KeyAction::Succeed if entry.succeeds == Some(key.fingerprint()) => Some(*row),
+            _ => None,
+        });
+        ends.min()
+    };
+    let bounded = policy.iter().map(|trusted| {
+        let ends = [trusted.until, until(&trusted.key)].into_iter().flatten().min();
+        Trusted { until: ends, ..trusted.clone() }
+    });
+    bounded.collect()
+}
+
 /// Step 4.6: the registry's head is the chain's record of that number.
 pub(super) fn compare_head(
     (seq, hash, row): (u64, Digest, u64),
@@ -386,7 +391,12 @@ pub(super) fn compare_head(
 }
 
 /// Step 4.7: a closed file is what its segment says.
-fn compare_segment(segment: &Segment, row: u64, summary: &FileSummary, report: &mut Report) {
+pub(super) fn compare_segment(
+    segment: &Segment,
+    row: u64,
+    summary: &FileSummary,
+    report: &mut Report,
+) {
     report.checked("closed files", 1);
     let mut differ = |what: &str, expected: String, got: String| {
         if expected != got {

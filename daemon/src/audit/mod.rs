@@ -7,8 +7,10 @@ pub mod chain;
 mod coverage;
 mod join;
 pub mod logs;
+pub mod packet;
 mod recovered;
 pub mod registry;
+pub mod sbom;
 pub mod status;
 mod target;
 

@@ -5,9 +5,11 @@ mod aggregate;
 mod anchor;
 mod check_time;
 mod health;
+mod papers;
 pub mod provctl;
 pub mod provenanced;
 mod render;
+mod trust;
 
 use std::fmt;
 

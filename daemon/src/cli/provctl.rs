@@ -9,18 +9,19 @@ use clap::{Args, Parser, Subcommand};
 use provenance_core::{
     canon::Value,
     digest::Digest,
-    proof::{MAX_PROOF, Proof},
     report::{Report, Verdict},
     time::Timestamp,
 };
 
-use super::{Exit, Failure, check_time, completions, io_exit, render, say};
+use super::{
+    Exit, Failure, check_time, completions, io_exit, render, say,
+    trust::{BlockArgs, PolicyArgs, held},
+};
 use crate::{
-    audit::{AuditError, Trust, bundle, chain, logs::Logs, registry, status},
-    bitcoin::headers,
+    audit::{AuditError, Trust, bundle, chain, logs::Logs, packet, registry, sbom, status},
     host::{
         durable::{self, StateDir},
-        policy::{self, Policy, PolicyError},
+        policy::PolicyError,
     },
     registry::reader::{Reader, RegistryError},
 };
@@ -45,10 +46,11 @@ enum Command {
         after_help = "Example:\n  provctl verify-chain --state ./state --policy policy.toml --logs"
     )]
     VerifyChain(VerifyChain),
-    /// Verify evidence bundles by themselves
-    #[command(after_help = "Example:\n  provctl verify EB-20261121-0001 --policy policy.toml")]
+    /// Verify evidence bundles and compliance packets by themselves
+    #[command(after_help = "Example:\n  provctl verify EB-20261121-0001 --policy policy.toml\n  \
+        provctl verify MSP-clinic-001-2026-11-01-2026-12-01.zip --policy policy.toml")]
     Verify {
-        /// Bundle folders
+        /// Bundle folders, packets
         #[arg(required = true, value_name = "FILE|DIR")]
         paths: Vec<PathBuf>,
         #[command(flatten)]
@@ -89,6 +91,11 @@ enum Command {
     Registry {
         #[command(subcommand)]
         command: RegistryCommand,
+    },
+    /// Judge or compare software bills of materials (SPDX 2.3, CycloneDX 1.6, in JSON)
+    Sbom {
+        #[command(subcommand)]
+        command: SbomCommand,
     },
     /// Print shell completions
     #[command(after_help = "Example:\n  provctl completions bash > /etc/bash_completion.d/provctl")]
@@ -136,6 +143,33 @@ struct VerifyChain {
 }
 
 #[derive(Debug, Subcommand)]
+enum SbomCommand {
+    /// Whether a document is what it should be
+    #[command(after_help = "Example:\n  provctl sbom validate clinic-001-appliance-7.spdx.json")]
+    Validate {
+        /// The document
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// What differs between two documents, of one system then and now
+    #[command(after_help = "Example:\n  provctl sbom diff before.spdx.json after.spdx.json")]
+    Diff {
+        /// The document before
+        #[arg(value_name = "A")]
+        a: PathBuf,
+        /// The document after
+        #[arg(value_name = "B")]
+        b: PathBuf,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 enum RegistryCommand {
     /// A line for each record
     #[command(after_help = "Example:\n  provctl registry list --kind bundle --from 2026-11-01")]
@@ -180,26 +214,6 @@ struct StateArgs {
 }
 
 #[derive(Debug, Args)]
-struct PolicyArgs {
-    /// Whom you trust (default: /etc/msp-provenance/policy.toml, where that exists)
-    #[arg(long, value_name = "FILE")]
-    policy: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-struct BlockArgs {
-    /// Bitcoin's headers as you know them: lines of HEIGHT HEADER or HEIGHT HASH
-    #[arg(long, value_name = "FILE")]
-    headers: Option<PathBuf>,
-    /// A Bitcoin node of yours to ask for headers
-    #[arg(long, value_name = "URL", conflicts_with = "headers")]
-    bitcoin_rpc: Option<String>,
-    /// The node's cookie file, which lets you in
-    #[arg(long, value_name = "FILE", requires = "bitcoin_rpc")]
-    bitcoin_cookie: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
 struct FilterArgs {
     /// Of this kind only
     #[arg(long, value_name = "K")]
@@ -226,6 +240,18 @@ impl Cli {
             Command::CheckTime { config, set, json } => check_time::run(config, &set, json),
             Command::Status { state, json } => show_status(&state.state, json),
             Command::Registry { command } => look(command),
+            Command::Sbom { command: SbomCommand::Validate { file, json } } => {
+                conclude(&sbom::validate(&file).map_err(failure)?, json)
+            }
+            Command::Sbom { command: SbomCommand::Diff { a, b, json } } => {
+                let difference = sbom::compare(&a, &b).map_err(failure)?;
+                if json {
+                    say_value(&difference.to_value());
+                } else {
+                    say(&render::difference(&difference));
+                }
+                Ok(Exit::Done)
+            }
             Command::Completions { shell } => {
                 completions::<Self>(shell, "provctl");
                 Ok(Exit::Done)
@@ -262,7 +288,15 @@ fn verify_chain(args: &VerifyChain) -> Result<Exit, Failure> {
 fn verify(paths: &[PathBuf], trust: &Trust, json: bool) -> Result<Exit, Failure> {
     let mut reports = vec![];
     for path in paths {
-        reports.push((path, bundle::verify(path, trust).map_err(failure)?));
+        let report = if packet::is_packet(path) {
+            let bar = bar();
+            let report = packet::verify(path, trust, &mut |count| bar.set_position(count));
+            bar.finish_and_clear();
+            report
+        } else {
+            bundle::verify(path, trust)
+        };
+        reports.push((path, report.map_err(failure)?));
     }
     if let [(_, report)] = &reports[..] {
         return conclude(report, json);
@@ -365,54 +399,13 @@ fn exit_of(verdict: Verdict) -> Exit {
     }
 }
 
-impl PolicyArgs {
-    /// The policy named, or the machine's; never one inside what is verified.
-    fn load(&self) -> Result<Trust, Failure> {
-        let machine = Path::new(policy::DEFAULT);
-        let path = match &self.policy {
-            Some(path) => Some(path.as_path()),
-            None => Some(machine).filter(|path| path.exists()),
-        };
-        let policy = path.map(Policy::load).transpose();
-        Trust::of(policy.map_err(|error| failure(error.into()))?).map_err(failure)
-    }
-}
-
-impl BlockArgs {
-    /// Adds what is known of Bitcoin's blocks.
-    fn add(&self, mut trust: Trust) -> Result<Trust, Failure> {
-        if let Some(path) = &self.headers {
-            trust.blocks.read(path).map_err(failure)?;
-            trust.blocks.demand();
-        }
-        if let Some(url) = &self.bitcoin_rpc {
-            let node = headers::of_url(url, self.bitcoin_cookie.as_deref());
-            let node = node.map_err(|why| Failure::new(Exit::Usage, why))?;
-            trust.blocks.ask_node(move |height| headers::at(&node, height));
-            trust.blocks.demand();
-        }
-        Ok(trust)
-    }
-}
-
-/// A proof with an anchor that the auditor kept.
-fn held(path: &Path) -> Result<Proof, Failure> {
-    let bytes = durable::read_limited(path, MAX_PROOF as u64)
-        .map_err(|error| Failure::new(io_exit(&error), format!("{}: {error}", path.display())))?;
-    let proof = Proof::parse(&bytes).map_err(|error| error.to_string()).and_then(|proof| {
-        let missing = || "there is no anchor in this proof".to_owned();
-        proof.anchor.is_some().then_some(proof).ok_or_else(missing)
-    });
-    proof.map_err(|why| Failure::new(Exit::Data, format!("{}: {why}", path.display())))
-}
-
 impl From<FilterArgs> for registry::Filter {
     fn from(args: FilterArgs) -> Self {
         Self { kind: args.kind, from: args.from, to: args.to }
     }
 }
 
-fn failure(error: AuditError) -> Failure {
+pub(super) fn failure(error: AuditError) -> Failure {
     let exit = match &error {
         AuditError::Missing(_) => Exit::NoInput,
         AuditError::NotEvidence { .. } => Exit::Data,

@@ -5,7 +5,7 @@ use std::{io::IsTerminal, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 use provenance_core::{canon::Value, key::PublicKey, registry::Entry, time::Timestamp};
 
-use super::{Exit, Failure, aggregate, anchor, health, io_exit};
+use super::{Exit, Failure, aggregate, anchor, health, io_exit, papers};
 use crate::{
     alert::AlertError,
     bitcoin::NodeError,
@@ -16,6 +16,7 @@ use crate::{
         systime::{Clock, SystemClock},
     },
     registry::RegistryError,
+    sbom::SbomError,
     services::{
         ServiceError,
         bundle::{self, Request},
@@ -134,6 +135,15 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Write the software bill of materials of the running system, and record it
+    #[command(after_help = "Example:\n  provenanced sbom --config provenance.toml --out .\n  \
+        provenanced sbom --config provenance.toml --system /run/booted-system --out .")]
+    Sbom(papers::SbomArgs),
+    /// Write a compliance packet, a ZIP file for auditors, and record that it was exported
+    #[command(after_help = "Example:\n  provenanced packet --config provenance.toml \
+        --from 2026-11-01 --to 2026-12-01 --out november.zip\n  \
+        provenanced packet --config provenance.toml --due")]
+    Packet(papers::PacketArgs),
     /// Record that a person looked at something, and with which outcome
     #[command(after_help = "Example:\n  provenanced review --config provenance.toml \
         --what EB-20261121-0001 --outcome 'no irregularities'")]
@@ -174,7 +184,7 @@ enum Command {
 }
 
 #[derive(Debug, Args)]
-struct ConfigArgs {
+pub(super) struct ConfigArgs {
     /// The settings file (config/provenance.toml shows every key)
     #[arg(long, value_name = "FILE", default_value = "/etc/msp-provenance/provenance.toml")]
     config: PathBuf,
@@ -184,7 +194,7 @@ struct ConfigArgs {
 }
 
 impl ConfigArgs {
-    fn load(&self) -> Result<Config, Failure> {
+    pub(super) fn load(&self) -> Result<Config, Failure> {
         Config::load(&self.config, &self.set).map_err(|error| {
             let exit = match &error {
                 ConfigError::Read { source, .. } => io_exit(source),
@@ -219,6 +229,8 @@ impl Cli {
                 anchor::run(&config, &state, evidence, now, json)
             }
             Command::Aggregate { config } => aggregate::run(&config.load()?),
+            Command::Packet(args) => papers::packet(args),
+            Command::Sbom(args) => papers::sbom(args),
             Command::Review { config, what, outcome, who } => {
                 review(&config.load()?, what, outcome, who)
             }
@@ -333,7 +345,7 @@ fn revoke_key(config: &Config, key: &std::path::Path, reason: String) -> Result<
 
 /// The state of a daemon that may be running: registry transactions are safe
 /// across processes, and the chain is only read.
-fn open(config: &Config) -> Result<(StateDir, Evidence, Timestamp), Failure> {
+pub(super) fn open(config: &Config) -> Result<(StateDir, Evidence, Timestamp), Failure> {
     let state = StateDir::new(&config.state_dir);
     if !state.registry().is_file() {
         let message = format!(
@@ -372,6 +384,10 @@ pub(super) fn failure(error: ServiceError) -> Failure {
         ServiceError::Signer(SignerError::Exists(_)) | ServiceError::Request(_) => Exit::Usage,
         ServiceError::Signer(SignerError::Write { .. }) => Exit::Io,
         ServiceError::Alert(AlertError::Outbox(source)) => io_exit(source),
+        ServiceError::Sbom(SbomError::Io { source, .. }) => io_exit(source),
+        ServiceError::Sbom(SbomError::Unknown(_)) => Exit::NoInput,
+        ServiceError::Sbom(SbomError::Write(_)) => Exit::Internal,
+        ServiceError::Sbom(_) => Exit::Data,
         ServiceError::Signer(_) | ServiceError::Alert(_) | ServiceError::Pattern(_) => Exit::Config,
         ServiceError::Io { source, .. } => io_exit(source),
     };

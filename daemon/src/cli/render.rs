@@ -7,7 +7,7 @@ use provenance_core::{
     time::human_span,
 };
 
-use crate::audit::status::Status;
+use crate::audit::{sbom::Difference, status::Status};
 
 /// A report as text.
 pub(super) fn report(report: &Report) -> String {
@@ -78,6 +78,22 @@ pub(super) fn status(status: &Status) -> String {
         None => "checkpoint   none".into(),
     });
     lines.push(format!("last bundle  {}", plain(status.bundle.as_deref().unwrap_or("none"))));
+    lines.join("\n")
+}
+
+/// What differs between two inventories as text.
+pub(super) fn difference(difference: &Difference) -> String {
+    let mut lines = vec![];
+    for (mark, list) in [("+", &difference.added), ("-", &difference.removed)] {
+        lines.extend(list.iter().map(|(name, version)| plain(&format!("{mark} {name} {version}"))));
+    }
+    for (name, from, to) in &difference.changed {
+        lines.push(plain(&format!("~ {name} {from} -> {to}")));
+    }
+    for (name, version) in &difference.rebuilt {
+        lines.push(plain(&format!("= {name} {version} (built anew)")));
+    }
+    lines.push(format!("{} alike", difference.same));
     lines.join("\n")
 }
 

@@ -6,8 +6,9 @@
 mod aggregate;
 mod alert;
 mod anchor;
+mod papers;
 mod sources;
-mod tier;
+mod tiers;
 
 use std::{io, os::unix::ffi::OsStrExt, path::PathBuf};
 
@@ -18,8 +19,9 @@ use serde::{Deserialize, Serialize};
 pub use aggregate::Aggregate;
 pub use alert::{Alert, Webhook};
 pub use anchor::Anchor;
+pub use papers::{Packets, Period, Sbom, SbomFormat};
 pub use sources::{Access, CHRONY_SOCKET, GPSD, Listen, NodeSettings, Receiver, Sources, Typed};
-pub use tier::Tier;
+pub use tiers::Tier;
 
 use super::{durable, systime};
 
@@ -100,6 +102,10 @@ pub struct Config {
     pub anchor: Option<Anchor>,
     /// How others' digests are taken; `None` where they are not.
     pub aggregate: Option<Aggregate>,
+    /// The software bill of materials.
+    pub sbom: Sbom,
+    /// Compliance packets.
+    pub packet: Packets,
     /// Digest of all of this.
     pub sha256: Digest,
 }
@@ -142,6 +148,10 @@ struct File {
     anchor: anchor::File,
     #[serde(default)]
     aggregate: aggregate::File,
+    #[serde(default)]
+    sbom: papers::SbomFile,
+    #[serde(default)]
+    packet: papers::PacketFile,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -280,6 +290,8 @@ impl Config {
             ("controls", list(&self.controls)),
             ("bundle_days", self.bundle_days.into()),
             ("alert", self.alert.to_value()),
+            ("sbom", self.sbom.to_value()),
+            ("packet", self.packet.to_value()),
         ])
         .with_some("signing_key", self.signing_key.as_deref())
         .with_some("metrics", self.metrics.as_ref().map(|listen| listen.to_string()).as_deref())
@@ -325,7 +337,7 @@ struct Judge<'a> {
 
 impl Judge<'_> {
     fn judge(&self, file: File) -> Result<Config, ConfigError> {
-        let tier = tier::defaults(file.tier)?;
+        let tier = tiers::defaults(file.tier)?;
         self.origin_part("client", &file.client)?;
         let host = file.host.unwrap_or_else(systime::host_name);
         self.origin_part("host", &host)?;
@@ -381,6 +393,8 @@ impl Judge<'_> {
             alert: file.alert.judge().map_err(|(key, message)| self.wrong(key, message))?,
             anchor,
             aggregate: file.aggregate.judge().map_err(wrong)?,
+            sbom: file.sbom.judge(tier.sbom),
+            packet: file.packet.judge(tier.packets).map_err(wrong)?,
             sha256: Digest::ZERO,
         };
         self.controls(&config.controls)?;

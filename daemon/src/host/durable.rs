@@ -71,6 +71,16 @@ impl StateDir {
         self.root.join("outbox")
     }
 
+    /// Inventories of the system's software.
+    pub fn sboms(&self) -> PathBuf {
+        self.root.join("sboms")
+    }
+
+    /// Compliance packets that fell due.
+    pub fn packets(&self) -> PathBuf {
+        self.root.join("packets")
+    }
+
     /// What was found unfinished or unknown and set aside.
     pub fn aside(&self) -> PathBuf {
         self.root.join("aside")

@@ -36,6 +36,15 @@ use crate::{
     registry::Reader,
 };
 
+/// The files of a bundle beside `artifacts/`.
+pub(super) const FILES: [&str; 5] = [
+    "statement.json",
+    "statement.json.ots",
+    "statement.json.sig",
+    "statement.sigstore.json",
+    "proof.json",
+];
+
 /// What a bundle is to hold.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
@@ -257,6 +266,18 @@ fn record(
 
 /// Writes `proof.json`: the bundle's record is in the newest signed tree.
 fn prove(evidence: &mut Evidence, path: &Path, index: u64) -> Result<(), ServiceError> {
+    let bytes = proof_of(evidence, path, index)?;
+    durable::replace(&path.join("proof.json"), &bytes, 0o440)
+        .map_err(ServiceError::io("cannot write proof.json"))
+}
+
+/// The proof that record `index` is in the newest signed tree; errors name
+/// `path`.
+pub(super) fn proof_of(
+    evidence: &mut Evidence,
+    path: &Path,
+    index: u64,
+) -> Result<Vec<u8>, ServiceError> {
     let unproved = |what: &str| ServiceError::State(format!("{}: {what}", path.display()));
     let checkpoint = evidence.covering(index)?.ok_or_else(|| unproved("no checkpoint"))?;
     let reader = evidence.reader()?;
@@ -270,9 +291,7 @@ fn prove(evidence: &mut Evidence, path: &Path, index: u64) -> Result<(), Service
         path: reader.inclusion(index, size)?,
         checkpoint,
     };
-    let bytes = proof.encode().map_err(|error| unproved(&error.to_string()))?;
-    durable::replace(&path.join("proof.json"), &bytes, 0o440)
-        .map_err(ServiceError::io("cannot write proof.json"))
+    proof.encode().map_err(|error| unproved(&error.to_string()))
 }
 
 /// A folder that was published, and whose record was not committed: its

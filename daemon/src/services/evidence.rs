@@ -182,6 +182,17 @@ impl Evidence {
         Ok(())
     }
 
+    /// Appends one entry and gives its place; a checkpoint covers it.
+    ///
+    /// # Errors
+    /// [`ServiceError`].
+    pub fn record_at(&mut self, now: Timestamp, entry: &Entry) -> Result<u64, ServiceError> {
+        let (appended, tail) = self.registry.append(now, &[(entry.kind(), entry.to_value())])?;
+        self.checkpoint(tail)?;
+        let last = appended.last().map(|record| record.seq);
+        last.ok_or_else(|| ServiceError::State("nothing was appended".into()))
+    }
+
     /// Appends alerts. That no checkpoint could be made over them is no
     /// failure: they are on record, and the next one covers them.
     ///
@@ -273,12 +284,24 @@ impl Evidence {
             Checkpoint { origin: self.origin.clone(), size: tail.size, root: tail.root };
         let text = checkpoint.to_text();
         let note = note::sign(&text, &self.origin, signer.public(), |m| signer.sign(m));
+        // From the look at the kept one until this one is in its place, no other
+        // process may keep one.
+        let _turn =
+            self.checkpoint_turn().map_err(ServiceError::io("cannot lock the checkpoint"))?;
         let newest = self.newest_checkpoint()?.and_then(|note| size_of(&note));
         if newest.is_none_or(|size| size <= tail.size) {
             durable::replace(&self.state.checkpoint(), note.as_bytes(), 0o640)
                 .map_err(ServiceError::io("cannot write the checkpoint"))?;
         }
         Ok(Some(note))
+    }
+
+    fn checkpoint_turn(&self) -> io::Result<fs::File> {
+        durable::create_dirs(&self.state.cache())?;
+        let path = self.state.cache().join("checkpoint.lock");
+        let file = fs::File::options().create(true).append(true).open(path)?;
+        file.lock()?;
+        Ok(file)
     }
 
     /// The key in use is in the registry before it signs anything there.

@@ -9,9 +9,11 @@ pub mod follow;
 pub mod health;
 pub mod metrics;
 mod notify;
+pub mod packet;
 pub mod recover;
 pub mod retain;
 pub mod run;
+pub mod sbom;
 
 use std::fs::File;
 
@@ -52,6 +54,9 @@ pub enum ServiceError {
     /// Another process is at it.
     #[error("{0} is locked: another process is at work; try again")]
     Locked(String),
+    /// An inventory of the system's software.
+    #[error(transparent)]
+    Sbom(#[from] crate::sbom::SbomError),
     /// A pattern in the settings.
     #[error(transparent)]
     Pattern(#[from] crate::logs::PatternError),
@@ -62,7 +67,7 @@ pub enum ServiceError {
     #[error("{0}")]
     Request(String),
     /// Nothing was recorded that could be bundled.
-    #[error("there is nothing to bundle: {0}")]
+    #[error("there is nothing to do: {0}")]
     Empty(String),
     /// The disk refused records up to the end.
     #[error(

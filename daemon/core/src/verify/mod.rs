@@ -5,5 +5,6 @@ pub mod anchor;
 pub mod anchors;
 pub mod bundle;
 pub mod chain;
+pub mod packet;
 pub mod registry;
 mod sources;

@@ -2,6 +2,7 @@
 //! of §7 those of the records).
 
 use alloc::{
+    collections::VecDeque,
     format,
     string::{String, ToString},
 };
@@ -12,7 +13,7 @@ use crate::{
     merkle::{Frontier, Node, frontier_nodes, leaf_hash},
     ots::Commitment,
     record::{Record, RecordError},
-    registry::{Entry, KINDS},
+    registry::{AnchorStep, Entry, KINDS},
     report::{Code, Finding, Place, Report},
     time::Timestamp,
     verify::anchors::Anchors,
@@ -20,6 +21,8 @@ use crate::{
 
 /// The file's name in places.
 pub const FILE: &str = "registry.db";
+/// The name of an export of it.
+pub const EXPORT: &str = "registry.jsonl";
 
 /// A record that was read, whatever was found about it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -44,6 +47,56 @@ pub struct RegistryVerifier {
     anchors: Anchors,
     /// The record of the last batch.
     batch: Option<u64>,
+    exported: bool,
+    recent: Recent,
+}
+
+/// What is known of the tree besides what grows here.
+trait Tree {
+    /// A complete node, whose hash was computed.
+    fn node(&mut self, node: Node, computed: Digest) -> Option<Digest>;
+    /// The root of the first `size` records.
+    fn root_at(&mut self, size: u64) -> Option<Digest>;
+}
+
+/// The nodes as a registry stores them.
+struct Stored<F>(F);
+
+impl<F: FnMut(Node) -> Option<Digest>> Tree for Stored<F> {
+    fn node(&mut self, node: Node, _: Digest) -> Option<Digest> {
+        (self.0)(node)
+    }
+
+    fn root_at(&mut self, size: u64) -> Option<Digest> {
+        let subtrees = frontier_nodes(size).map(&mut self.0).collect::<Option<_>>()?;
+        Frontier::from_subtrees(size, subtrees).map(|tree| tree.root())
+    }
+}
+
+/// The last few trees of an export, which stores none. An anchor is of the
+/// tree just before its record, or of one a few records before it.
+#[derive(Debug, Default)]
+struct Recent(VecDeque<Frontier>);
+
+const RECENT: usize = 64;
+
+impl Recent {
+    fn push(&mut self, tree: &Frontier) {
+        if self.0.len() == RECENT {
+            self.0.pop_front();
+        }
+        self.0.push_back(tree.clone());
+    }
+}
+
+impl Tree for Recent {
+    fn node(&mut self, _: Node, computed: Digest) -> Option<Digest> {
+        Some(computed)
+    }
+
+    fn root_at(&mut self, size: u64) -> Option<Digest> {
+        self.0.iter().rev().find(|tree| tree.size() == size).map(Frontier::root)
+    }
 }
 
 impl RegistryVerifier {
@@ -52,17 +105,41 @@ impl RegistryVerifier {
         Self::default()
     }
 
+    /// A verifier of an export: bodies only, one a line.
+    pub fn of_export() -> Self {
+        Self { exported: true, ..Self::default() }
+    }
+
+    /// The next line of an export.
+    pub fn line(&mut self, body: &[u8], report: &mut Report) -> Option<Seen> {
+        let (number, hash) = (self.frontier.size(), Digest::of(body));
+        let mut tree = core::mem::take(&mut self.recent);
+        tree.push(&self.frontier);
+        let seen = self.next((number, &hash.0, body), &mut tree, report);
+        self.recent = tree;
+        seen
+    }
+
     /// The next row as it is stored: its number, its hash, its body. Each node
     /// of the tree that it completes is held against what `stored` has.
     pub fn row(
         &mut self,
+        row: (u64, &[u8], &[u8]),
+        stored: impl FnMut(Node) -> Option<Digest>,
+        report: &mut Report,
+    ) -> Option<Seen> {
+        self.next(row, &mut Stored(stored), report)
+    }
+
+    fn next(
+        &mut self,
         (number, hash, body): (u64, &[u8], &[u8]),
-        mut stored: impl FnMut(Node) -> Option<Digest>,
+        tree: &mut impl Tree,
         report: &mut Report,
     ) -> Option<Seen> {
         report.checked("registry records", 1);
         let due = self.frontier.size();
-        let place = Place::file(FILE).at_seq(number);
+        let place = Place::file(if self.exported { EXPORT } else { FILE }).at_seq(number);
         let broken = |message: &str| Finding::new(Code::RegistryBroken, place.clone(), message);
         if number != due {
             let message = "rows are missing or added here";
@@ -74,7 +151,7 @@ impl RegistryVerifier {
             report.find(broken(message).values(computed, crate::digest::to_hex(hash)));
         }
         let prev = self.prev.replace(computed).unwrap_or(Digest::ZERO);
-        self.grow(body, &place, &mut stored, report);
+        self.grow(body, &place, tree, report);
         let record = match Record::parse(body) {
             Ok(record) => record,
             Err(error) => {
@@ -90,7 +167,7 @@ impl RegistryVerifier {
                            was changed, or records between them were removed or added";
             report.find(broken(message).values(record.prev, prev));
         }
-        self.content(&record, computed, place, stored, report)
+        self.content(&record, computed, place, tree, report)
     }
 
     /// The anchors on record.
@@ -108,15 +185,9 @@ impl RegistryVerifier {
         self.identity.as_ref().map(|(chain, client, host)| (&**chain, &**client, &**host))
     }
 
-    fn grow(
-        &mut self,
-        body: &[u8],
-        place: &Place,
-        stored: &mut impl FnMut(Node) -> Option<Digest>,
-        report: &mut Report,
-    ) {
+    fn grow(&mut self, body: &[u8], place: &Place, tree: &mut impl Tree, report: &mut Report) {
         self.frontier.push(leaf_hash(body), |node, hash| {
-            let found = stored(node);
+            let found = tree.node(node, hash);
             if found != Some(hash) {
                 let message = format!(
                     "the stored node {} of level {} is another one",
@@ -134,7 +205,7 @@ impl RegistryVerifier {
         record: &Record<'_>,
         hash: Digest,
         place: Place,
-        mut stored: impl FnMut(Node) -> Option<Digest>,
+        tree: &mut impl Tree,
         report: &mut Report,
     ) -> Option<Seen> {
         if !KINDS.contains(&record.kind) {
@@ -156,12 +227,16 @@ impl RegistryVerifier {
             }
         }
         if let Entry::Anchor(anchor) = &entry {
-            let root_at = |size| {
-                let subtrees = frontier_nodes(size).map(&mut stored).collect::<Option<_>>()?;
-                Frontier::from_subtrees(size, subtrees).map(|tree| tree.root())
-            };
             let row = self.frontier.size().saturating_sub(1);
-            self.anchors.take((row, anchor), root_at, &place, report);
+            let intended = matches!(anchor.step, AnchorStep::Intended { .. });
+            let root = tree.root_at(anchor.size);
+            if intended && self.exported && root.is_none() && anchor.size <= row {
+                let what = format!("the root of the first {} registry records", anchor.size);
+                report.undecided(what, "an export keeps no tree: verify the state folder");
+                self.anchors.take((row, anchor), |_| Some(anchor.root), &place, report);
+            } else {
+                self.anchors.take((row, anchor), |_| root, &place, report);
+            }
         }
         if let Entry::Batch(Commitment { after, .. }) = &entry {
             report.checked("batches", 1);

@@ -1,10 +1,14 @@
-//! The tiers of compliance, and what each says where the settings say nothing.
+//! The tiers and their defaults: config/compliance-tiers.toml, built in.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, parse_error};
+use super::{
+    ConfigError,
+    papers::{Period, SbomFormat},
+    parse_error,
+};
 
 const TIERS: &str = include_str!("../../../../config/compliance-tiers.toml");
 
@@ -47,12 +51,13 @@ pub(super) struct TierDefaults {
     pub(super) bundle_every: String,
     pub(super) retention_days: u64,
     pub(super) anchored: bool,
+    pub(super) sbom: Vec<SbomFormat>,
+    pub(super) packets: Vec<Period>,
     /// What the NixOS modules set up; nothing of it is ours.
     #[serde(rename = "appliance")]
     _appliance: serde::de::IgnoredAny,
 }
 
-/// What a tier says where the file says nothing.
 pub(super) fn defaults(tier: Tier) -> Result<TierDefaults, ConfigError> {
     let tiers: Tiers = toml::from_str(TIERS)
         .map_err(|error| parse_error("compliance-tiers.toml", error.to_string()))?;

@@ -1,0 +1,146 @@
+//! The bundles in a packet: section 6 over each of them, and the registry's
+//! word for which there are.
+
+use std::io;
+
+use provenance_core::{
+    chain::Body,
+    digest::Digest,
+    ots::MAX_OTS,
+    packet::Facts,
+    proof::MAX_PROOF,
+    registry::BundleEntry,
+    report::{Code, Finding, Place, Report},
+    sigstore::MAX_BUNDLE,
+    statement::{MAX_STATEMENT, Statement},
+    verify::{
+        bundle::{self, Files, Trusted},
+        chain::ChainVerifier,
+    },
+};
+
+use super::{AuditError, Walk};
+use crate::host::chainfiles;
+
+impl Walk<'_> {
+    /// Step 13.8.
+    pub(super) fn bundles(
+        &mut self,
+        facts: &Facts,
+        keys: &[Trusted],
+        report: &mut Report,
+    ) -> Result<(), AuditError> {
+        for (id, (entry, expired)) in &facts.bundles {
+            let folder = format!("bundles/{id}");
+            if id.parse::<provenance_core::bundle::BundleId>().is_err()
+                || self.archive.find(&format!("{folder}/statement.json")).is_none()
+            {
+                let message = "the registry names this bundle, and it is not in the packet";
+                let place = Place::file(folder).bundle(id);
+                report.find(Finding::new(Code::RegistryMissingBundle, place, message));
+                continue;
+            }
+            let mut own = Report::new();
+            self.bundle(&folder, (entry, *expired), keys, &mut own, report)?;
+            report.checked("bundles", 1);
+            report.absorb(own.without_remarks_on_records().within(&folder, id));
+        }
+        Ok(())
+    }
+
+    fn bundle(
+        &mut self,
+        folder: &str,
+        (entry, expired): (&BundleEntry, bool),
+        keys: &[Trusted],
+        own: &mut Report,
+        report: &mut Report,
+    ) -> Result<(), AuditError> {
+        let mut read = |name: &str, limit: usize| {
+            self.whole(&format!("{folder}/{name}"), limit as u64, report)
+        };
+        let files = Files {
+            statement: read("statement.json", MAX_STATEMENT)?.unwrap_or_default(),
+            signature: read("statement.json.sig", 4096)?,
+            sigstore: read("statement.sigstore.json", MAX_BUNDLE)?,
+            proof: read("proof.json", MAX_PROOF)?,
+            ots: read("statement.json.ots", MAX_OTS)?,
+            unproved: false,
+        };
+        let allowed = self.trust.allows_unsigned();
+        let Some(statement) = bundle::verify(&files, keys, allowed, own) else { return Ok(()) };
+        let bytes = (&*files.statement, files.proof.as_deref(), files.ots.as_deref());
+        crate::audit::anchor::of_bundle(bytes, (self.trust, false), own);
+        if !bundle::matches(entry, &statement, &files.statement) {
+            let message = "the statement is not the one on record";
+            let finding = Finding::new(Code::BundleDigest, Place::file("statement.json"), message);
+            own.find(finding.values(entry.statement_sha256, Digest::of(&files.statement)));
+        }
+        self.artifacts(folder, &statement, expired, own, report)
+    }
+
+    /// Steps 6.4 and 6.7.
+    fn artifacts(
+        &mut self,
+        folder: &str,
+        statement: &Statement,
+        expired: bool,
+        own: &mut Report,
+        report: &mut Report,
+    ) -> Result<(), AuditError> {
+        let mut verifier = ChainVerifier::new(true, false);
+        let (mut first, mut clock) = (None, None);
+        for subject in &statement.subjects {
+            let Some(at) = self.archive.find(&format!("{folder}/{}", subject.name)) else {
+                if !expired {
+                    let message = "the statement names this artifact, and it is not in the packet";
+                    own.find(Finding::new(Code::BundleFile, Place::file(&subject.name), message));
+                }
+                continue;
+            };
+            let Some(entry) = self.archive.entries.get(at) else { continue };
+            let mut content = self.archive.content(entry);
+            let mut read = Ok((0, vec![]));
+            if subject.name.starts_with("artifacts/chain/") {
+                verifier.begin_file(&subject.name, None);
+                read = chainfiles::for_each_line::<io::Error>(&mut content, |line| {
+                    if let Some(seen) = verifier.line(line, own) {
+                        first.get_or_insert(seen.head);
+                        if let Body::Tick(tick) = seen.body {
+                            clock = Some(tick.clock.to_value());
+                        }
+                    }
+                    Ok(())
+                });
+            }
+            if let Ok((torn, _)) = &read
+                && *torn > 0
+            {
+                verifier.torn(*torn, own);
+            }
+            let sums = content.finish(read.map(|_| ()), report)?;
+            if let Some(sums) = &sums
+                && sums.sha256 != subject.sha256
+            {
+                let message = "the artifact is not the one that the statement names";
+                let finding = Finding::new(Code::BundleDigest, Place::file(&subject.name), message);
+                own.find(finding.values(subject.sha256, sums.sha256));
+            }
+            own.checked("artifacts", 1);
+            self.hold(at, sums.as_ref(), report);
+            (self.progress)(self.records);
+        }
+        if expired {
+            let message = "the artifacts were removed when their retention ended, as recorded";
+            own.find(Finding::new(Code::BundleExpired, Place::file("artifacts"), message));
+            return Ok(());
+        }
+        bundle::check_range(statement, first, verifier.head(), own);
+        if clock.is_some_and(|clock| clock != statement.evidence.clock) {
+            let message = "the statement's time attestation is not that of the range's last tick";
+            let place = Place::file("statement.json");
+            own.find(Finding::new(Code::ClockVerdict, place, message));
+        }
+        Ok(())
+    }
+}

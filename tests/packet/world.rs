@@ -1,0 +1,210 @@
+//! A state folder of a real daemon, its packet, and packets made from its
+//! parts as an enemy, or an operator with the key, would make them.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use msp_provenance::{
+    audit::{Trust, packet},
+    host::policy::Policy,
+    signer::Signer,
+};
+use provenance_core::{
+    digest::Digest,
+    dsse,
+    packet::{
+        MANIFEST, Manifest, SIGNATURE, SIGSTORE,
+        zip::{self, Entry, Method},
+    },
+    report::Report,
+    sigstore,
+};
+
+const PROVENANCED: &str = env!("CARGO_BIN_EXE_provenanced");
+/// The period: all that these tests record.
+pub(crate) fn period() -> [String; 4] {
+    const DAY: u64 = 86_400;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let day = |seconds: u64| {
+        let nanos = i64::try_from(seconds * 1_000_000_000).unwrap();
+        provenance_core::time::Timestamp::from_nanos(nanos).day().to_string()
+    };
+    let (from, to) = (day(now.as_secs() - DAY), day(now.as_secs() + 2 * DAY));
+    ["--from".into(), from, "--to".into(), to]
+}
+
+pub(crate) struct World {
+    dir: tempfile::TempDir,
+}
+
+impl World {
+    /// Six ticks, two bundles, a review, an inventory.
+    pub(crate) fn new() -> Self {
+        let world = Self { dir: tempfile::tempdir().unwrap() };
+        fs::create_dir(world.path("log")).unwrap();
+        fs::write(world.path("log/a.log"), "one\n").unwrap();
+        world.daemon(&["keygen", "--out", &world.text("keys")]);
+        world.daemon(&["keygen", "--out", &world.text("keys"), "--name", "other"]);
+        let settings = format!(
+            "client = \"clinic-001\"\nhost = \"h\"\ntier = \"enterprise\"\nstate_dir = \"{}\"\n\
+             signing_key = \"{}\"\n[chain]\ninterval_s = 1\nwatch = [\"{}/**\"]\njournal = false\n",
+            world.text("state"),
+            world.text("keys/signing.key"),
+            world.text("log")
+        );
+        fs::write(world.path("p.toml"), settings).unwrap();
+        let status = "Package: a\nStatus: install ok installed\nArchitecture: all\nVersion: 1\n";
+        fs::write(world.path("status"), status).unwrap();
+        let (config, out) = (world.text("p.toml"), world.text("out"));
+        let with = |command: &str, more: &[&str]| {
+            world.daemon(&[&[command, "--config", &config], more].concat());
+        };
+        with("run", &["--ticks", "1"]);
+        with("bundle", &[]);
+        fs::write(world.path("log/a.log"), "one\ntwo\n").unwrap();
+        with("run", &["--ticks", "1"]);
+        with("bundle", &["--artifact", &world.text("status")]);
+        with("sbom", &["--dpkg", &world.text("status"), "--out", &out]);
+        with("review", &["--what", "EB", "--outcome", "fine", "--who", "anna"]);
+        world
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) fn text(&self, name: &str) -> String {
+        self.path(name).display().to_string()
+    }
+
+    pub(crate) fn daemon(&self, args: &[&str]) -> Output {
+        let ran = self.try_daemon(args);
+        assert!(ran.status.success(), "{args:?}: {}", String::from_utf8_lossy(&ran.stderr));
+        ran
+    }
+
+    pub(crate) fn try_daemon(&self, args: &[&str]) -> Output {
+        Command::new(PROVENANCED).args(args).env_remove("CREDENTIALS_DIRECTORY").output().unwrap()
+    }
+
+    /// A packet of everything.
+    pub(crate) fn packet(&self, name: &str) -> PathBuf {
+        let (config, out) = (self.text("p.toml"), self.text(name));
+        let period = period();
+        let period: Vec<&str> = period.iter().map(String::as_str).collect();
+        self.daemon(&[&["packet", "--config", &config, "--out", &out][..], &period].concat());
+        self.path(name)
+    }
+
+    pub(crate) fn trust(&self) -> Trust {
+        let key = fs::read_to_string(self.path("keys/signing.pub")).unwrap();
+        let policy = format!(
+            "client = \"clinic-001\"\n[[keys]]\nname = \"signing\"\npublic_key = \"\"\"\n{key}\"\"\"\n"
+        );
+        Trust { policy: Some(Policy::parse(&policy).unwrap()), ..Trust::default() }
+    }
+
+    pub(crate) fn signer(&self, name: &str) -> Signer {
+        Signer::load(&self.text(&format!("keys/{name}.key"))).unwrap()
+    }
+
+    /// The report on a file of these bytes, without a proof beside it.
+    pub(crate) fn verify(&self, bytes: &[u8]) -> Report {
+        let file = tempfile::NamedTempFile::new_in(self.dir.path()).unwrap();
+        fs::write(file.path(), bytes).unwrap();
+        packet::verify(file.path(), &self.trust(), &mut |_| {}).unwrap()
+    }
+}
+
+/// The files of a packet but the manifest's, by the library that others use.
+pub(crate) fn unpack(path: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut archive = ::zip::ZipArchive::new(fs::File::open(path).unwrap()).unwrap();
+    let mut files = BTreeMap::new();
+    for at in 0..archive.len() {
+        let mut file = archive.by_index(at).unwrap();
+        let name = file.name().unwrap().into_owned();
+        let mut bytes = vec![];
+        std::io::Read::read_to_end(&mut file, &mut bytes).unwrap();
+        files.insert(name, bytes);
+    }
+    files
+}
+
+/// A ZIP file of stored files of a packet's form.
+pub(crate) fn pack(files: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let entries = files.iter().map(|(name, bytes)| (entry(name, bytes), bytes.clone()));
+    assemble(entries.collect())
+}
+
+pub(crate) fn entry(name: &str, bytes: &[u8]) -> Entry {
+    let mut crc = flate2::Crc::new();
+    crc.update(bytes);
+    let length = bytes.len() as u32;
+    Entry {
+        name: name.into(),
+        method: Method::Stored,
+        crc: crc.sum(),
+        packed: length,
+        bytes: length,
+        offset: 0,
+    }
+}
+
+/// Entries with what lies behind each local header.
+pub(crate) fn assemble(files: Vec<(Entry, Vec<u8>)>) -> Vec<u8> {
+    let (mut out, mut headers) = (vec![], vec![]);
+    let count = files.len();
+    for (mut entry, packed) in files {
+        entry.offset = out.len() as u32;
+        out.extend(entry.local());
+        out.extend(packed);
+        headers.extend(entry.central());
+    }
+    let offset = out.len() as u32;
+    out.extend(&headers);
+    out.extend(zip::end(count, headers.len() as u32, offset));
+    out
+}
+
+/// The files with a manifest that fits them, signed anew.
+pub(crate) fn resign(
+    files: &BTreeMap<String, Vec<u8>>,
+    signer: &Signer,
+    change: impl FnOnce(&mut Manifest),
+) -> Vec<u8> {
+    let mut manifest = Manifest::parse(&files[MANIFEST]).unwrap();
+    let own = [MANIFEST, SIGNATURE, SIGSTORE];
+    let others = files.iter().filter(|(name, _)| !own.contains(&name.as_str()));
+    let mut all: Vec<(String, Vec<u8>)> =
+        others.map(|(name, bytes)| (name.clone(), bytes.clone())).collect();
+    manifest.files = all
+        .iter()
+        .map(|(name, bytes)| (name.clone(), Digest::of(bytes), Digest::of(bytes)))
+        .collect();
+    change(&mut manifest);
+    let bytes = manifest.encode().unwrap();
+    let sign = |message: &[u8]| signer.sign(message);
+    let signature = dsse::sign_detached(&bytes, &sign).into_bytes();
+    let envelope = sigstore::sign(&bytes, &signer.public().fingerprint(), &sign);
+    all.extend([
+        (MANIFEST.into(), bytes),
+        (SIGNATURE.into(), signature),
+        (SIGSTORE.into(), envelope),
+    ]);
+    pack(&all)
+}
+
+pub(crate) fn codes(report: &Report) -> Vec<&'static str> {
+    let errors = report
+        .findings()
+        .iter()
+        .filter(|finding| finding.severity == provenance_core::report::Severity::Error);
+    let mut codes: Vec<_> = errors.map(|finding| finding.code.as_str()).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    codes
+}
