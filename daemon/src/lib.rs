@@ -5,6 +5,7 @@
 pub mod alert;
 pub mod audit;
 pub mod bitcoin;
+pub mod calendar;
 pub mod chain;
 pub mod cli;
 pub mod engine;

@@ -30,7 +30,7 @@ const FLOORS: &[Floor] = &[
         name: "adapters",
         modules: &[
             "chain", "logs", "sources", "registry", "signer", "bitcoin", "store", "sbom", "nix",
-            "alert",
+            "alert", "calendar",
         ],
         may_use: &["host"],
         siblings: false,
@@ -63,6 +63,7 @@ const FLOORS: &[Floor] = &[
         modules: &[
             "bin::provenanced",
             "cli::provenanced",
+            "cli::aggregate",
             "cli::anchor",
             "cli::health",
             "cli::papers",

@@ -9,11 +9,15 @@ use alloc::{
     string::{String, ToString},
 };
 
-pub use anchor::{AnchorEntry, AnchorStep, NETWORKS, Previous, SignedTx};
+pub use anchor::{
+    AnchorEntry, AnchorStep, MAX_CALENDARS, MAX_OPERATIONS, NETWORKS, Previous, Promise, SignedTx,
+};
 pub use papers::{Document, PacketEntry, SbomEntry};
 pub use verify::VerifyEntry;
 
-use crate::{alert::Alert, canon::Value, digest::Digest, key::PublicKey, time::Timestamp};
+use crate::{
+    alert::Alert, canon::Value, digest::Digest, key::PublicKey, ots::Commitment, time::Timestamp,
+};
 
 /// Why a record's data are not of its kind's form.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -71,6 +75,8 @@ pub enum Entry {
     Alert(Alert),
     /// An anchor's state changed.
     Anchor(AnchorEntry),
+    /// Others' submissions were taken; this commits to them.
+    Batch(Commitment),
     /// An inventory of the system's software.
     Sbom(SbomEntry),
     /// A compliance packet was exported.
@@ -183,6 +189,12 @@ impl Entry {
             },
             "verify" => Self::Verify(VerifyEntry::read(&members)?),
             "anchor" => Self::Anchor(AnchorEntry::read(&members)?),
+            "batch" => {
+                let commitment = Commitment::from_hex(&members.text("commitment")?);
+                Self::Batch(commitment.ok_or_else(|| {
+                    EntryError("commitment: expected 80 lower-case hex digits".into())
+                })?)
+            }
             "alert" => Self::Alert(Alert::read(&value).map_err(EntryError)?),
             "sbom" => Self::Sbom(SbomEntry::read(&members)?),
             "packet" => Self::Packet(PacketEntry::read(&members)?),
@@ -208,6 +220,7 @@ impl Entry {
             Self::Verify(_) => "verify",
             Self::Alert(_) => "alert",
             Self::Anchor(_) => "anchor",
+            Self::Batch(_) => "batch",
             Self::Sbom(_) => "sbom",
             Self::Packet(_) => "packet",
             Self::Other => "other",
@@ -243,6 +256,7 @@ impl Entry {
             Self::Verify(verify) => verify.to_value(),
             Self::Alert(alert) => alert.to_value(),
             Self::Anchor(anchor) => anchor.to_value(),
+            Self::Batch(commitment) => Value::object([("commitment", commitment.to_hex().into())]),
             Self::Sbom(sbom) => sbom.to_value(),
             Self::Packet(packet) => packet.to_value(),
             Self::Other => Value::object([]),
@@ -384,9 +398,10 @@ fn wrong(name: &str, expected: &str) -> EntryError {
 
 /// The kinds that the format names; a record of any other is from a later
 /// version.
-pub const KINDS: [&str; 17] = [
+pub const KINDS: [&str; 18] = [
     "alert",
     "anchor",
+    "batch",
     "bundle",
     "expire",
     "export",

@@ -1,16 +1,14 @@
 //! One attempt to hand a message to the receiver.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use reqwest::{Client, StatusCode, Url, header, redirect::Policy};
-use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::BuilderVerifierExt as _;
+use reqwest::{Client, StatusCode, Url, header};
 
 use super::{AlertError, Message, Secret};
+use crate::host::https;
 
 /// An attempt ends within this time, whatever the receiver does.
 const TIMEOUT: Duration = Duration::from_secs(10);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A receiver.
 #[derive(Debug)]
@@ -42,18 +40,7 @@ impl Webhook {
         let failed = |error: &dyn std::fmt::Display| AlertError::Client(error.to_string());
         let url = Url::parse(url).map_err(|error| failed(&error))?;
         let encrypted = url.scheme() == "https";
-        let client = Client::builder()
-            .redirect(Policy::none())
-            // What is sent goes where the settings say, and nowhere else.
-            .no_proxy()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TIMEOUT)
-            .pool_max_idle_per_host(0)
-            .user_agent(concat!("provenanced/", env!("CARGO_PKG_VERSION")))
-            .https_only(encrypted)
-            .tls_backend_preconfigured(tls(encrypted).map_err(|error| failed(&error))?)
-            .build()
-            .map_err(|error| failed(&error))?;
+        let client = https::client(encrypted, TIMEOUT).map_err(AlertError::Client)?;
         Ok(Self { client, url, secret })
     }
 
@@ -78,24 +65,9 @@ impl Webhook {
                 let after = after.and_then(|value| value.to_str().ok()?.parse().ok());
                 judge(answer.status(), after.map(Duration::from_secs))
             }
-            // The address may hold what is nobody's business.
-            Err(error) => Outcome::Later(causes(&error.without_url()), None),
+            Err(error) => Outcome::Later(https::causes(error), None),
         }
     }
-}
-
-/// Certificates are judged by the machine's store (`SSL_CERT_FILE` names
-/// another). Where nothing is to be encrypted nobody is trusted, and a machine
-/// without a store will do.
-fn tls(encrypted: bool) -> Result<ClientConfig, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    let config = match encrypted {
-        true => config.with_platform_verifier()?,
-        false => config.with_root_certificates(RootCertStore::empty()),
-    };
-    Ok(config.with_no_client_auth())
 }
 
 /// What a status means (docs/operations.md, "Alerts").
@@ -109,19 +81,6 @@ fn judge(status: StatusCode, after: Option<Duration>) -> Outcome {
         // All others may be over one day: a token is renewed, a path mended.
         _ => Outcome::Later(said(), after),
     }
-}
-
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let cause = error.to_string();
-        if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-        source = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use provenance_core::{
     report::{Code, Finding, Place, Report},
     verify::{
         anchor::{self, Answer, Basis, Weight},
+        anchors::Known,
         registry::FILE,
     },
 };
@@ -121,13 +122,16 @@ pub(super) fn on_record(join: &Join<'_>, trust: &Trust, report: &mut Report) {
         let place = Place::file(FILE).at_seq(known.row);
         if let Some(shown) = &known.proved {
             anchor::of_registry(place, shown, (&ask, demanded), report);
+        } else if let Some(block) = known.attested {
+            anchor::of_calendar(place, block, (&ask, demanded), report);
         } else if known.state.is_open() {
             let state = format!("{:?}", known.state).to_lowercase();
             let message = format!("the anchor of {size} records is {state}, and not final yet");
             report.find(Finding::new(Code::AnchorPending, place, message));
         }
     }
-    let covered = join.anchors().iter().filter(|(_, known)| known.proved.is_some());
+    let shown = |known: &Known| known.proved.is_some() || known.attested.is_some();
+    let covered = join.anchors().iter().filter(|(_, known)| shown(known));
     let covered = covered.map(|(size, _)| size).max().unwrap_or_default();
     let newest = join.bundles.values().map(|(_, row)| *row).max();
     if demanded && newest.is_some_and(|row| row >= covered) {

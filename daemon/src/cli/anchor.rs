@@ -4,14 +4,15 @@ use provenance_core::canon::Value;
 
 use super::{Exit, Failure, provenanced::failure, say};
 use crate::{
-    bitcoin::{Node, wallet::NodeWallet},
+    bitcoin::{Node, headers, wallet::NodeWallet},
     host::{
-        config::Config,
+        config::{Anchor as AnchorSettings, Config},
         durable::StateDir,
         systime::{Clock as _, SystemClock},
     },
     services::{
-        anchor::{self, Asked, Outcome, Standing},
+        ServiceError,
+        anchor::{self, Asked, ByCalendars, Headers, Outcome, Standing},
         evidence::Evidence,
     },
 };
@@ -24,7 +25,10 @@ pub(super) fn run(
     json: bool,
 ) -> Result<(), Failure> {
     let clock = SystemClock::new().map_err(|error| Failure::new(Exit::Io, error))?;
-    let outcome = match (&config.node, config.anchor) {
+    let outcome = match (&config.node, &config.anchor) {
+        (_, Some(settings)) if !settings.calendars.is_empty() => {
+            by_calendars(config, settings, (state, &mut evidence), at_once, &clock)?
+        }
         (Some(node), Some(settings)) => {
             let rpc = Node::new(&node.rpc, node.access.clone());
             let limit = settings.max_fee_rate_sat_vb;
@@ -41,6 +45,27 @@ pub(super) fn run(
         say(&text(&outcome));
     }
     Ok(())
+}
+
+fn by_calendars(
+    config: &Config,
+    settings: &AnchorSettings,
+    (state, evidence): (&StateDir, &mut Evidence),
+    at_once: bool,
+    clock: &SystemClock,
+) -> Result<Result<Outcome, ServiceError>, Failure> {
+    let node = config.node.as_ref().map(|node| Node::new(&node.rpc, node.access.clone()));
+    let ask = node.map(|node| move |height| headers::at(&node, height));
+    let asked = ByCalendars {
+        urls: &settings.calendars,
+        network: &settings.network,
+        at_once,
+        headers: ask.as_ref().map(|ask| -> Headers<'_> { ask }),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(Exit::Io, error))?;
+    let now = || clock.now().time;
+    Ok(runtime.block_on(anchor::step_by_calendars(&asked, state, evidence, now)))
 }
 
 fn value(outcome: &Outcome) -> Value {

@@ -1,6 +1,7 @@
 //! The command lines: one definition each, from which help, completions and
 //! man pages are made.
 
+mod aggregate;
 mod anchor;
 mod check_time;
 mod health;

@@ -5,7 +5,7 @@ use std::{io::IsTerminal, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 use provenance_core::{canon::Value, key::PublicKey, registry::Entry, time::Timestamp};
 
-use super::{Exit, Failure, anchor, health, io_exit, papers};
+use super::{Exit, Failure, aggregate, anchor, health, io_exit, papers};
 use crate::{
     alert::AlertError,
     bitcoin::NodeError,
@@ -111,6 +111,13 @@ enum Command {
         /// Answer in JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Take digests from others, as an OpenTimestamps calendar, and anchor them with the registry
+    #[command(after_help = "Example:\n  provenanced aggregate --config provenance.toml\n\n\
+        It runs until a signal. `provenanced anchor` puts the root into Bitcoin, once a day.")]
+    Aggregate {
+        #[command(flatten)]
+        config: ConfigArgs,
     },
     /// How the appliance stands: time, chain, registry, checkpoint, verification, disk
     #[command(after_help = "Example:\n  provenanced health --config provenance.toml --verify\n\n\
@@ -221,6 +228,7 @@ impl Cli {
                 let (state, evidence, _) = open(&config)?;
                 anchor::run(&config, &state, evidence, now, json)
             }
+            Command::Aggregate { config } => aggregate::run(&config.load()?),
             Command::Packet(args) => papers::packet(args),
             Command::Sbom(args) => papers::sbom(args),
             Command::Review { config, what, outcome, who } => {
@@ -362,7 +370,7 @@ pub(super) fn failure(error: ServiceError) -> Failure {
         // The next run of the timer may find it otherwise.
         ServiceError::Node(NodeError::Secret { source, .. }) => io_exit(source),
         ServiceError::Node(NodeError::Unfit(_) | NodeError::Unauthorised(_)) => Exit::Config,
-        ServiceError::Node(_) => Exit::Temporary,
+        ServiceError::Node(_) | ServiceError::Calendar(_) => Exit::Temporary,
         ServiceError::Chain(ChainError::Broken { .. }) | ServiceError::State(_) => Exit::Data,
         ServiceError::Registry(
             RegistryError::Foreign { .. }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use provenance_core::{
     anchor::{BlockHash, OutPoint, Transaction, Txid},
     digest::Digest,
-    registry::{AnchorEntry, AnchorStep, SignedTx},
+    registry::{AnchorEntry, AnchorStep, Promise, SignedTx},
     time::Timestamp,
     verify::anchors::State,
 };
@@ -20,6 +20,8 @@ use provenance_core::{
 const GIVE_UP: i64 = 24 * 3_600_000_000_000;
 /// A final anchor is looked at until it is this deep.
 const SETTLED: u32 = 100;
+/// A calendar that kept no promise in this time will not.
+const KEPT: i64 = 30 * 24 * 3_600_000_000_000;
 /// What was given up is looked for this long: somebody may send it.
 const LOOK_BACK: i64 = 14 * 24 * 3_600_000_000_000;
 
@@ -51,6 +53,11 @@ pub struct Anchor {
     /// The transaction that is, or was last, in a block; that block, and its
     /// height.
     pub block: Option<(Txid, BlockHash, u32)>,
+    /// What calendars promised.
+    pub promises: Vec<Promise>,
+    /// What one of them kept: the operations to the root of the block of this
+    /// height.
+    pub attested: Option<(u32, Vec<u8>)>,
 }
 
 /// The anchors of a registry, by the size of their trees.
@@ -121,6 +128,8 @@ impl Book {
             since: time,
             txs: vec![],
             block: None,
+            promises: vec![],
+            attested: None,
         });
         anchor.since = time;
         anchor.state = match step {
@@ -140,6 +149,14 @@ impl Book {
             }
             AnchorStep::Final { .. } => State::Final,
             AnchorStep::Reorged { .. } => State::Reorged,
+            AnchorStep::Promised { promises } => {
+                anchor.promises.clone_from(promises);
+                State::Promised
+            }
+            AnchorStep::Attested { height, operations } => {
+                anchor.attested = Some((*height, operations.clone()));
+                State::Attested
+            }
             AnchorStep::Failed { .. } => State::Failed,
         };
     }
@@ -157,8 +174,10 @@ impl Book {
     /// Whether a new anchor is due: once each UTC day, or `at_once`; and not
     /// while one waits for its block.
     pub fn is_due(&self, now: Timestamp, at_once: bool) -> bool {
-        let waits =
-            |anchor: &Anchor| !matches!(anchor.state, State::Mined | State::Final | State::Failed);
+        // A promise costs nothing, and may never be kept.
+        let waits = |anchor: &Anchor| {
+            anchor.state.is_open() && !matches!(anchor.state, State::Mined | State::Promised)
+        };
         let today = |anchor: &Anchor| anchor.intended.day() >= now.day();
         // What was given up is made up for at once, a new day or not.
         let last = self.0.values().next_back();
@@ -172,6 +191,7 @@ impl Book {
             State::Final => {
                 anchor.block.is_none_or(|(_, _, height)| tip < height.saturating_add(SETTLED))
             }
+            State::Attested => false,
             State::Failed => !anchor.txs.is_empty() && now.since(anchor.since) < LOOK_BACK,
             _ => true,
         };
@@ -194,6 +214,19 @@ impl Book {
     }
 }
 
+/// What is next by way of calendars.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ByCalendar {
+    /// Put this on record.
+    Record(AnchorStep),
+    /// Submit the root, to every calendar.
+    Submit,
+    /// Ask those that promised.
+    Ask,
+    /// Nothing.
+    Wait,
+}
+
 /// What a transaction spends.
 pub fn inputs(tx: &[u8]) -> Vec<OutPoint> {
     Transaction::parse(tx).map(|tx| tx.inputs().to_vec()).unwrap_or_default()
@@ -213,6 +246,24 @@ impl Anchor {
                 Next::Record(AnchorStep::Reorged { txid, block })
             }
             (None, _) => self.in_none(seen, tip, now, rules),
+        }
+    }
+
+    /// What is next, where calendars anchor. That of transactions goes on by a
+    /// node alone.
+    pub fn next_by_calendar(&self, now: Timestamp) -> ByCalendar {
+        let failed =
+            |reason: &str| ByCalendar::Record(AnchorStep::Failed { reason: reason.into() });
+        match self.state {
+            State::Intended if now.since(self.intended) > GIVE_UP => {
+                failed("no calendar took it for a day")
+            }
+            State::Intended => ByCalendar::Submit,
+            State::Promised if now.since(self.intended) > KEPT => {
+                failed("no calendar kept its promise in 30 days")
+            }
+            State::Promised => ByCalendar::Ask,
+            _ => ByCalendar::Wait,
         }
     }
 

@@ -3,22 +3,25 @@
 //! *Parsing* (TOML, known keys, right types) is kept apart from *judging*
 //! (values that make sense together); both name the line.
 
+mod aggregate;
 mod alert;
 mod anchor;
 mod papers;
 mod sources;
 mod tiers;
 
-use std::{fmt, io, os::unix::ffi::OsStrExt, path::PathBuf};
+use std::{io, os::unix::ffi::OsStrExt, path::PathBuf};
 
 use globset::Glob;
 use provenance_core::{canon::Value, chain::MAX_INTERVAL_S, clock::Rule, digest::Digest, path};
 use serde::{Deserialize, Serialize};
 
+pub use aggregate::Aggregate;
 pub use alert::{Alert, Webhook};
 pub use anchor::Anchor;
 pub use papers::{Packets, Period, Sbom, SbomFormat};
 pub use sources::{Access, CHRONY_SOCKET, GPSD, Listen, NodeSettings, Receiver, Sources, Typed};
+pub use tiers::Tier;
 
 use super::{durable, systime};
 
@@ -56,28 +59,6 @@ pub enum ConfigError {
         /// What is wrong and what would be right.
         message: String,
     },
-}
-
-/// A compliance tier.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Tier {
-    /// Hashes and registry; signatures allowed, not asked for.
-    Essential,
-    /// Signed.
-    Professional,
-    /// Signed, each minute.
-    Enterprise,
-}
-
-impl fmt::Display for Tier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Essential => "essential",
-            Self::Professional => "professional",
-            Self::Enterprise => "enterprise",
-        })
-    }
 }
 
 /// The settings in force: the file over the tier's defaults.
@@ -119,6 +100,8 @@ pub struct Config {
     pub alert: Alert,
     /// How the root is anchored; `None` where it is not.
     pub anchor: Option<Anchor>,
+    /// How others' digests are taken; `None` where they are not.
+    pub aggregate: Option<Aggregate>,
     /// The software bill of materials.
     pub sbom: Sbom,
     /// Compliance packets.
@@ -163,6 +146,8 @@ struct File {
     alert: alert::File,
     #[serde(default)]
     anchor: anchor::File,
+    #[serde(default)]
+    aggregate: aggregate::File,
     #[serde(default)]
     sbom: papers::SbomFile,
     #[serde(default)]
@@ -311,7 +296,8 @@ impl Config {
         .with_some("signing_key", self.signing_key.as_deref())
         .with_some("metrics", self.metrics.as_ref().map(|listen| listen.to_string()).as_deref())
         .with_some("sources", self.sources.to_value())
-        .with_some("anchor", self.anchor.map(Anchor::to_value))
+        .with_some("aggregate", self.aggregate.as_ref().map(Aggregate::to_value))
+        .with_some("anchor", self.anchor.as_ref().map(Anchor::to_value))
         .with_some("bitcoin", self.node.as_ref().map(NodeSettings::to_value))
         .with_some("bundle_every_s", self.bundle_every_s)
     }
@@ -376,11 +362,12 @@ impl Judge<'_> {
             .ok_or_else(|| self.wrong("offset_alarm_ms", "1 to 3600000 milliseconds".into()))?
             * 1_000_000;
         let wrong = |(key, message): sources::Wrong| self.wrong(key, message);
+        let network = file.bitcoin.network.clone();
         let node = sources::judge_node(file.bitcoin).map_err(wrong)?;
         let time = file.time;
         let sources =
             sources::judge(time.ntp, time.gps, &time.bitcoin, node.as_ref()).map_err(wrong)?;
-        let anchor = file.anchor.judge(tier.anchored, node.as_ref()).map_err(wrong)?;
+        let anchor = file.anchor.judge(tier.anchored, node.as_ref(), network).map_err(wrong)?;
         let every = file.bundle.every.as_deref().unwrap_or(&tier.bundle_every);
         let mut config = Config {
             client: file.client,
@@ -405,6 +392,7 @@ impl Judge<'_> {
             metrics: file.metrics.judge().map_err(wrong)?,
             alert: file.alert.judge().map_err(|(key, message)| self.wrong(key, message))?,
             anchor,
+            aggregate: file.aggregate.judge().map_err(wrong)?,
             sbom: file.sbom.judge(tier.sbom),
             packet: file.packet.judge(tier.packets).map_err(wrong)?,
             sha256: Digest::ZERO,

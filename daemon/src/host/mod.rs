@@ -6,6 +6,7 @@ pub mod command;
 pub mod config;
 pub mod disk;
 pub mod durable;
+pub mod https;
 pub mod policy;
 pub mod secret;
 pub mod systime;

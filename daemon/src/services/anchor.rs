@@ -2,11 +2,11 @@
 //! step after the other, each on record before or after its effect
 //! (docs/format.md §7), and ends. It never waits for a block.
 
+mod calendars;
 mod proofs;
 mod status;
 
-use std::fs::File;
-
+pub use calendars::{ByCalendars, Headers, step as step_by_calendars};
 use provenance_core::{
     anchor::{Transaction, Txid},
     digest::Digest,
@@ -22,10 +22,7 @@ use super::{ServiceError, evidence::Evidence};
 use crate::{
     bitcoin::wallet::{Look, Wallet},
     engine::anchor::{Anchor, Book, Next, Rules, Seen},
-    host::{
-        config,
-        durable::{self, StateDir},
-    },
+    host::{config, durable::StateDir},
     registry::Reader,
 };
 
@@ -40,7 +37,7 @@ const USUAL_SIZE: u64 = 200;
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
     /// `[anchor]`
-    pub settings: config::Anchor,
+    pub settings: &'a config::Anchor,
     /// In which network.
     pub network: &'a str,
     /// Whether a new anchor is due also where one was intended today.
@@ -83,6 +80,7 @@ impl Standing {
         let mined = anchor.block.map(|(txid, _, _)| txid);
         let txid = mined.or_else(|| anchor.txs.last().map(|tx| tx.txid));
         let height = anchor.block.filter(|_| in_block).map(|(_, _, height)| height);
+        let height = height.or(anchor.attested.as_ref().map(|(height, _)| *height));
         Self { root, size, state, since, txid, height }
     }
 }
@@ -99,7 +97,7 @@ pub fn step(
     wallet: &impl Wallet,
     now: impl Fn() -> Timestamp,
 ) -> Result<Outcome, ServiceError> {
-    let _lock = lock(state)?;
+    let _lock = super::lock(state, "anchor.lock")?;
     let mut work = Work { asked, evidence, wallet, now: &now, outcome: Outcome::default() };
     let done = work.all();
     let proved = proofs::write(state, work.evidence, &work.book()?);
@@ -117,7 +115,7 @@ pub fn step(
 /// Why there is nothing to do.
 pub fn off() -> ServiceError {
     let message = "nothing is to be anchored: the tier does not ask for it, or there is no node; \
-                   set anchor.enabled = true and [bitcoin]";
+                   set anchor.enabled = true, and [bitcoin] or anchor.calendars";
     ServiceError::Request(message.into())
 }
 
@@ -176,23 +174,9 @@ impl<W: Wallet> Work<'_, W> {
     /// Records the newest root as the one to be anchored.
     fn intend(&mut self) -> Result<u64, ServiceError> {
         let now = (self.now)();
-        let (checkpoint, tail) = self.evidence.signed_tree()?;
-        let (size, root) = (tail.size, tail.root);
-        let previous = match self.book()?.iter().next_back() {
-            Some(last) if last.size < size => Some(Previous {
-                path: merkle::consistency(&self.evidence.reader()?, last.size, size)?,
-                root: last.root,
-                size: last.size,
-            }),
-            Some(_) => {
-                let message = "the registry has no records behind the last anchor";
-                return Err(ServiceError::State(message.into()));
-            }
-            None => None,
-        };
-        let network = self.asked.network.to_owned();
-        let step = AnchorStep::Intended { network, checkpoint, previous };
-        self.put(now, AnchorEntry { root, size, step })?;
+        let entry = intend(self.evidence, self.asked.network)?;
+        let size = entry.size;
+        self.put(now, entry)?;
         Ok(size)
     }
 
@@ -283,6 +267,28 @@ impl<W: Wallet> Work<'_, W> {
     }
 }
 
+/// The newest root as the one to be anchored.
+fn intend(evidence: &mut Evidence, network: &str) -> Result<AnchorEntry, ServiceError> {
+    let (checkpoint, tail) = evidence.signed_tree()?;
+    let (size, root) = (tail.size, tail.root);
+    let reader = evidence.reader()?;
+    let previous = match book(&reader)?.iter().next_back() {
+        Some(last) if last.size < size => Some(Previous {
+            path: merkle::consistency(&reader, last.size, size)?,
+            root: last.root,
+            size: last.size,
+        }),
+        Some(_) => {
+            let message = "the registry has no records behind the last anchor";
+            return Err(ServiceError::State(message.into()));
+        }
+        None => None,
+    };
+    let network = network.to_owned();
+    let step = AnchorStep::Intended { network, checkpoint, previous };
+    Ok(AnchorEntry { root, size, step })
+}
+
 /// What a transaction's fee is counted by (BIP 141).
 fn virtual_size(tx: &[u8]) -> u64 {
     let stripped = Transaction::parse(tx).map_or(tx.len(), |tx| tx.stripped().len());
@@ -295,20 +301,5 @@ fn seen(look: Look) -> Seen {
         Look::Pool(since_height) => Seen::Pool { since_height },
         Look::Block(block, height, depth) => Seen::Block { block, height, depth },
         Look::Conflicted(depth) => Seen::Conflicted { depth },
-    }
-}
-
-fn lock(state: &StateDir) -> Result<File, ServiceError> {
-    let path = state.cache().join("anchor.lock");
-    let what = || format!("cannot open {}", path.display());
-    durable::create_dirs(&state.cache()).map_err(ServiceError::io(what()))?;
-    let file = File::options().create(true).append(true).open(&path);
-    let file = file.map_err(ServiceError::io(what()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => {
-            Err(ServiceError::Locked(path.display().to_string()))
-        }
-        Err(std::fs::TryLockError::Error(error)) => Err(ServiceError::io(what())(error)),
     }
 }

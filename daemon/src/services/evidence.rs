@@ -171,6 +171,17 @@ impl Evidence {
         Ok(())
     }
 
+    /// Appends entries that the next checkpoint will cover: for records of
+    /// which there are many.
+    ///
+    /// # Errors
+    /// [`ServiceError`].
+    pub fn append(&mut self, now: Timestamp, entries: &[Entry]) -> Result<(), ServiceError> {
+        let rows: Vec<_> = entries.iter().map(|entry| (entry.kind(), entry.to_value())).collect();
+        self.registry.append(now, &rows)?;
+        Ok(())
+    }
+
     /// Appends one entry and gives its place; a checkpoint covers it.
     ///
     /// # Errors

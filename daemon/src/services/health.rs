@@ -92,7 +92,7 @@ pub fn look(config: &Config, clock: &Attestation<'_>, now: Timestamp) -> Vec<Che
             checks.extend(config.signing_key.as_ref().map(|_| checkpoint(&state, &reader)));
             checks.push(verification(&reader, now));
             checks.push(open_alerts(&reader));
-            checks.extend(config.anchor.map(|_| anchors(&state, &reader, now)));
+            checks.extend(config.anchor.as_ref().map(|_| anchors(&state, &reader, now)));
         }
     }
     checks.push(disk(config, &state));

@@ -1,5 +1,6 @@
 //! What `provenanced` does: it puts the adapters to the engine's decisions.
 
+pub mod aggregate;
 pub mod alerts;
 pub mod anchor;
 pub mod bundle;
@@ -14,9 +15,17 @@ pub mod retain;
 pub mod run;
 pub mod sbom;
 
+use std::fs::File;
+
 use provenance_core::time::Timestamp;
 
-use crate::{alert::AlertError, chain::ChainError, registry::RegistryError, signer::SignerError};
+use crate::{
+    alert::AlertError,
+    chain::ChainError,
+    host::durable::{self, StateDir},
+    registry::RegistryError,
+    signer::SignerError,
+};
 
 /// Name and version, as records hold it.
 pub const SOFTWARE: &str = concat!("provenanced ", env!("CARGO_PKG_VERSION"));
@@ -39,6 +48,9 @@ pub enum ServiceError {
     /// The Bitcoin node.
     #[error(transparent)]
     Node(#[from] crate::bitcoin::NodeError),
+    /// A calendar.
+    #[error(transparent)]
+    Calendar(#[from] crate::calendar::CalendarError),
     /// Another process is at it.
     #[error("{0} is locked: another process is at work; try again")]
     Locked(String),
@@ -84,5 +96,21 @@ impl ServiceError {
     pub fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let what = what.into();
         move |source| Self::Io { what, source }
+    }
+}
+
+/// Keeps others of its kind out, as long as the file is open; waits for nobody.
+fn lock(state: &StateDir, name: &str) -> Result<File, ServiceError> {
+    let path = state.cache().join(name);
+    let what = || format!("cannot open {}", path.display());
+    durable::create_dirs(&state.cache()).map_err(ServiceError::io(what()))?;
+    let file = File::options().create(true).append(true).open(&path);
+    let file = file.map_err(ServiceError::io(what()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => {
+            Err(ServiceError::Locked(path.display().to_string()))
+        }
+        Err(std::fs::TryLockError::Error(error)) => Err(ServiceError::io(what())(error)),
     }
 }

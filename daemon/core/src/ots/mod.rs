@@ -6,13 +6,17 @@
 //! message so far, or attests to it. The reader runs the operations as it
 //! reads, in bounded depth, size and work, and keeps the attestations alone.
 
+mod calendar;
 mod read;
 mod write;
 
 use alloc::{string::String, vec::Vec};
 
-pub use read::{MAX_DEPTH, MAX_MESSAGE, MAX_OTS, MAX_STEPS, Ots};
-pub use write::{MAX_BODY, WriteError, of_statement};
+pub use calendar::{
+    Batch, COMMITMENT, Commitment, MAX_LEAVES, MAX_URI, NONCE, is_uri, of_commitment,
+};
+pub use read::{MAX_ANSWER, MAX_DEPTH, MAX_MESSAGE, MAX_OTS, MAX_STEPS, Ots, Way, follow, ways};
+pub use write::{Attested, MAX_BODY, WriteError, of_attested, of_statement};
 
 use crate::digest::Digest;
 

@@ -2,17 +2,17 @@
 
 use alloc::{borrow::ToOwned, string::String, vec::Vec};
 
-use super::{Attestation, BITCOIN, MAGIC, OtsError, PENDING, VERSION, op};
+use super::{Attestation, BITCOIN, MAGIC, MAX_URI, OtsError, PENDING, VERSION, is_uri, op};
 use crate::digest::{Digest, to_hex};
 
 /// A proof is at most this long.
 pub const MAX_OTS: usize = 1 << 20;
+/// A calendar's answer is at most this long.
+pub const MAX_ANSWER: usize = 10_000;
 /// A message, and what is added to one, is at most this long.
 pub const MAX_MESSAGE: usize = 4096;
 /// What an attestation says is at most this long.
 const MAX_PAYLOAD: usize = 8192;
-/// A calendar's address is at most this long.
-const MAX_URI: usize = 1000;
 /// So many operations may follow one another.
 pub const MAX_DEPTH: usize = 256;
 /// So many operations and attestations there may be in all.
@@ -32,11 +32,25 @@ pub struct Ots {
 /// carried out.
 type Message = Option<Vec<u8>>;
 
+/// One way through a proof: operations in a row, and where they end.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Way {
+    /// The operations, as they are written.
+    pub operations: Vec<u8>,
+    /// What they lead to.
+    pub message: Vec<u8>,
+    /// What is said of that.
+    pub attestation: Attestation,
+}
+
 struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
     steps: usize,
     attestations: Vec<Attestation>,
+    /// The operations from the beginning to here, and the ways that ended:
+    /// where they are asked for.
+    ways: Option<(Vec<u8>, Vec<Way>)>,
 }
 
 type Result<T> = core::result::Result<T, OtsError>;
@@ -47,7 +61,7 @@ impl Ots {
     /// # Errors
     /// [`OtsError`].
     pub fn parse(bytes: &[u8]) -> Result<Self> {
-        let mut reader = Reader { bytes, at: 0, steps: 0, attestations: Vec::new() };
+        let mut reader = Reader::new(bytes);
         if bytes.len() > MAX_OTS {
             return reader.fail("over 1 MiB");
         }
@@ -70,11 +84,56 @@ impl Ots {
     }
 }
 
+/// The ways from `message` through a calendar's answer: a proof without what a
+/// file begins with. What is not carried out is left away.
+///
+/// # Errors
+/// [`OtsError`].
+pub fn ways(message: &[u8], answer: &[u8]) -> Result<Vec<Way>> {
+    let mut reader = Reader { ways: Some((Vec::new(), Vec::new())), ..Reader::new(answer) };
+    if answer.len() > MAX_ANSWER {
+        return reader.fail("a calendar's answer of over 10,000 bytes");
+    }
+    reader.run(Some(message.to_vec()))?;
+    if reader.at != answer.len() {
+        return reader.fail("bytes behind its end");
+    }
+    Ok(reader.ways.map(|(_, ways)| ways).unwrap_or_default())
+}
+
+/// Carries out operations in a row, as [`Way::operations`] has them.
+///
+/// # Errors
+/// [`OtsError`], also where one of them is not carried out.
+pub fn follow(message: &[u8], operations: &[u8]) -> Result<Vec<u8>> {
+    let mut reader = Reader::new(operations);
+    if operations.len() > MAX_ANSWER {
+        return reader.fail("operations of over 10,000 bytes");
+    }
+    let mut message = Some(message.to_vec());
+    for _ in 0..MAX_DEPTH {
+        if reader.at == operations.len() {
+            break;
+        }
+        let tag = reader.byte()?;
+        message = reader.operation(tag, message)?;
+    }
+    match message {
+        Some(message) if reader.at == operations.len() => Ok(message),
+        Some(_) => reader.fail("over 256 operations in a row"),
+        None => reader.fail("an operation that is not carried out"),
+    }
+}
+
 impl<'a> Reader<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0, steps: 0, attestations: Vec::new(), ways: None }
+    }
+
     /// Carries out the tree. Where it forks, the message waits in `open` for
     /// the branches behind: no recursion, and no more there than was read.
     fn run(&mut self, message: Message) -> Result<()> {
-        let mut open: Vec<(Message, usize)> = Vec::new();
+        let mut open: Vec<(Message, usize, usize)> = Vec::new();
         let (mut message, mut depth) = (message, 0);
         loop {
             self.steps += 1;
@@ -87,7 +146,8 @@ impl<'a> Reader<'a> {
                     if open.len() >= MAX_DEPTH {
                         return self.fail("it forks over 256 times");
                     }
-                    open.push((message.clone(), depth));
+                    let trail = self.ways.as_ref().map_or(0, |(trail, _)| trail.len());
+                    open.push((message.clone(), depth, trail));
                     // A fork is followed by a branch.
                     if self.bytes.get(self.at) == Some(&op::FORK) {
                         return self.fail("a fork behind a fork");
@@ -96,7 +156,10 @@ impl<'a> Reader<'a> {
                 op::ATTESTATION => {
                     self.attestation(message.as_deref())?;
                     match open.pop() {
-                        Some(waiting) => (message, depth) = waiting,
+                        Some((waiting, at, trail)) => {
+                            (message, depth) = (waiting, at);
+                            self.ways.iter_mut().for_each(|(way, _)| way.truncate(trail));
+                        }
                         None => return Ok(()),
                     }
                 }
@@ -105,7 +168,10 @@ impl<'a> Reader<'a> {
                     if depth > MAX_DEPTH {
                         return self.fail("over 256 operations in a row");
                     }
+                    let from = self.at - 1;
                     message = self.operation(tag, message)?;
+                    let done = self.bytes.get(from..self.at).unwrap_or_default();
+                    self.ways.iter_mut().for_each(|(way, _)| way.extend(done));
                 }
             }
         }
@@ -142,7 +208,7 @@ impl<'a> Reader<'a> {
             return self.fail("it ends early");
         };
         let payload = self.prefixed(MAX_PAYLOAD)?;
-        let mut inner = Reader { bytes: payload, at: 0, steps: 0, attestations: Vec::new() };
+        let mut inner = Reader::new(payload);
         let known = match (tag, message) {
             (BITCOIN, Some(message)) => {
                 let height = inner.number()?;
@@ -162,15 +228,19 @@ impl<'a> Reader<'a> {
             return self.fail("an attestation that holds more than it should");
         }
         let unknown = || Attestation::Unknown { tag, payload: payload.to_owned() };
-        self.attestations.push(known.unwrap_or_else(unknown));
+        let attestation = known.unwrap_or_else(unknown);
+        if let (Some((way, ways)), Some(message)) = (&mut self.ways, message) {
+            let (operations, message) = (way.clone(), message.to_owned());
+            ways.push(Way { operations, message, attestation: attestation.clone() });
+        }
+        self.attestations.push(attestation);
         Ok(())
     }
 
     /// A calendar's address, of the characters that the format allows.
     fn uri(&self, uri: &[u8]) -> Result<String> {
-        let allowed = |c: &u8| c.is_ascii_alphanumeric() || b"-._/:".contains(c);
         match core::str::from_utf8(uri) {
-            Ok(text) if uri.iter().all(allowed) => Ok(text.into()),
+            Ok(text) if is_uri(text) => Ok(text.into()),
             _ => self.fail("a calendar's address with other characters than it may have"),
         }
     }

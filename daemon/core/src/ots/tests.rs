@@ -238,3 +238,58 @@ proptest! {
         let _ = Ots::parse(&proof(&bytes));
     }
 }
+
+fn submissions(count: usize) -> Vec<(Vec<u8>, [u8; NONCE])> {
+    (0..count).map(|i| (vec![i as u8; i % 64 + 1], [i as u8; NONCE])).collect()
+}
+
+fn batch(after: u64, of: &[(Vec<u8>, [u8; NONCE])]) -> Batch {
+    Batch::new(after, of.iter().map(|(digest, nonce)| (&digest[..], nonce))).unwrap()
+}
+
+#[test]
+fn a_promise_leads_to_the_batchs_commitment_and_that_to_the_block() {
+    for count in 1..20 {
+        let of = submissions(count);
+        let batch = batch(7, &of);
+        let commitment = batch.commitment();
+        assert_eq!(Commitment::from_hex(&commitment.to_hex()), Some(commitment));
+        for (index, (digest, nonce)) in of.iter().enumerate() {
+            let promise = batch.promise(index, nonce, "https://c.example").unwrap();
+            let [way] = &ways(digest, &promise).unwrap()[..] else { panic!() };
+            assert_eq!(way.message, commitment.to_bytes());
+            assert_eq!(way.attestation, Attestation::Pending { uri: "https://c.example".into() });
+            // What others submitted is not in it.
+            for (other, (digest, _)) in of.iter().enumerate().filter(|(_, (it, _))| it.len() > 8) {
+                assert!(other == index || !promise.windows(digest.len()).any(|it| it == digest));
+            }
+        }
+    }
+    assert!(Batch::new(0, []).is_none());
+    let one = batch(3, &submissions(1));
+    let commitment = one.commitment();
+    let body = format!("{{\"batch\":\"{}\"}}", commitment.to_hex());
+    let proof = mine(&leaf_hash(body.as_bytes()));
+    let root = Some(proof.header.merkle_root());
+    let anchor = Anchor { path: vec![], proof, size: 1 };
+    let answer = of_commitment(&commitment, &body, 0, &anchor).unwrap();
+    let [way] = &ways(&commitment.to_bytes(), &answer).unwrap()[..] else { panic!() };
+    assert_eq!(way.attestation, Attestation::Bitcoin { height: 111, root });
+    let other = Commitment { after: 4, ..commitment };
+    assert_eq!(of_commitment(&other, &body, 0, &anchor), Err(WriteError::Record));
+}
+
+#[test]
+fn the_ways_of_a_forked_answer_are_those_through_it() {
+    let (a, b) = (pending(b"https://a.example"), pending(b"https://b.example"));
+    let answer = [&[op::SHA256, op::FORK, op::HEXLIFY][..], &a, &[op::SHA1], &a, &[]].concat();
+    let read = ways(b"m", &answer).unwrap();
+    assert_eq!(read.len(), 1, "behind SHA-1 there is none");
+    assert_eq!(read[0].operations, [op::SHA256, op::HEXLIFY]);
+    let answer = [&[op::SHA256, op::FORK, op::HEXLIFY][..], &a, &[op::REVERSE], &b].concat();
+    let read = ways(b"m", &answer).unwrap();
+    assert_eq!(read[1].operations, [op::SHA256, op::REVERSE]);
+    assert_eq!(read[0].message.len(), 64);
+    assert!(ways(b"m", &[&answer[..], &[0]].concat()).is_err());
+    assert!(ways(b"m", &vec![op::SHA256; MAX_ANSWER + 1]).is_err());
+}

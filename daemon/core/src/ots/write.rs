@@ -4,11 +4,11 @@
 
 use alloc::vec::Vec;
 
-use super::{BITCOIN, MAGIC, MAX_MESSAGE, VERSION, op};
+use super::{BITCOIN, MAGIC, MAX_MESSAGE, VERSION, follow, op};
 use crate::{
     anchor::{Anchor, AnchorError},
-    digest::Digest,
-    merkle::{leaf_hash, sides},
+    digest::{Digest, to_hex},
+    merkle::{leaf_hash, root_by, sides},
 };
 
 /// The largest record that fits into an operation, with the leaf's prefix.
@@ -39,30 +39,65 @@ pub fn of_statement(
     index: u64,
     anchor: &Anchor,
 ) -> Result<Vec<u8>, WriteError> {
+    let mut out = Writer(head(digest));
+    out.0.extend(block(&digest.0, body, index, anchor)?);
+    Ok(out.0)
+}
+
+/// A root that a calendar's operations lead to a block.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Attested {
+    /// The siblings from the record's leaf up to the root.
+    pub path: Vec<Digest>,
+    /// How many records the tree has.
+    pub size: u64,
+    /// Its root.
+    pub root: Digest,
+    /// What leads from it to the root of the block.
+    pub operations: Vec<u8>,
+    /// The block's height.
+    pub height: u32,
+}
+
+/// [`of_statement`], by way of a calendar.
+///
+/// # Errors
+/// [`WriteError`].
+pub fn of_attested(
+    digest: &Digest,
+    body: &str,
+    index: u64,
+    attested: &Attested,
+) -> Result<Vec<u8>, WriteError> {
+    let Attested { path, size, .. } = attested;
+    let leaf = leaf_hash(body.as_bytes());
+    if root_by(leaf, index, *size, path) != Some(attested.root) {
+        return Err(AnchorError::Path.into());
+    }
+    if !follow(&attested.root.0, &attested.operations).is_ok_and(|end| end.len() == 32) {
+        return Err(AnchorError::Path.into());
+    }
+    let mut out = Writer(head(digest));
+    out.0.extend(root(&digest.0, (body, index), (*size, path))?);
+    out.0.extend(&attested.operations);
+    out.attest(attested.height);
+    Ok(out.0)
+}
+
+fn head(digest: &Digest) -> Vec<u8> {
+    [&MAGIC[..], &[VERSION, op::SHA256], &digest.0].concat()
+}
+
+/// What leads from `message`, which the registry record `body` at `index` names
+/// in hex, once, to the block. The anchor is verified first.
+pub(super) fn block(
+    message: &[u8],
+    body: &str,
+    index: u64,
+    anchor: &Anchor,
+) -> Result<Vec<u8>, WriteError> {
     anchor.verify(leaf_hash(body.as_bytes()), index)?;
-    if body.len() > MAX_BODY {
-        return Err(WriteError::TooLong(body.len()));
-    }
-    let hex = digest.to_hex();
-    let (head, tail) = body.split_once(hex.as_str()).ok_or(WriteError::Record)?;
-    if tail.contains(hex.as_str()) {
-        return Err(WriteError::Record);
-    }
-    let mut out = Writer(MAGIC.to_vec());
-    out.0.extend([VERSION, op::SHA256]);
-    out.0.extend(digest.0);
-    // The record names the digest in hex; a leaf is 0x00 and the record.
-    out.0.push(op::HEXLIFY);
-    out.around(&[&[0], head.as_bytes()].concat(), tail.as_bytes());
-    out.0.push(op::SHA256);
-    let sides = sides(index, anchor.size).ok_or(AnchorError::Path)?;
-    for (left, sibling) in sides.into_iter().zip(&anchor.path) {
-        match left {
-            true => out.around(&[&[1], &sibling.0[..]].concat(), &[]),
-            false => out.around(&[1], &sibling.0),
-        }
-        out.0.push(op::SHA256);
-    }
+    let mut out = Writer(root(message, (body, index), (anchor.size, &anchor.path))?);
     // The root stands in the transaction, and that is hashed twice.
     let transaction = anchor.proof.transaction()?;
     let (root, at) = transaction.placed_root()?;
@@ -77,19 +112,58 @@ pub fn of_statement(
         }
         out.0.extend([op::SHA256; 2]);
     }
-    out.0.push(op::ATTESTATION);
-    out.0.extend(BITCOIN);
-    let mut height = Writer(Vec::new());
-    height.number(u64::from(anchor.proof.height));
-    out.prefixed(&height.0);
+    out.attest(anchor.proof.height);
     Ok(out.0)
 }
 
-struct Writer(Vec<u8>);
+/// What leads from `message` to the root over the first `size` records.
+fn root(
+    message: &[u8],
+    (body, index): (&str, u64),
+    (size, path): (u64, &[Digest]),
+) -> Result<Vec<u8>, WriteError> {
+    if body.len() > MAX_BODY {
+        return Err(WriteError::TooLong(body.len()));
+    }
+    let hex = to_hex(message);
+    let (head, tail) = body.split_once(hex.as_str()).ok_or(WriteError::Record)?;
+    if tail.contains(hex.as_str()) {
+        return Err(WriteError::Record);
+    }
+    let mut out = Writer(Vec::new());
+    // The record names the digest in hex; a leaf is 0x00 and the record.
+    out.0.push(op::HEXLIFY);
+    out.around(&[&[0], head.as_bytes()].concat(), tail.as_bytes());
+    out.0.push(op::SHA256);
+    out.climb(&sides(index, size).ok_or(AnchorError::Path)?, path);
+    Ok(out.0)
+}
+
+pub(super) struct Writer(pub(super) Vec<u8>);
 
 impl Writer {
+    /// That this is the root of the block at `height`.
+    fn attest(&mut self, height: u32) {
+        self.0.push(op::ATTESTATION);
+        self.0.extend(BITCOIN);
+        let mut payload = Writer(Vec::new());
+        payload.number(u64::from(height));
+        self.prefixed(&payload.0);
+    }
+
+    /// From a leaf to the root of its tree (RFC 9162, section 2.1).
+    pub(super) fn climb(&mut self, sides: &[bool], path: &[Digest]) {
+        for (left, sibling) in sides.iter().zip(path) {
+            match left {
+                true => self.around(&[&[1], &sibling.0[..]].concat(), &[]),
+                false => self.around(&[1], &sibling.0),
+            }
+            self.0.push(op::SHA256);
+        }
+    }
+
     /// Puts bytes before and behind the message.
-    fn around(&mut self, before: &[u8], behind: &[u8]) {
+    pub(super) fn around(&mut self, before: &[u8], behind: &[u8]) {
         for (tag, bytes) in [(op::PREPEND, before), (op::APPEND, behind)] {
             if !bytes.is_empty() {
                 self.0.push(tag);
@@ -98,7 +172,7 @@ impl Writer {
         }
     }
 
-    fn prefixed(&mut self, bytes: &[u8]) {
+    pub(super) fn prefixed(&mut self, bytes: &[u8]) {
         self.number(bytes.len() as u64);
         self.0.extend(bytes);
     }

@@ -80,12 +80,39 @@ pub enum AnchorStep {
         /// The block that it was in.
         block: BlockHash,
     },
+    /// Calendars promised to anchor it with what others submitted.
+    Promised {
+        /// What each of them promised.
+        promises: Vec<Promise>,
+    },
+    /// A calendar kept its promise.
+    Attested {
+        /// The block's height, as the calendar says.
+        height: u32,
+        /// What leads from the root to that of the block: operations of
+        /// OpenTimestamps, in a row.
+        operations: Vec<u8>,
+    },
     /// It was given up; the next anchor covers its root.
     Failed {
         /// Why.
         reason: String,
     },
 }
+
+/// A calendar's promise.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Promise {
+    /// What leads from the root to the commitment that it keeps.
+    pub operations: Vec<u8>,
+    /// Where it can be asked for what follows.
+    pub url: String,
+}
+
+/// The most calendars that an anchor is submitted to.
+pub const MAX_CALENDARS: usize = 8;
+/// Operations of a promise, or of what keeps it, are at most so many bytes.
+pub const MAX_OPERATIONS: usize = 4096;
 
 /// The anchor before this one.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -120,6 +147,8 @@ impl AnchorStep {
             Self::Mined { .. } => "mined",
             Self::Final { .. } => "final",
             Self::Reorged { .. } => "reorged",
+            Self::Promised { .. } => "promised",
+            Self::Attested { .. } => "attested",
             Self::Failed { .. } => "failed",
         }
     }
@@ -153,6 +182,11 @@ impl AnchorEntry {
             "reorged" => {
                 AnchorStep::Reorged { txid: hash(members, "txid")?, block: hash(members, "block")? }
             }
+            "promised" => AnchorStep::Promised { promises: promises(members)? },
+            "attested" => AnchorStep::Attested {
+                height: small(members, "height")?,
+                operations: operations(members)?,
+            },
             "failed" => AnchorStep::Failed { reason: members.text("reason")? },
             _ => return Err(wrong("state", "that of an anchor")),
         };
@@ -184,6 +218,13 @@ impl AnchorEntry {
                 entry.with("depth", *depth).with("proof", proof.to_value()).with("txid", *txid)
             }
             AnchorStep::Reorged { txid, block } => entry.with("block", *block).with("txid", *txid),
+            AnchorStep::Promised { promises } => {
+                let promises: Vec<Value> = promises.iter().map(Promise::to_value).collect();
+                entry.with("promises", Value::Array(promises))
+            }
+            AnchorStep::Attested { height, operations } => {
+                entry.with("height", *height).with("operations", to_hex(operations))
+            }
             AnchorStep::Failed { reason } => entry.with("reason", reason.as_str()),
         }
     }
@@ -198,6 +239,35 @@ impl Previous {
             ("size", self.size.into()),
         ])
     }
+}
+
+impl Promise {
+    fn to_value(&self) -> Value {
+        Value::object([
+            ("operations", to_hex(&self.operations).into()),
+            ("url", self.url.as_str().into()),
+        ])
+    }
+}
+
+fn promises(members: &Members<'_>) -> Result<Vec<Promise>, EntryError> {
+    let Some(Value::Array(promises)) = members.0.get("promises") else {
+        return Err(wrong("promises", "an array"));
+    };
+    if promises.is_empty() || promises.len() > MAX_CALENDARS {
+        return Err(wrong("promises", "of 1 to 8 calendars"));
+    }
+    let promise = |value| {
+        let members = Members(value);
+        Ok(Promise { operations: operations(&members)?, url: members.text("url")? })
+    };
+    promises.iter().map(promise).collect()
+}
+
+fn operations(members: &Members<'_>) -> Result<Vec<u8>, EntryError> {
+    let bytes = from_hex(&members.text("operations")?);
+    let bytes = bytes.filter(|bytes| bytes.len() <= MAX_OPERATIONS);
+    bytes.ok_or_else(|| wrong("operations", "at most 4096 bytes in hex"))
 }
 
 impl SignedTx {

@@ -227,6 +227,17 @@ pub fn of_registry(place: Place, shown: &Anchored, ask: (Ask<'_>, bool), report:
     judge(named, ask, report);
 }
 
+/// An anchor that a calendar's operations lead to a block: does Bitcoin's
+/// chain have it? With `ask`: whether the verdict rests on it.
+pub fn of_calendar(
+    place: Place,
+    (height, root): (u32, Digest),
+    ask: (Ask<'_>, bool),
+    report: &mut Report,
+) {
+    judge(Named { place, height, root, header: None, shown: None }, ask, report);
+}
+
 fn judge(named: Named, (ask, decisive): (Ask<'_>, bool), report: &mut Report) {
     let (mut held, mut unknown, mut asked) = (None, Vec::new(), false);
     for answer in ask(named.height) {

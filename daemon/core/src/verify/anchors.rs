@@ -13,6 +13,7 @@ use crate::{
     digest::Digest,
     merkle::verify_consistency,
     note::{Checkpoint, Note},
+    ots,
     registry::{AnchorEntry, AnchorStep, Previous, SignedTx},
     report::{Code, Finding, Place, Report},
 };
@@ -35,6 +36,8 @@ pub struct Known {
     pub row: u64,
     /// What its proof shows, while it is final.
     pub proved: Option<Anchored>,
+    /// The block that a calendar's operations lead to: its height and root.
+    pub attested: Option<(u32, Digest)>,
     txids: BTreeSet<Txid>,
     block: Option<(BlockHash, u32)>,
 }
@@ -56,6 +59,10 @@ pub enum State {
     Final,
     /// The block is gone.
     Reorged,
+    /// Calendars promised to anchor it.
+    Promised,
+    /// One of them did.
+    Attested,
     /// It was given up.
     Failed,
 }
@@ -70,6 +77,8 @@ impl State {
             AnchorStep::Mined { .. } => Self::Mined,
             AnchorStep::Final { .. } => Self::Final,
             AnchorStep::Reorged { .. } => Self::Reorged,
+            AnchorStep::Promised { .. } => Self::Promised,
+            AnchorStep::Attested { .. } => Self::Attested,
             AnchorStep::Failed { .. } => Self::Failed,
         }
     }
@@ -84,6 +93,8 @@ impl State {
             Self::Mined => "mined",
             Self::Final => "final",
             Self::Reorged => "reorged",
+            Self::Promised => "promised",
+            Self::Attested => "attested",
             Self::Failed => "failed",
         }
     }
@@ -91,7 +102,9 @@ impl State {
     /// Whether an anchor may go from this state to `next`.
     pub fn may_become(self, next: Self) -> bool {
         match self {
-            Self::Intended => matches!(next, Self::Signed | Self::Failed),
+            Self::Intended => matches!(next, Self::Signed | Self::Promised | Self::Failed),
+            Self::Promised => matches!(next, Self::Attested | Self::Failed),
+            Self::Attested => false,
             // What was sent just before a crash may be in a block when it is
             // looked for again.
             Self::Signed => matches!(next, Self::Broadcast | Self::Mined | Self::Failed),
@@ -108,7 +121,7 @@ impl State {
 
     /// Whether there is still something to come.
     pub fn is_open(self) -> bool {
-        !matches!(self, Self::Final | Self::Failed)
+        !matches!(self, Self::Final | Self::Attested | Self::Failed)
     }
 }
 
@@ -189,6 +202,7 @@ impl Anchors {
             state: State::Intended,
             row,
             proved: None,
+            attested: None,
             txids: BTreeSet::new(),
             block: None,
         };
@@ -228,6 +242,23 @@ impl Known {
                     self.proved = Some(shown);
                 }
             },
+            AnchorStep::Promised { promises } => {
+                for promise in promises {
+                    if let Err(error) = ots::follow(&self.root.0, &promise.operations) {
+                        find(Code::AnchorOts, format!("the promise of {}: {error}", promise.url));
+                    }
+                }
+            }
+            AnchorStep::Attested { height, operations } => {
+                let end = ots::follow(&self.root.0, operations);
+                match end.map(|end| end.try_into().map(Digest)) {
+                    Ok(Ok(root)) => self.attested = Some((*height, root)),
+                    Ok(Err(_)) => {
+                        find(Code::AnchorOts, "it leads to something that is no root".into());
+                    }
+                    Err(error) => find(Code::AnchorOts, format!("the calendar's proof: {error}")),
+                }
+            }
             AnchorStep::Reorged { block, .. } => {
                 if self.block.is_none_or(|(mined, _)| mined != *block) {
                     find(Code::AnchorHeader, format!("it was not in block {block} before"));

@@ -11,6 +11,7 @@ use crate::{
     alert::OpenAlerts,
     digest::Digest,
     merkle::{Frontier, Node, frontier_nodes, leaf_hash},
+    ots::Commitment,
     record::{Record, RecordError},
     registry::{AnchorStep, Entry, KINDS},
     report::{Code, Finding, Place, Report},
@@ -44,6 +45,8 @@ pub struct RegistryVerifier {
     identity: Option<(String, String, String)>,
     alerts: OpenAlerts,
     anchors: Anchors,
+    /// The record of the last batch.
+    batch: Option<u64>,
     exported: bool,
     recent: Recent,
 }
@@ -233,6 +236,15 @@ impl RegistryVerifier {
                 self.anchors.take((row, anchor), |_| Some(anchor.root), &place, report);
             } else {
                 self.anchors.take((row, anchor), |_| root, &place, report);
+            }
+        }
+        if let Entry::Batch(Commitment { after, .. }) = &entry {
+            report.checked("batches", 1);
+            // Else another record would be found for the commitment.
+            let row = self.frontier.size().saturating_sub(1);
+            if *after > row || self.batch.replace(row).is_some_and(|last| *after <= last) {
+                let message = "the batch names a place that is not its own";
+                report.find(Finding::new(Code::RegistryBroken, place.clone(), message));
             }
         }
         let first = self.frontier.size() == 1;

@@ -14,6 +14,8 @@ const HOUR: i64 = 3_600_000_000_000;
 const OVERDUE: i64 = 36 * HOUR;
 /// Thirty-six blocks, as they come on average.
 const STUCK: i64 = 6 * HOUR;
+/// A calendar anchors once a day, and may wait as long as we do.
+const UNKEPT: i64 = 48 * HOUR;
 
 /// What is known of the anchors.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +36,8 @@ pub fn anchors(known: &Anchoring<'_>, now: Timestamp) -> Vec<Condition> {
     let mut find = |code, subject: &str, message: String| {
         found.push(Condition { code, subject: subject.into(), message });
     };
-    let in_block = |anchor: &&Anchor| matches!(anchor.state, State::Mined | State::Final);
+    let in_block =
+        |anchor: &&Anchor| matches!(anchor.state, State::Mined | State::Final | State::Attested);
     let last = known.book.iter().filter(in_block).map(|anchor| anchor.since).max();
     let why = known.error.map(|error| format!(": {error}")).unwrap_or_default();
     let age = now.since(last.unwrap_or(known.begun));
@@ -44,7 +47,8 @@ pub fn anchors(known: &Anchoring<'_>, now: Timestamp) -> Vec<Condition> {
     }
     for anchor in known.book.iter().filter(|anchor| anchor.state.is_open() && !in_block(anchor)) {
         let age = now.since(anchor.intended);
-        if age > STUCK {
+        let limit = if anchor.state == State::Promised { UNKEPT } else { STUCK };
+        if age > limit {
             let size = anchor.size;
             let state = anchor.state.as_str();
             let message = format!(

@@ -1,9 +1,9 @@
 //! The settings under `[alert]`.
 
-use std::net::IpAddr;
-
 use provenance_core::canon::Value;
 use serde::{Deserialize, Serialize};
+
+use crate::host::https;
 
 /// Who is told, and from when on a disk is nearly full.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -48,7 +48,7 @@ impl File {
         let webhook = match (self.webhook, self.secret_file) {
             (None, None) => None,
             (Some(url), Some(secret_file)) => {
-                judge_url(&url).map_err(|message| ("webhook", message.into()))?;
+                https::judge(&url).map_err(|message| ("webhook", message.into()))?;
                 Some(Webhook { url, secret_file })
             }
             (Some(_), None) => {
@@ -60,25 +60,6 @@ impl File {
             }
         };
         Ok(Alert { webhook, disk_low_percent: self.disk_low_percent })
-    }
-}
-
-/// Alerts name the client's files and cross the network: encrypted, or not at
-/// all. On the machine itself there is nobody on the way.
-fn judge_url(url: &str) -> Result<(), &'static str> {
-    const FORM: &str = "an https:// address, such as \"https://alerts.example.org/provenance\"";
-    let url = reqwest::Url::parse(url).map_err(|_| FORM)?;
-    let host = url.host_str().ok_or(FORM)?;
-    if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
-        return Err("no user, password or fragment: the settings are no place for a secret");
-    }
-    let address: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
-    let here = host == "localhost" || address.is_some_and(|address| address.is_loopback());
-    match url.scheme() {
-        "https" => Ok(()),
-        "http" if here => Ok(()),
-        "http" => Err("http:// only to this machine (127.0.0.1, [::1], localhost); use https://"),
-        _ => Err(FORM),
     }
 }
 

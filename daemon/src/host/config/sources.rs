@@ -105,7 +105,7 @@ pub(super) struct BitcoinFile {
     cookie_file: Option<PathBuf>,
     user: Option<String>,
     password_file: Option<PathBuf>,
-    network: String,
+    pub(super) network: String,
 }
 
 impl Default for GpsFile {

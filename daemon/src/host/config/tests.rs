@@ -68,6 +68,28 @@ fn errors_name_the_line_and_what_would_be_right() {
         ("client = \"c\"\ntier = \"essential\"\n[chain]\nwatch = [\"/a[\"]", "line 4: watch"),
         ("client = \"c\"\ntier = \"essential\"\n[bundle]\nevery = \"5y\"", "line 4: every"),
         ("client = \"c\"\ntier = \"essential\"\n[chain]\njournal = 5", "true, false"),
+        (
+            "client = \"c\"\ntier = \"essential\"\n[anchor]\nvia = \"calendar\"",
+            "line 4: via: \"calendar\" needs calendars",
+        ),
+        (
+            "client = \"c\"\ntier = \"essential\"\n[anchor]\ncalendars = [\"https://a\"]",
+            "line 4: calendars",
+        ),
+        (
+            "client = \"c\"\ntier = \"essential\"\n[anchor]\nvia = \"calendar\"\n\
+             calendars = [\"http://a.example\"]",
+            "http:// only to this machine",
+        ),
+        (
+            "client = \"c\"\ntier = \"essential\"\n[aggregate]\nlisten = \"127.0.0.1:1\"",
+            "line 4: listen: promises name",
+        ),
+        (
+            "client = \"c\"\ntier = \"essential\"\n[aggregate]\nlisten = \"127.0.0.1:1\"\n\
+             url = \"https://a?b\"",
+            "line 5: url",
+        ),
         ("tier = \"essential\"", "client"),
         ("client = ", "line 1"),
     ];

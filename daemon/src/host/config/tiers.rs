@@ -1,14 +1,38 @@
-//! The tiers' defaults: config/compliance-tiers.toml, built in.
+//! The tiers and their defaults: config/compliance-tiers.toml, built in.
 
-use serde::Deserialize;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 use super::{
-    ConfigError, Tier,
+    ConfigError,
     papers::{Period, SbomFormat},
     parse_error,
 };
 
 const TIERS: &str = include_str!("../../../../config/compliance-tiers.toml");
+
+/// A compliance tier.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tier {
+    /// Hashes and registry; signatures allowed, not asked for.
+    Essential,
+    /// Signed.
+    Professional,
+    /// Signed, each minute.
+    Enterprise,
+}
+
+impl fmt::Display for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Essential => "essential",
+            Self::Professional => "professional",
+            Self::Enterprise => "enterprise",
+        })
+    }
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -5,7 +5,7 @@ use std::{fs, io, path::Path};
 
 use provenance_core::{
     anchor::{Anchor, TxProof},
-    ots,
+    ots::{self, Attested},
     proof::{MAX_PROOF, Proof},
     registry::{AnchorStep, BundleEntry, Entry},
     verify::anchors::State,
@@ -35,7 +35,7 @@ pub(super) fn write(
     let reader = evidence.reader()?;
     let finals = finals(&reader, book)?;
     let done = state.cache().join("anchored");
-    let mark = mark(&reader, &finals)?;
+    let mark = mark(&reader, &finals, book)?;
     if fs::read(&done).is_ok_and(|kept| kept == mark.as_bytes()) {
         return Ok(0);
     }
@@ -43,20 +43,43 @@ pub(super) fn write(
     for row in reader.rows_of_kind("bundle")? {
         let Some(Entry::Bundle(entry)) = read_entry(&row.body) else { continue };
         let folder = state.bundles().join(&entry.id);
-        let covering = finals.iter().find(|(size, _)| row.seq < *size);
-        let anchor = match covering {
-            Some((size, proof)) => Some(Anchor {
-                path: reader.inclusion(row.seq, *size)?,
-                proof: proof.clone(),
-                size: *size,
-            }),
-            None => None,
-        };
-        changed += usize::from(give(&folder, &entry, anchor)?);
+        let shown = shown(&reader, row.seq, &finals, book)?;
+        changed += usize::from(give(&folder, &entry, shown)?);
     }
     durable::replace(&done, mark.as_bytes(), 0o640)
         .map_err(ServiceError::io(format!("cannot write {}", done.display())))?;
     Ok(changed)
+}
+
+/// What shows that a bundle's record is under a block's root.
+enum Shown {
+    /// By a transaction of our own.
+    Anchor(Anchor),
+    /// By a calendar's.
+    Attested(Attested),
+    /// Nothing yet.
+    Nothing,
+}
+
+fn shown(
+    reader: &Reader,
+    row: u64,
+    finals: &[(u64, TxProof)],
+    book: &Book,
+) -> Result<Shown, ServiceError> {
+    if let Some((size, proof)) = finals.iter().find(|(size, _)| row < *size) {
+        let path = reader.inclusion(row, *size)?;
+        return Ok(Shown::Anchor(Anchor { path, proof: proof.clone(), size: *size }));
+    }
+    for anchor in book.iter().filter(|anchor| row < anchor.size) {
+        if let Some((height, operations)) = &anchor.attested {
+            let path = reader.inclusion(row, anchor.size)?;
+            let (size, root, height) = (anchor.size, anchor.root, *height);
+            let operations = operations.clone();
+            return Ok(Shown::Attested(Attested { path, size, root, operations, height }));
+        }
+    }
+    Ok(Shown::Nothing)
 }
 
 /// The final anchors with their proofs, the oldest first.
@@ -75,15 +98,17 @@ fn finals(reader: &Reader, book: &Book) -> Result<Vec<(u64, TxProof)>, ServiceEr
 }
 
 /// What the bundles' proofs follow from: as long as it is the same, so are they.
-fn mark(reader: &Reader, finals: &[(u64, TxProof)]) -> Result<String, ServiceError> {
+fn mark(reader: &Reader, finals: &[(u64, TxProof)], book: &Book) -> Result<String, ServiceError> {
     let last = reader.last_of_kind("bundle")?.map(|row| row.seq);
     let blocks = finals.iter().map(|(size, proof)| format!("{size} {}\n", proof.header.hash()));
-    Ok(format!("{last:?}\n{}", blocks.collect::<String>()))
+    let attested = book.iter().filter(|anchor| anchor.attested.is_some());
+    let attested = attested.map(|anchor| format!("{} attested\n", anchor.size));
+    Ok(format!("{last:?}\n{}", blocks.chain(attested).collect::<String>()))
 }
 
 /// Whether the bundle's files changed. A bundle without `proof.json` has no
 /// checkpoint either, and gets its proof when it has one.
-fn give(folder: &Path, entry: &BundleEntry, anchor: Option<Anchor>) -> Result<bool, ServiceError> {
+fn give(folder: &Path, entry: &BundleEntry, shown: Shown) -> Result<bool, ServiceError> {
     let path = folder.join("proof.json");
     let failed = |what: String| ServiceError::State(format!("{}: {what}", path.display()));
     let bytes = match durable::read_limited(&path, MAX_PROOF as u64) {
@@ -93,14 +118,21 @@ fn give(folder: &Path, entry: &BundleEntry, anchor: Option<Anchor>) -> Result<bo
     };
     let proof = Proof::parse(&bytes).map_err(|error| failed(error.to_string()))?;
     let stamp = folder.join(OTS);
-    if proof.anchor == anchor && stamp.exists() == anchor.is_some() {
+    let (statement, body) = (&entry.statement_sha256, &proof.body);
+    let stamped = match &shown {
+        Shown::Anchor(anchor) => Some(ots::of_statement(statement, body, proof.index, anchor)),
+        Shown::Attested(attested) => Some(ots::of_attested(statement, body, proof.index, attested)),
+        Shown::Nothing => None,
+    };
+    let anchor = match shown {
+        Shown::Anchor(anchor) => Some(anchor),
+        _ => None,
+    };
+    if proof.anchor == anchor && stamp.exists() == stamped.is_some() {
         return Ok(false);
     }
-    let stamp_bytes = anchor
-        .as_ref()
-        .map(|anchor| ots::of_statement(&entry.statement_sha256, &proof.body, proof.index, anchor));
     // A record that is too long for an OpenTimestamps proof has the other one.
-    match stamp_bytes.transpose() {
+    match stamped.transpose() {
         Ok(Some(bytes)) => durable::replace(&stamp, &bytes, 0o440)
             .map_err(ServiceError::io(format!("cannot write {}", stamp.display())))?,
         Ok(None) => match fs::remove_file(&stamp) {

@@ -1,0 +1,71 @@
+//! `provenanced aggregate`: an OpenTimestamps calendar. Digests that others
+//! submit go into the registry, a batch at a time, and with its root into
+//! Bitcoin (docs/format.md §7, "Calendars"). `provenanced anchor` does the latter, as ever.
+//!
+//! Trust: nobody needs to trust it for the proofs that it gives. It promises to
+//! anchor what it was given, and keeps no promise that its disk lost: hence
+//! each submission is on disk before it is answered. Whoever can reach it may
+//! submit, and sees nothing of what others do.
+
+mod answers;
+mod committer;
+mod serve;
+
+use std::{future::Future, sync::Arc};
+
+use provenance_core::time::Timestamp;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::net::TcpListener;
+
+use self::{answers::Answers, committer::Committer, serve::Calendar};
+use super::{ServiceError, evidence::Evidence, notify};
+use crate::{
+    host::{config::Aggregate, durable::StateDir},
+    registry::Reader,
+};
+
+/// Open files beside the connections: the registry's, standard streams.
+const OTHER_FILES: u64 = 64;
+
+/// Takes and answers until `end`.
+///
+/// # Errors
+/// [`ServiceError`]: another is at it, or the address cannot be listened at.
+pub async fn run(
+    settings: &Aggregate,
+    state: &StateDir,
+    evidence: Evidence,
+    now: impl Fn() -> Timestamp + Send + 'static,
+    end: impl Future<Output = ()>,
+) -> Result<(), ServiceError> {
+    let _lock = super::lock(state, "aggregate.lock")?;
+    make_room(settings.max_connections);
+    let what = format!("cannot listen at {}", settings.listen);
+    let listener = TcpListener::bind(settings.listen).await.map_err(ServiceError::io(what))?;
+    let answers = Answers::new(Reader::open(&state.registry())?)?;
+    let (queue, committer) = Committer::start(settings, evidence, now)?;
+    let calendar = Arc::new(Calendar::new(queue, answers));
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!("takes submissions at {address}, as {}", settings.url);
+    }
+    notify::ready();
+    serve::until(listener, settings.max_connections, calendar, end).await;
+    notify::stopping();
+    // What was taken is committed before the end.
+    committer.finish().await;
+    Ok(())
+}
+
+/// Raises the limit of open files to what the connections need, where it may.
+fn make_room(connections: usize) {
+    let needed = connections as u64 + OTHER_FILES;
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= needed) {
+        return;
+    }
+    let current = limit.maximum.map_or(needed, |most| most.min(needed));
+    let raised = Rlimit { current: Some(current), ..limit };
+    if setrlimit(Resource::Nofile, raised).is_err() || current < needed {
+        tracing::warn!("{connections} connections need {needed} open files: raise LimitNOFILE=");
+    }
+}

@@ -1,0 +1,125 @@
+//! `provenanced aggregate`, an OpenTimestamps calendar: with the stock client
+//! and a real Bitcoin node, and against clients that mean harm.
+#![cfg(test)]
+
+#[path = "../peers/mod.rs"]
+mod peers;
+
+mod appliance;
+mod hostile;
+#[path = "../anchor_proofs/node.rs"]
+#[allow(dead_code, reason = "the other user needs more of it")]
+mod node;
+mod world;
+
+use std::fs;
+
+use node::Node;
+use provenance_core::ots::{Attestation, ways};
+use world::Calendar;
+
+#[test]
+fn the_stock_client_stamps_upgrades_and_verifies() {
+    let Some(node) = Node::start() else { return };
+    let mut calendar = Calendar::start(Some(&node), "calendar", "");
+    let url = calendar.url();
+    let names: Vec<String> = (0..3).map(|i| format!("file{i}")).collect();
+    for name in &names {
+        fs::write(calendar.path(name), name).unwrap();
+        let stamped = calendar.ots(&["stamp", "-m", "1", "-c", &url, name]);
+        let Some((good, text)) = stamped else { return };
+        assert!(good, "{text}");
+    }
+    let stamps: Vec<String> = names.iter().map(|name| format!("{name}.ots")).collect();
+    let upgrade = || {
+        let mut arguments = vec!["upgrade"];
+        arguments.extend(stamps.iter().map(String::as_str));
+        calendar.ots(&arguments).unwrap()
+    };
+    let (good, text) = upgrade();
+    assert!(!good && text.contains("Pending confirmation in Bitcoin blockchain"), "{text}");
+    assert_eq!(calendar.get("/tip").status, 204);
+
+    calendar.anchor(&[]);
+    a_moment();
+    let (good, text) = upgrade();
+    assert!(!good && text.contains("waiting for confirmations"), "{text}");
+    let tip = calendar.get("/tip");
+    assert_eq!((tip.status, tip.body.len()), (200, 32), "{tip:?}");
+    node.mine(6);
+    calendar.anchor(&[]);
+    a_moment();
+    assert_eq!(calendar.get("/tip").status, 204);
+    let (good, text) = upgrade();
+    assert!(good && text.contains("Success! Timestamp complete"), "{text}");
+    for (name, stamp) in names.iter().zip(&stamps) {
+        let (good, text) = calendar.ots(&["verify", stamp]).unwrap();
+        assert!(good && text.contains("Success! Bitcoin block"), "{text}");
+        let (good, text) = calendar.ots(&["verify", "-f", "p.toml", stamp]).unwrap();
+        assert!(!good, "{name} {text}");
+        // Our own reader gets the stock client's file right.
+        let file = fs::read(calendar.path(stamp)).unwrap();
+        let read = provenance_core::ots::Ots::parse(&file).unwrap();
+        let block = |it: &Attestation| matches!(it, Attestation::Bitcoin { root: Some(_), .. });
+        assert!(read.attestations.iter().any(block), "{read:?}");
+        assert!(file.len() < 3 << 10, "{}", file.len());
+    }
+    let (code, report) = calendar.verify();
+    assert!(code != Some(1), "{report}");
+    // What is submitted now is under the next anchor.
+    fs::write(calendar.path("late"), "late").unwrap();
+    assert!(calendar.ots(&["stamp", "-m", "1", "-c", &url, "late"]).unwrap().0);
+    assert!(!calendar.ots(&["upgrade", "late.ots"]).unwrap().0);
+    calendar.kill();
+    calendar.serve();
+    calendar.anchor_finally();
+    a_moment();
+    let (good, text) = calendar.ots(&["upgrade", "late.ots"]).unwrap();
+    assert!(good, "{text}");
+    let (good, text) = calendar.ots(&["verify", "late.ots"]).unwrap();
+    assert!(good, "{text}");
+}
+
+/// The calendar looks once a second whether there is news.
+fn a_moment() {
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+}
+
+#[test]
+fn what_was_answered_survives_a_kill() {
+    let mut calendar = Calendar::start(None, "", "");
+    let mut commitments = vec![];
+    for round in 0..5_u8 {
+        let threads: Vec<_> = (0..8_u8)
+            .map(|i| {
+                let digest = [round * 8 + i; 32];
+                let answer = calendar.submit(&digest);
+                (digest, answer)
+            })
+            .collect();
+        for (digest, answer) in threads {
+            assert_eq!(answer.status, 200, "{answer:?}");
+            assert!(answer.head.contains("content-type: application/octet-stream"));
+            let way = ways(&digest, &answer.body).unwrap().remove(0);
+            assert_eq!(way.attestation, Attestation::Pending { uri: calendar.url() });
+            commitments.push(provenance_core::digest::to_hex(&way.message));
+        }
+        calendar.kill();
+        calendar.serve();
+    }
+    for commitment in &commitments {
+        let answer = calendar.get(&format!("/timestamp/{commitment}"));
+        assert_eq!(answer.status, 404, "{answer:?}");
+        assert_eq!(answer.text(), "Pending confirmation in Bitcoin blockchain");
+        assert!(answer.head.contains("content-type: text/plain"), "{answer:?}");
+    }
+    let (code, report) = calendar.verify();
+    assert!(code != Some(1), "{report}");
+    // It ends in order, and answers first.
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(calendar.pid()).unwrap(),
+        rustix::process::Signal::TERM,
+    )
+    .unwrap();
+    assert_eq!(calendar.wait(), Some(0));
+}
