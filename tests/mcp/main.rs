@@ -136,7 +136,6 @@ fn an_assistant_asks_everything_of_a_good_appliance_in_both_revisions() {
         }
         // The log's line, its name, and the bundle's reason are no sentences.
         assert!(!seen["calls"].to_string().contains("IGNORE ALL"), "{seen}");
-        assert!(calls.iter().all(|call| !call["progress"].as_array().unwrap().is_empty()));
     }
 }
 
