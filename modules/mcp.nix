@@ -30,8 +30,6 @@ in
     systemd.services."provenance-mcp@" = {
       description = "Questions of an assistant";
       documentation = [ "man:provctl-mcp(1)" ];
-      # What a stranger sent is no reason to keep a failed unit.
-      unitConfig.CollectMode = "inactive-or-failed";
       environment.MSP_CHRONY_PROBE = "${cfg.chronyProbe}/bin/chrony-probe";
       # It asks the time sources that the daemon asks, and holds no signing key.
       serviceConfig =
@@ -45,6 +43,8 @@ in
         // common.credentials [ "bitcoin-rpc" ]
         // {
           ExecStart = "${common.provctl} mcp --state ${common.stateDir} ${common.configArgs}";
+          # What a stranger sent is no failure of the unit.
+          SuccessExitStatus = 65;
           StandardInput = "socket";
           StandardOutput = "socket";
           StandardError = "journal";

@@ -131,9 +131,7 @@ fn an_assistant_asks_everything_of_a_good_appliance_in_both_revisions() {
         assert_eq!(answers[4]["record"]["data"]["id"], *id);
         assert!(answers[4]["statement"]["subject"].is_array());
         assert_eq!(answers[5]["final_size"], Value::Null);
-        for at in 3..7 {
-            assert_eq!(answers[at]["verified"], false);
-        }
+        assert!(answers[3..].iter().all(|answer| answer["verified"] == false));
         // The log's line, its name, and the bundle's reason are no sentences.
         assert!(!seen["calls"].to_string().contains("IGNORE ALL"), "{seen}");
     }
