@@ -54,7 +54,8 @@ const FLOORS: &[Floor] = &[
     Floor {
         name: "audit",
         modules: &["audit"],
-        may_use: &["host", "registry::reader"],
+        // The inventory of what is installed only reads.
+        may_use: &["host", "registry::reader", "sbom"],
         siblings: true,
         io: true,
     },
@@ -80,12 +81,20 @@ const FLOORS: &[Floor] = &[
     },
     Floor {
         name: "provctl",
-        modules: &["bin::provctl", "cli::provctl", "cli::check_time", "cli::trust", "cli::render"],
+        modules: &[
+            "bin::provctl",
+            "cli::provctl",
+            "cli::check_time",
+            "cli::trust",
+            "cli::render",
+            "cli::verify_store",
+        ],
         may_use: &[
             "host",
             "panel",
             "audit",
             "registry::reader",
+            "sbom",
             "bitcoin::headers",
             "shared by both command lines",
         ],

@@ -10,10 +10,14 @@ use crate::key::{KeyError, PublicKey};
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum StoreKeyError {
     /// Not `name:base64` of 32 bytes.
-    #[error("not a public key as Nix writes it: NAME:BASE64 of 32 bytes (nix key convert-secret-to-public)")]
+    #[error(
+        "not a public key as Nix writes it: NAME:BASE64 of 32 bytes (nix key convert-secret-to-public)"
+    )]
     Form,
     /// 64 bytes: the secret half.
-    #[error("this is a secret key: give its public half (nix key convert-secret-to-public), and make a new one if others saw this")]
+    #[error(
+        "this is a secret key: give its public half (nix key convert-secret-to-public), and make a new one if others saw this"
+    )]
     Secret,
     /// No usable key.
     #[error(transparent)]

@@ -32,7 +32,8 @@ fn addresses_of_every_method_are_read_and_others_are_not() {
         let sha256 = (method != Method::Git).then_some(Digest::of(b""));
         assert_eq!(address.sha256(), sha256, "{text}");
     }
-    for bad in ["", "text:", "text:sha1:da39a3ee5e6b4b0d3255bfef95601890afd80709", "fixed:r:sha256:"]
+    for bad in
+        ["", "text:", "text:sha1:da39a3ee5e6b4b0d3255bfef95601890afd80709", "fixed:r:sha256:"]
     {
         assert_eq!(Address::parse(bad), None, "{bad}");
     }

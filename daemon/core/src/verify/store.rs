@@ -148,9 +148,7 @@ fn signers<'a>(
 
 /// The content address, if it leads to the path.
 fn address(info: &PathInfo, closure: &[PathInfo], text: &str) -> Result<Address, Finding> {
-    let wrong = |message: &str| {
-        Finding::new(Code::StoreAddress, Place::file(&*info.path), message)
-    };
+    let wrong = |message: &str| Finding::new(Code::StoreAddress, Place::file(&*info.path), message);
     let short = || text.chars().take(200).collect::<String>();
     let address = Address::parse(text)
         .ok_or_else(|| wrong("its content address is none").values("a content address", short()))?;
@@ -236,6 +234,12 @@ pub fn hold(
             None
         }
     }
+}
+
+/// Says that a path holds what Nix puts in none.
+pub fn foreign(info: &PathInfo, name: &str, why: &str, report: &mut Report) {
+    let message = format!("it holds what Nix stores in no path: {name}: {why}");
+    report.find(Finding::new(Code::StoreAltered, Place::file(&*info.path), message));
 }
 
 #[cfg(test)]
