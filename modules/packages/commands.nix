@@ -25,5 +25,6 @@
     "status"
     "verify"
     "verify-chain"
+    "verify-store"
   ];
 }

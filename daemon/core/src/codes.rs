@@ -139,20 +139,20 @@ codes! {
     /// record.
     SbomInvalid = "sbom.invalid", Error;
     /// A store path that nobody signed, and that is not content-addressed.
-    StoreUnsigned = "store.unsigned", Error;
+    NixUnsigned = "nix.unsigned", Error;
     /// A store path that was built on this machine, without enough signatures.
-    StoreLocal = "store.local", Error;
+    NixLocal = "nix.local", Error;
     /// A store path with signatures by fewer trusted keys than asked for.
-    StoreUntrusted = "store.untrusted", Error;
+    NixUntrusted = "nix.untrusted", Error;
     /// A signature in the name of a trusted key does not verify.
-    StoreSignature = "store.signature", Error;
+    NixSignature = "nix.signature", Error;
     /// A content address is none, leads to another path, or is of other
     /// contents.
-    StoreAddress = "store.address", Error;
+    NixAddress = "nix.address", Error;
     /// The contents of a store path are not those that were registered.
-    StoreAltered = "store.altered", Error;
+    NixAltered = "nix.altered", Error;
     /// A registered store path is not there.
-    StoreMissing = "store.missing", Error;
+    NixMissing = "nix.missing", Error;
     /// The records come less often than the policy asks.
     PolicyCadence = "policy.cadence", Error;
     /// The records are of another client or host than the policy names.

@@ -114,7 +114,7 @@ fn reread(
             }
             Err(contents::ContentsError::NotStored { name, why }) => {
                 store::foreign(info, &name.to_string_lossy(), why, report);
-                bad.push((place, Code::StoreAltered));
+                bad.push((place, Code::NixAltered));
             }
             Err(contents::ContentsError::Io { path, source }) => {
                 let what = format!("the contents of {}", info.path);

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     audit::store::{self, Options, StoreError, Told},
+    host::durable,
     sbom::{SbomError, nixdb},
 };
 
@@ -40,6 +41,9 @@ pub(super) struct Args {
     /// Instead of the database: what `nix path-info --json -r PATH` printed
     #[arg(long, value_name = "FILE", conflicts_with = "nix_db")]
     path_info: Option<PathBuf>,
+    /// Write the report to this file too, in JSON
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
     /// Answer in JSON
     #[arg(long)]
     json: bool,
@@ -69,11 +73,18 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
     let outcome = store::verify(&options, &mut |count| bar.set_position(count));
     bar.finish_and_clear();
     let outcome = outcome.map_err(refused)?;
+    let paths = outcome.paths.iter().map(|(path, code)| {
+        Value::object([("path", path.as_str().into()), ("code", code.as_str().into())])
+    });
+    let value = outcome.report.to_value().with("paths", Value::Array(paths.collect()));
+    if let Some(out) = &args.out {
+        let line = [&value.encode()[..], b"\n"].concat();
+        durable::replace(out, &line, 0o640).map_err(|error| {
+            Failure::new(Exit::Io, format!("cannot write {}: {error}", out.display()))
+        })?;
+    }
     if args.json {
-        let paths = outcome.paths.iter().map(|(path, code)| {
-            Value::object([("path", path.as_str().into()), ("code", code.as_str().into())])
-        });
-        say_value(&outcome.report.to_value().with("paths", Value::Array(paths.collect())));
+        say_value(&value);
     } else {
         say(&render::report(&outcome.report));
     }

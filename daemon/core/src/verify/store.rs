@@ -81,7 +81,7 @@ fn voucher(info: &PathInfo, closure: &[PathInfo], trust: &Trust, report: &mut Re
     let at = || Place::file(&*info.path);
     let Some(fingerprint) = info.fingerprint(closure) else {
         let message = "nothing to sign: its NAR hash or size is not registered";
-        return Voucher::None(Finding::new(Code::StoreUnsigned, at(), message));
+        return Voucher::None(Finding::new(Code::NixUnsigned, at(), message));
     };
     let (signers, broken) = signers(info, &fingerprint, trust);
     let enough = signers >= trust.threshold;
@@ -91,7 +91,7 @@ fn voucher(info: &PathInfo, closure: &[PathInfo], trust: &Trust, report: &mut Re
             "the signature in the name of {name} does not verify: what is registered of this \
              path was changed, or another key signed"
         );
-        let finding = Finding::new(Code::StoreSignature, at(), message);
+        let finding = Finding::new(Code::NixSignature, at(), message);
         if !enough {
             return Voucher::None(finding);
         }
@@ -105,13 +105,13 @@ fn voucher(info: &PathInfo, closure: &[PathInfo], trust: &Trust, report: &mut Re
         return Voucher::Unjudged;
     }
     let code = match (info.ultimate && signers == 0, info.signatures.is_empty()) {
-        (true, _) => Code::StoreLocal,
-        (false, true) => Code::StoreUnsigned,
-        (false, false) => Code::StoreUntrusted,
+        (true, _) => Code::NixLocal,
+        (false, true) => Code::NixUnsigned,
+        (false, false) => Code::NixUntrusted,
     };
     let mut message: String = match code {
-        Code::StoreLocal => "built on this machine, and no trusted key signed it".into(),
-        Code::StoreUnsigned => "nobody signed it".into(),
+        Code::NixLocal => "built on this machine, and no trusted key signed it".into(),
+        Code::NixUnsigned => "nobody signed it".into(),
         _ => format!("signed by {}", names(info)),
     };
     if let Some(algorithm) = weak {
@@ -148,7 +148,7 @@ fn signers<'a>(
 
 /// The content address, if it leads to the path.
 fn address(info: &PathInfo, closure: &[PathInfo], text: &str) -> Result<Address, Finding> {
-    let wrong = |message: &str| Finding::new(Code::StoreAddress, Place::file(&*info.path), message);
+    let wrong = |message: &str| Finding::new(Code::NixAddress, Place::file(&*info.path), message);
     let short = || text.chars().take(200).collect::<String>();
     let address = Address::parse(text)
         .ok_or_else(|| wrong("its content address is none").values("a content address", short()))?;
@@ -198,8 +198,8 @@ pub fn hold(
 ) -> Option<Code> {
     let at = || Place::file(&*info.path);
     let Some(found) = found else {
-        report.find(Finding::new(Code::StoreMissing, at(), "registered, and not there"));
-        return Some(Code::StoreMissing);
+        report.find(Finding::new(Code::NixMissing, at(), "registered, and not there"));
+        return Some(Code::NixMissing);
     };
     report.checked("contents", 1);
     let registered = (info.nar_hash, info.nar_size);
@@ -209,10 +209,10 @@ pub fn hold(
             (Some(hash), Some(size)) => format!("{hash}, {size} bytes"),
             _ => "nothing".into(),
         };
-        let finding = Finding::new(Code::StoreAltered, at(), message)
+        let finding = Finding::new(Code::NixAltered, at(), message)
             .values(told(registered.0, registered.1), told(Some(found.nar), Some(found.size)));
         report.find(finding);
-        return Some(Code::StoreAltered);
+        return Some(Code::NixAltered);
     }
     let address = Address::parse(info.ca.as_deref()?)?;
     let (method, own) = (address.method, needs_itself(info, closure));
@@ -220,8 +220,8 @@ pub fn hold(
         (Method::Text | Method::Flat, Some(hash)) if found.flat != Some(hash) => {
             let got = found.flat.map_or_else(|| "no single file".into(), Digest::to_hex);
             let message = "its content address is of other contents";
-            report.find(Finding::new(Code::StoreAddress, at(), message).values(hash, got));
-            Some(Code::StoreAddress)
+            report.find(Finding::new(Code::NixAddress, at(), message).values(hash, got));
+            Some(Code::NixAddress)
         }
         (Method::Text | Method::Flat, Some(_)) => None,
         (Method::Nar, Some(_)) if !own => None,
@@ -239,7 +239,7 @@ pub fn hold(
 /// Says that a path holds what Nix puts in none.
 pub fn foreign(info: &PathInfo, name: &str, why: &str, report: &mut Report) {
     let message = format!("it holds what Nix stores in no path: {name}: {why}");
-    report.find(Finding::new(Code::StoreAltered, Place::file(&*info.path), message));
+    report.find(Finding::new(Code::NixAltered, Place::file(&*info.path), message));
 }
 
 #[cfg(test)]
