@@ -80,8 +80,11 @@ impl World {
 
     /// A new key, its secret half in a file of its name: the public half.
     fn key(&self, file: &str, name: &str) -> String {
-        let made = Command::new(&self.nix).args(["key", "generate-secret", "--key-name", name]);
-        let secret = made.output().unwrap().stdout;
+        let made = Command::new(&self.nix)
+            .args(["key", "generate-secret", "--key-name", name])
+            .output()
+            .unwrap();
+        let secret = made.stdout;
         fs::write(self.dir.path().join(file), &secret).unwrap();
         self.public(file)
     }
