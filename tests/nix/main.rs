@@ -246,8 +246,14 @@ fn wrong_values_and_secrets_in_the_store_are_refused() {
         ("signingKeyFile = \"keys/signing.key\";", secret),
         ("signingKeyFile = \"${builtins.toFile \"key\" \"x\"}\";", secret),
         ("alerts.secretFile = ./flake.nix;", secret),
-        ("buildSigning.secretKeyFile = ./flake.nix;", secret),
-        ("buildSigning.trustedPublicKeys = [ \"a\" ];", "string matching the pattern"),
+        (
+            "buildSigning = { enable = true; secretKeyFile = ./flake.nix; trustedPublicKeys = [ \"a:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=\" ]; };",
+            secret,
+        ),
+        (
+            "buildSigning = { enable = true; trustedPublicKeys = [ \"a\" ]; };",
+            "string matching the pattern",
+        ),
         ("bitcoin.credentialsFile = ./flake.nix;", secret),
         ("timeSync.offsetAlarmMs = 0;", "integer between 1 and 3600000"),
         ("settings.chain.interval_s = \"60\";", "integer between 1 and 86400"),
