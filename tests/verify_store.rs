@@ -396,6 +396,12 @@ fn keys_and_thresholds_that_make_no_sense_are_refused() {
     assert_eq!(exit(&["--trusted-keys", "no such:key"]).0, 64);
     assert_eq!(exit(&["--trusted-keys", "/no/such/file"]).0, 66);
     assert_eq!(exit(&["--trusted-keys", good, "--nix-db", "/no/such/db"]).0, 66);
+    // A report of an earlier run does not stay.
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("report.json");
+    fs::write(&out, "{}").unwrap();
+    assert_eq!(exit(&["--nix-db", "/no/such/db", "--out", out.to_str().unwrap()]).0, 66);
+    assert!(!out.exists());
     // A secret key is not repeated.
     let secret = format!("k-1:{}", "QUJD".repeat(21) + "QQ==");
     let (code, said) = exit(&["--trusted-keys", &secret]);

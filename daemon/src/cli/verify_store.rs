@@ -67,6 +67,13 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
             (Told::Database(args.nix_db.clone()), Some(system.to_owned()))
         }
     };
+    // An old report is not to be taken for this run's.
+    if let Some(out) = &args.out
+        && let Err(error) = std::fs::remove_file(out)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        return Err(Failure::new(Exit::Io, format!("cannot replace {}: {error}", out.display())));
+    }
     let rehash = args.rehash.then(|| args.root.clone());
     let options = Options { told, system, trust: Trust { keys, threshold }, rehash };
     let bar = bar("paths");
