@@ -13,6 +13,7 @@
     ./store.nix
     ./packets.nix
     ./sbom.nix
+    ./build-signing.nix
     ./alerts.nix
     ./metrics.nix
     ./mcp.nix

@@ -26,5 +26,6 @@
     "status"
     "verify"
     "verify-chain"
+    "verify-store"
   ];
 }

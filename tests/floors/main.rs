@@ -54,7 +54,8 @@ const FLOORS: &[Floor] = &[
     Floor {
         name: "audit",
         modules: &["audit"],
-        may_use: &["host", "registry::reader"],
+        // The inventory of what is installed only reads.
+        may_use: &["host", "registry::reader", "sbom"],
         siblings: true,
         io: true,
     },
@@ -88,6 +89,7 @@ const FLOORS: &[Floor] = &[
             "cli::mcp",
             "cli::trust",
             "cli::render",
+            "cli::verify_store",
             "mcp",
         ],
         may_use: &[
@@ -95,6 +97,7 @@ const FLOORS: &[Floor] = &[
             "panel",
             "audit",
             "registry::reader",
+            "sbom",
             "bitcoin::headers",
             "shared by both command lines",
         ],

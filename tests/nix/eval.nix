@@ -55,6 +55,7 @@ let
       rest = {
         inherit (config.services) gpsd bitcoind;
         inherit (config) security;
+        nix = config.nix.settings;
         inherit (config.systemd) tmpfiles;
         firewall = config.networking.firewall.allowedTCPPorts;
         users = config.users;

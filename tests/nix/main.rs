@@ -211,6 +211,11 @@ fn what_a_tier_needs_and_has_not_is_named_with_what_to_set() {
             "has no `provctl mcp`",
         ),
         (
+            "buildSigning.enable = true; buildSigning.trustedPublicKeys = [ \"a:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=\" ]; package = { type = \"derivation\"; outPath = \"/p\"; commands = { }; };",
+            "has no `provctl verify-store`",
+        ),
+        ("buildSigning.enable = true;", "no path could have enough signatures"),
+        (
             "metrics.enable = true; package = { type = \"derivation\"; outPath = \"/p\"; commands = { }; };",
             "the daemon of this version tells no metrics",
         ),
@@ -244,6 +249,14 @@ fn wrong_values_and_secrets_in_the_store_are_refused() {
         ("signingKeyFile = \"keys/signing.key\";", secret),
         ("signingKeyFile = \"${builtins.toFile \"key\" \"x\"}\";", secret),
         ("alerts.secretFile = ./flake.nix;", secret),
+        (
+            "buildSigning = { enable = true; secretKeyFile = ./flake.nix; trustedPublicKeys = [ \"a:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=\" ]; };",
+            secret,
+        ),
+        (
+            "buildSigning = { enable = true; trustedPublicKeys = [ \"a\" ]; };",
+            "string matching the pattern",
+        ),
         ("bitcoin.credentialsFile = ./flake.nix;", secret),
         ("timeSync.offsetAlarmMs = 0;", "integer between 1 and 3600000"),
         ("settings.chain.interval_s = \"60\";", "integer between 1 and 86400"),

@@ -143,6 +143,21 @@ codes! {
     /// A software bill of materials is no valid document, or not the one on
     /// record.
     SbomInvalid = "sbom.invalid", Error;
+    /// A store path that nobody signed, and that is not content-addressed.
+    NixUnsigned = "nix.unsigned", Error;
+    /// A store path that was built on this machine, without enough signatures.
+    NixLocal = "nix.local", Error;
+    /// A store path with signatures by fewer trusted keys than asked for.
+    NixUntrusted = "nix.untrusted", Error;
+    /// A signature in the name of a trusted key does not verify.
+    NixSignature = "nix.signature", Error;
+    /// A content address is none, leads to another path, or is of other
+    /// contents.
+    NixAddress = "nix.address", Error;
+    /// The contents of a store path are not those that were registered.
+    NixAltered = "nix.altered", Error;
+    /// A registered store path is not there.
+    NixMissing = "nix.missing", Error;
     /// The records come less often than the policy asks.
     PolicyCadence = "policy.cadence", Error;
     /// The records are of another client or host than the policy names.

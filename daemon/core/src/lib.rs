@@ -23,6 +23,7 @@ pub mod export;
 pub mod key;
 pub mod logs;
 pub mod merkle;
+pub mod nix;
 pub mod note;
 pub mod ots;
 pub mod packet;

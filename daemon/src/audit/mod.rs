@@ -12,6 +12,7 @@ mod recovered;
 pub mod registry;
 pub mod sbom;
 pub mod status;
+pub mod store;
 mod target;
 
 use std::{

@@ -11,6 +11,7 @@ pub mod provctl;
 pub mod provenanced;
 mod render;
 mod trust;
+mod verify_store;
 
 use std::fmt;
 

@@ -16,6 +16,7 @@ use provenance_core::{
 use super::{
     Exit, Failure, check_time, completions, io_exit, mcp, render, say,
     trust::{BlockArgs, PolicyArgs, held},
+    verify_store,
 };
 use crate::{
     audit::{AuditError, Trust, bundle, chain, logs::Logs, packet, registry, sbom, status},
@@ -102,6 +103,10 @@ enum Command {
         --policy policy.toml\n\n\
         It ends when its input does. docs/mcp.md has the settings of assistants.")]
     Mcp(mcp::Args),
+    /// Verify who signed each Nix store path of the running system
+    #[command(after_help = "Example:\n  provctl verify-store --trusted-keys \
+        cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY= --rehash")]
+    VerifyStore(verify_store::Args),
     /// Print shell completions
     #[command(after_help = "Example:\n  provctl completions bash > /etc/bash_completion.d/provctl")]
     Completions {
@@ -258,6 +263,7 @@ impl Cli {
                 Ok(Exit::Done)
             }
             Command::Mcp(args) => args.run(),
+            Command::VerifyStore(args) => verify_store::run(&args),
             Command::Completions { shell } => {
                 completions::<Self>(shell, "provctl");
                 Ok(Exit::Done)
@@ -284,7 +290,7 @@ fn verify_chain(args: &VerifyChain) -> Result<Exit, Failure> {
         anchor,
         logs: args.logs.then(|| Logs { root: args.root.clone(), journal: args.journal.clone() }),
     };
-    let bar = bar();
+    let bar = bar("records");
     let mut progress = |count: u64| bar.set_position(count);
     let report = chain::verify(&args.state.state, &trust, &options, &mut progress);
     bar.finish_and_clear();
@@ -295,7 +301,7 @@ fn verify(paths: &[PathBuf], trust: &Trust, json: bool) -> Result<Exit, Failure>
     let mut reports = vec![];
     for path in paths {
         let report = if packet::is_packet(path) {
-            let bar = bar();
+            let bar = bar("records");
             let report = packet::verify(path, trust, &mut |count| bar.set_position(count));
             bar.finish_and_clear();
             report
@@ -397,7 +403,7 @@ fn conclude(report: &Report, json: bool) -> Result<Exit, Failure> {
     Ok(exit_of(report.verdict()))
 }
 
-fn exit_of(verdict: Verdict) -> Exit {
+pub(super) fn exit_of(verdict: Verdict) -> Exit {
     match verdict {
         Verdict::Verified => Exit::Done,
         Verdict::Failed => Exit::Failed,
@@ -439,17 +445,17 @@ fn hash(text: &str) -> Result<Digest, String> {
     Digest::from_hex(text.as_bytes()).ok_or_else(|| "64 lower-case hex digits".into())
 }
 
-fn say_value(value: &Value) {
+pub(super) fn say_value(value: &Value) {
     say(&String::from_utf8_lossy(&value.encode()));
 }
 
 /// Progress on standard error, after a second, where that is a terminal.
-fn bar() -> indicatif::ProgressBar {
+pub(super) fn bar(of: &str) -> indicatif::ProgressBar {
     if !io::stderr().is_terminal() {
         return indicatif::ProgressBar::hidden();
     }
     let bar = indicatif::ProgressBar::no_length();
-    let style = indicatif::ProgressStyle::with_template("{spinner} {human_pos} records");
+    let style = indicatif::ProgressStyle::with_template(&format!("{{spinner}} {{human_pos}} {of}"));
     if let Ok(style) = style {
         bar.set_style(style);
     }

@@ -2,6 +2,7 @@
 //! the Nix store's database or `nix path-info --json` (no evaluation), or
 //! dpkg's status. All of it is input that anybody may have written.
 
+mod closure;
 mod cyclonedx;
 pub mod dpkg;
 pub mod nixdb;
@@ -13,6 +14,7 @@ use std::{io, path::PathBuf};
 
 use provenance_core::digest::Digest;
 
+pub use self::closure::Closure;
 pub use crate::host::config::SbomFormat as Format;
 
 /// So many packages make an inventory at most.

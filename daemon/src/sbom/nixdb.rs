@@ -7,45 +7,55 @@ use std::{
     path::Path,
 };
 
+use provenance_core::nix::PathInfo;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, limits::Limit};
 
-use super::{Inventory, MAX_PACKAGES, MAX_REFERENCES, Package, SbomError, Source, storepath};
+use super::{
+    Inventory, MAX_PACKAGES, MAX_REFERENCES, SbomError,
+    closure::{Closure, check},
+    storepath,
+};
 
 /// Where a Nix store's database is.
 pub const DATABASE: &str = "/nix/var/nix/db/db.sqlite";
 /// A path, a hash or the signatures of one row are at most so long.
 const MAX_VALUE: i32 = 1 << 20;
 
-/// The closure of `system`: a store path, something in one, or a link to one.
+/// What is installed with `system`: a store path, something in one, or a link
+/// to one.
 ///
 /// # Errors
 /// [`SbomError`].
 pub fn closure(database: &Path, system: &Path) -> Result<Inventory, SbomError> {
+    paths(database, system)?.inventory()
+}
+
+/// The closure of `system`, with all that is registered of its paths.
+///
+/// # Errors
+/// [`SbomError`].
+pub fn paths(database: &Path, system: &Path) -> Result<Closure, SbomError> {
     let failed = |source| SbomError::Database { path: database.into(), source };
     let connection = open(database)?;
     let root = find(&connection, system).map_err(failed)?;
     let Some(root) = root else { return Err(SbomError::Unknown(system.display().to_string())) };
     let rows = walk(&connection, database, root)?;
     let mut by_path = BTreeMap::new();
-    for (id, (package, _)) in &rows {
-        by_path.insert(package.id.as_str(), *id);
+    for (id, (info, _)) in &rows {
+        by_path.insert(info.path.clone(), *id);
     }
     let places: BTreeMap<i64, usize> =
         by_path.values().enumerate().map(|(place, id)| (*id, place)).collect();
-    let mut packages = Vec::with_capacity(rows.len());
-    for id in by_path.values() {
-        let Some((package, references)) = rows.get(id) else { continue };
-        let mut needs: Vec<usize> = references
-            .iter()
-            .filter(|to| *to != id)
-            .filter_map(|to| places.get(to))
-            .copied()
-            .collect();
-        needs.sort_unstable();
-        packages.push(Package { needs, ..package.clone() });
-    }
     let system = places.get(&root).copied().unwrap_or_default();
-    Ok(Inventory { source: Source::Nix, packages, system })
+    let mut rows = rows;
+    let mut paths = Vec::with_capacity(by_path.len());
+    for id in by_path.values() {
+        let Some((mut info, references)) = rows.remove(id) else { continue };
+        info.references = references.iter().filter_map(|to| places.get(to)).copied().collect();
+        info.references.sort_unstable();
+        paths.push(info);
+    }
+    Ok(Closure { paths, system })
 }
 
 fn open(database: &Path) -> Result<Connection, SbomError> {
@@ -120,13 +130,15 @@ fn find(connection: &Connection, system: &Path) -> rusqlite::Result<Option<i64>>
     Ok(None)
 }
 
-type Rows = BTreeMap<i64, (Package, Vec<i64>)>;
+type Rows = BTreeMap<i64, (PathInfo, Vec<i64>)>;
 
 fn walk(connection: &Connection, database: &Path, root: i64) -> Result<Rows, SbomError> {
     let failed = |source| SbomError::Database { path: database.into(), source };
     let what = || database.display().to_string();
     let mut path_of = connection
-        .prepare("SELECT path, hash, deriver FROM ValidPaths WHERE id = ?1")
+        .prepare(
+            "SELECT path, hash, deriver, narSize, ultimate, sigs, ca FROM ValidPaths WHERE id = ?1",
+        )
         .map_err(failed)?;
     let mut references_of = connection
         .prepare("SELECT DISTINCT reference FROM Refs WHERE referrer = ?1 ORDER BY reference")
@@ -135,16 +147,23 @@ fn walk(connection: &Connection, database: &Path, root: i64) -> Result<Rows, Sbo
     let mut count = 0;
     while let Some(id) = due.pop_first() {
         let row = path_of.query_row([id], |row| {
-            Ok((
-                row.get::<_, String>(0)?,
-                row.get::<_, String>(1)?,
-                row.get::<_, Option<String>>(2)?,
-            ))
+            let signatures = row.get::<_, Option<String>>(5)?.unwrap_or_default();
+            let info = PathInfo {
+                path: row.get(0)?,
+                deriver: row.get(2)?,
+                nar_size: row.get::<_, Option<i64>>(3)?.and_then(|size| size.try_into().ok()),
+                ultimate: row.get::<_, Option<i64>>(4)?.is_some_and(|flag| flag != 0),
+                signatures: signatures.split_whitespace().map(str::to_owned).collect(),
+                ca: row.get::<_, Option<String>>(6)?.filter(|ca| !ca.is_empty()),
+                ..PathInfo::default()
+            };
+            Ok((info, row.get::<_, String>(1)?))
         });
-        let (path, hash, deriver) = row.map_err(failed)?;
+        let (mut info, hash) = row.map_err(failed)?;
         let nar = storepath::nar_hash(&hash)
-            .ok_or_else(|| SbomError::malformed(path.clone(), "its NAR hash is no SHA-256"))?;
-        let package = storepath::package(&path, deriver.as_deref(), Some(nar))?;
+            .ok_or_else(|| SbomError::malformed(info.path.clone(), "its NAR hash is no SHA-256"))?;
+        info.nar_hash = Some(nar);
+        check(&info)?;
         let mut references = vec![];
         for reference in references_of.query_map([id], |row| row.get(0)).map_err(failed)? {
             let reference: i64 = reference.map_err(failed)?;
@@ -158,12 +177,12 @@ fn walk(connection: &Connection, database: &Path, root: i64) -> Result<Rows, Sbo
                 due.insert(reference);
             }
         }
-        rows.insert(id, (package, references));
+        rows.insert(id, (info, references));
         if rows.len() + due.len() > MAX_PACKAGES {
             return Err(SbomError::TooMuch { what: what(), limit: MAX_PACKAGES, of: "paths" });
         }
     }
-    let paths: BTreeSet<&str> = rows.values().map(|(package, _)| package.id.as_str()).collect();
+    let paths: BTreeSet<&str> = rows.values().map(|(info, _)| info.path.as_str()).collect();
     if paths.len() != rows.len() {
         return Err(SbomError::malformed(what(), "a path stands in it twice"));
     }

@@ -3,32 +3,53 @@
 
 use std::{collections::BTreeMap, fmt, path::Path};
 
+use provenance_core::nix::PathInfo;
 use serde::{
     Deserialize, Deserializer,
     de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
-use super::{Inventory, MAX_PACKAGES, MAX_REFERENCES, Package, SbomError, Source, storepath};
+use super::{
+    Inventory, MAX_PACKAGES, MAX_REFERENCES, SbomError,
+    closure::{Closure, check},
+    storepath,
+};
 use crate::host::durable;
 
 /// At most so many bytes are read.
 pub const MAX_BYTES: u64 = 256 << 20;
 const STORE: &str = "/nix/store";
 
-/// The closure of `system` by the file at `path`.
+/// What is installed with `system` by the file at `path`.
 ///
 /// # Errors
 /// [`SbomError`].
 pub fn read(path: &Path, system: Option<&str>) -> Result<Inventory, SbomError> {
+    read_paths(path, system)?.inventory()
+}
+
+/// The closure of `system` by the file at `path`.
+///
+/// # Errors
+/// [`SbomError`].
+pub fn read_paths(path: &Path, system: Option<&str>) -> Result<Closure, SbomError> {
     let bytes = durable::read_limited(path, MAX_BYTES).map_err(SbomError::io(path))?;
-    parse(&bytes, &path.display().to_string(), system)
+    paths(&bytes, &path.display().to_string(), system)
+}
+
+/// What is installed with `system`.
+///
+/// # Errors
+/// [`SbomError`]; `what` is what errors call the input.
+pub fn parse(bytes: &[u8], what: &str, system: Option<&str>) -> Result<Inventory, SbomError> {
+    paths(bytes, what, system)?.inventory()
 }
 
 /// The closure of `system`; without one, of the one path that no other needs.
 ///
 /// # Errors
 /// [`SbomError`]; `what` is what errors call the input.
-pub fn parse(bytes: &[u8], what: &str, system: Option<&str>) -> Result<Inventory, SbomError> {
+pub fn paths(bytes: &[u8], what: &str, system: Option<&str>) -> Result<Closure, SbomError> {
     let malformed = |why: String| SbomError::malformed(what, why);
     let Paths(infos) =
         serde_json::from_slice(bytes).map_err(|error| malformed(error.to_string()))?;
@@ -36,10 +57,10 @@ pub fn parse(bytes: &[u8], what: &str, system: Option<&str>) -> Result<Inventory
     let closure = reach(&infos, root, what)?;
     let places: BTreeMap<&str, usize> =
         closure.iter().enumerate().map(|(place, path)| (*path, place)).collect();
-    let mut packages = Vec::with_capacity(closure.len());
+    let mut paths = Vec::with_capacity(closure.len());
     for path in &closure {
         let Some(info) = infos.get(*path) else { continue };
-        let nar = match &info.nar_hash {
+        let nar_hash = match &info.nar_hash {
             Some(hash) => Some(
                 hash.digest()
                     .ok_or_else(|| malformed(format!("{path}: its NAR hash is no SHA-256")))?,
@@ -47,20 +68,25 @@ pub fn parse(bytes: &[u8], what: &str, system: Option<&str>) -> Result<Inventory
             None => None,
         };
         let store = storepath::split(path).map_or(STORE, |(store, _)| store);
-        let deriver = info.deriver.as_deref().map(|deriver| absolute(store, deriver));
-        let mut needs: Vec<usize> = info
-            .references
-            .iter()
-            .filter(|to| *to != path)
-            .filter_map(|to| places.get(to.as_str()))
-            .copied()
-            .collect();
-        needs.sort_unstable();
-        needs.dedup();
-        packages.push(Package { needs, ..storepath::package(path, deriver.as_deref(), nar)? });
+        let mut references: Vec<usize> =
+            info.references.iter().filter_map(|to| places.get(to.as_str())).copied().collect();
+        references.sort_unstable();
+        references.dedup();
+        let info = PathInfo {
+            path: (*path).to_owned(),
+            nar_hash,
+            nar_size: info.nar_size,
+            references,
+            deriver: info.deriver.as_deref().map(|deriver| absolute(store, deriver)),
+            ultimate: info.ultimate,
+            signatures: info.signatures.iter().map(Signature::text).collect(),
+            ca: info.ca.as_ref().map(Ca::text),
+        };
+        check(&info)?;
+        paths.push(info);
     }
     let system = places.get(root).copied().unwrap_or_default();
-    Ok(Inventory { source: Source::Nix, packages, system })
+    Ok(Closure { paths, system })
 }
 
 type Infos = BTreeMap<String, Info>;
@@ -114,6 +140,10 @@ fn absolute(store: &str, path: &str) -> String {
 
 struct Info {
     nar_hash: Option<NarHash>,
+    nar_size: Option<u64>,
+    ultimate: bool,
+    signatures: Vec<Signature>,
+    ca: Option<Ca>,
     references: Vec<String>,
     deriver: Option<String>,
 }
@@ -123,6 +153,10 @@ struct Info {
 struct Written {
     path: Option<String>,
     nar_hash: Option<NarHash>,
+    nar_size: Option<u64>,
+    ultimate: Option<bool>,
+    signatures: Option<Vec<Signature>>,
+    ca: Option<Ca>,
     #[serde(default)]
     references: Vec<String>,
     deriver: Option<String>,
@@ -145,6 +179,55 @@ impl NarHash {
                 storepath::nar_hash(&format!("sha256{mark}{hash}"))
             }
             Self::Parts { .. } => None,
+        }
+    }
+}
+
+/// `name:base64`, or the same in parts.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Signature {
+    Text(String),
+    Parts {
+        #[serde(rename = "keyName")]
+        key_name: String,
+        sig: String,
+    },
+}
+
+impl Signature {
+    fn text(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Parts { key_name, sig } => format!("{key_name}:{sig}"),
+        }
+    }
+}
+
+/// A content address: `fixed:r:sha256:…`, or from format 2 on in parts.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Ca {
+    Text(String),
+    Parts { method: String, hash: NarHash },
+}
+
+impl Ca {
+    /// In one text; of another method or hash it is none that can be read.
+    fn text(&self) -> String {
+        let (method, hash) = match self {
+            Self::Text(text) => return text.clone(),
+            Self::Parts { method, hash } => (method, hash),
+        };
+        let hash = match hash {
+            NarHash::Text(text) => text.replacen('-', ":", 1),
+            NarHash::Parts { algorithm, hash, .. } => format!("{algorithm}:{hash}"),
+        };
+        match method.as_str() {
+            "text" => format!("text:{hash}"),
+            "flat" => format!("fixed:{hash}"),
+            "nar" => format!("fixed:r:{hash}"),
+            other => format!("fixed:{other}:{hash}"),
         }
     }
 }
@@ -184,7 +267,15 @@ impl Collected {
             return Err(E::custom("more paths or references than are accepted"));
         }
         let references = written.references.iter().map(|to| absolute(store, to)).collect();
-        let info = Info { nar_hash: written.nar_hash, references, deriver: written.deriver };
+        let info = Info {
+            nar_hash: written.nar_hash,
+            nar_size: written.nar_size,
+            ultimate: written.ultimate.unwrap_or(false),
+            signatures: written.signatures.unwrap_or_default(),
+            ca: written.ca,
+            references,
+            deriver: written.deriver,
+        };
         match self.infos.insert(path.clone(), info) {
             Some(_) => Err(E::custom("a path stands there twice")),
             None => Ok(()),

@@ -1,24 +1,24 @@
 //! Store paths and what their names tell.
 
-use provenance_core::digest::Digest;
+use provenance_core::{digest::Digest, nix::base32};
 
 use super::{Package, SbomError, purl_part};
 
-/// The digits of Nix's base 32.
-const DIGITS: &[u8] = b"0123456789abcdfghijklmnpqrsvwxyz";
 const HASH: usize = 32;
 
 /// The folder and the base name `<hash>-<name>` of a store path.
 pub(super) fn split(path: &str) -> Option<(&str, &str)> {
     let (store, base) = path.rsplit_once('/')?;
-    (store.starts_with('/') && is_base(base)).then_some((store, base))
+    // What stands between the parts of a signed text stands in no path.
+    let plain = store.starts_with('/') && !store.contains([';', ',', '\n']);
+    (plain && is_base(base)).then_some((store, base))
 }
 
 /// `<32 digits>-<name>`, the name as Nix allows it.
 pub(super) fn is_base(base: &str) -> bool {
     let Some((hash, name)) = base.split_at_checked(HASH) else { return false };
     let letter = |c: u8| c.is_ascii_alphanumeric() || b"+-._?=".contains(&c);
-    hash.bytes().all(|c| DIGITS.contains(&c))
+    hash.bytes().all(|c| base32::DIGITS.contains(&c))
         && name
             .strip_prefix('-')
             .is_some_and(|name| (1..=211).contains(&name.len()) && name.bytes().all(letter))
@@ -95,27 +95,12 @@ pub(super) fn nar_hash(text: &str) -> Option<Digest> {
     let digits = text.strip_prefix("sha256:")?;
     match digits.len() {
         64 => Digest::from_hex(digits.as_bytes()),
-        52 => base32(digits.as_bytes()),
+        52 => {
+            let mut bytes = [0; 32];
+            base32::decode(digits.as_bytes(), &mut bytes).then_some(Digest(bytes))
+        }
         _ => None,
     }
-}
-
-/// Nix's base 32: the last digit holds the lowest five bits.
-fn base32(digits: &[u8]) -> Option<Digest> {
-    let mut bytes = [0u8; 32];
-    for (n, digit) in digits.iter().rev().enumerate() {
-        let value = DIGITS.iter().position(|known| known == digit)?;
-        let (at, shift) = (n * 5 / 8, n * 5 % 8);
-        let wide = u16::try_from(value).ok()? << shift;
-        let [low, high] = wide.to_le_bytes();
-        *bytes.get_mut(at)? |= low;
-        match bytes.get_mut(at + 1) {
-            Some(next) => *next |= high,
-            None if high != 0 => return None,
-            None => {}
-        }
-    }
-    Some(Digest(bytes))
 }
 
 #[cfg(test)]

@@ -15,7 +15,10 @@
           "sbom"
           "store"
         ];
-        provctl = [ "mcp" ];
+        provctl = [
+          "mcp"
+          "verify-store"
+        ];
       };
     };
     mcp.enable = true;

@@ -19,6 +19,7 @@ let
       systemPackages = list;
     };
     networking.firewall.allowedTCPPorts = option (types.listOf types.port) [ ];
+    nix.settings = set;
     nixpkgs.overlays = list;
     security = {
       audit = set;

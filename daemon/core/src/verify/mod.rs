@@ -8,3 +8,4 @@ pub mod chain;
 pub mod packet;
 pub mod registry;
 mod sources;
+pub mod store;

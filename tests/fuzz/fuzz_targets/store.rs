@@ -1,0 +1,34 @@
+//! What Nix says of its store paths: keys, signatures, content addresses and
+//! whole closures are read or refused, and judged.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use msp_provenance::sbom::pathinfo;
+use provenance_core::{
+    nix::{Address, StoreKey, base32},
+    report::Report,
+    verify::store::{Trust, judge},
+};
+
+const KEY: &str = "cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=";
+
+fuzz_target!(|bytes: &[u8]| {
+    let mut back = vec![0; bytes.len()];
+    assert!(base32::decode(base32::encode(bytes).as_bytes(), &mut back));
+    assert_eq!(back, bytes);
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let key = StoreKey::parse(KEY).expect("a key");
+    assert!(!key.verifies(b"never signed", text));
+    let _ = StoreKey::parse(text);
+    if let Some(address) = Address::parse(text) {
+        let path = "/nix/store/8awgsig3l0cm7s69ji0nd0vpg0128xix-a-1";
+        let _ = address.path(path, [path].into_iter());
+        let found = address.path(path, [].into_iter()).expect("without references it has one");
+        assert_eq!(found.len(), path.len());
+    }
+    if let Ok(closure) = pathinfo::paths(bytes, "fuzz", None) {
+        let trust = Trust { keys: vec![key], threshold: 1 };
+        let bad = judge(&closure.paths, &trust, &mut Report::new());
+        assert!(bad.len() <= closure.paths.len());
+    }
+});

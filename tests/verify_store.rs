@@ -1,0 +1,454 @@
+//! `provctl verify-store` against stores that a real nix built and signed, its
+//! verdicts held against those of `nix store verify`.
+#![cfg(test)]
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use serde_json::{Value, json};
+
+mod docs_schema;
+mod peers;
+
+const PROVCTL: &str = env!("CARGO_BIN_EXE_provctl");
+
+/// A folder, a link, a program and a text, which need each other.
+const SYSTEM: &str = r#"
+let
+  text = builtins.toFile "text-1.0" "text";
+  source = builtins.path { name = "source-1.0"; path = ./tree; };
+  flat = builtins.path { name = "flat-1.0"; path = ./tree/a; recursive = false; };
+  part = derivation {
+    name = "part-2.0"; system = builtins.currentSystem; builder = "/bin/sh";
+    args = [ "-c" "mkdir -p $out/b $out/a/empty; echo $out > $out/self; echo ${text} > $out/b/x; : > $out/none; printf 12345678 > $out/eight; ln -s ../b/x $out/a/link; echo run > $out/run; chmod +x $out/run" ];
+    PATH = "/bin:/usr/bin";
+  };
+in derivation {
+  name = "system-3.0"; system = builtins.currentSystem; builder = "/bin/sh";
+  args = [ "-c" "echo ${part} ${source} ${flat} > $out" ];
+}
+"#;
+
+/// A store of its own with a system in it.
+struct World {
+    dir: tempfile::TempDir,
+    nix: PathBuf,
+    system: String,
+}
+
+impl World {
+    fn new() -> Option<Self> {
+        let nix = peers::find("nix")?;
+        let dir = tempfile::tempdir().unwrap();
+        let tree = dir.path().join("tree");
+        fs::create_dir_all(tree.join("dir")).unwrap();
+        fs::write(tree.join("a"), "a").unwrap();
+        fs::write(tree.join("dir/program"), "#!/bin/sh\n").unwrap();
+        fs::set_permissions(tree.join("dir/program"), fs::Permissions::from_mode(0o755)).unwrap();
+        std::os::unix::fs::symlink("dir/program", tree.join("z")).unwrap();
+        fs::write(dir.path().join("system.nix"), SYSTEM).unwrap();
+        let mut world = Self { dir, nix, system: String::new() };
+        let file = world.text("system.nix");
+        let sandbox = ["--option", "sandbox-paths", "/bin /lib /lib64 /usr"];
+        let build = [
+            &["build", "--impure"],
+            &sandbox[..],
+            &["--no-link", "--print-out-paths", "-f", &file],
+        ];
+        world.system = world.ok(&build.concat()).trim().to_owned();
+        Some(world)
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.dir.path().join(name).display().to_string()
+    }
+
+    fn nix(&self, args: &[&str]) -> Output {
+        let store = self.text("store");
+        Command::new(&self.nix).args(args).args(["--store", &store]).output().unwrap()
+    }
+
+    fn ok(&self, args: &[&str]) -> String {
+        let ran = self.nix(args);
+        assert!(ran.status.success(), "{args:?}: {}", String::from_utf8_lossy(&ran.stderr));
+        String::from_utf8(ran.stdout).unwrap()
+    }
+
+    /// A new key, its secret half in a file of its name: the public half.
+    fn key(&self, file: &str, name: &str) -> String {
+        let made = Command::new(&self.nix)
+            .args(["key", "generate-secret", "--key-name", name])
+            .output()
+            .unwrap();
+        let secret = made.stdout;
+        fs::write(self.dir.path().join(file), &secret).unwrap();
+        self.public(file)
+    }
+
+    fn public(&self, file: &str) -> String {
+        let mut convert = Command::new(&self.nix);
+        let secret = fs::File::open(self.dir.path().join(file)).unwrap();
+        let made =
+            convert.args(["key", "convert-secret-to-public"]).stdin(secret).output().unwrap();
+        String::from_utf8(made.stdout).unwrap().trim().to_owned()
+    }
+
+    fn sign(&self, file: &str, path: &str) {
+        self.ok(&["store", "sign", "-r", "-k", &self.text(file), path]);
+    }
+
+    fn database(&self) -> String {
+        self.text("store/nix/var/nix/db/db.sqlite")
+    }
+
+    /// Where it lies on disk.
+    fn real(&self, path: &str) -> PathBuf {
+        self.dir.path().join("store").join(path.trim_start_matches('/'))
+    }
+
+    fn path(&self, name: &str) -> String {
+        let all = self.ok(&["path-info", "-r", &self.system]);
+        all.lines().find(|path| path.ends_with(name)).unwrap().to_owned()
+    }
+
+    fn sql(&self, text: &str) {
+        let script =
+            "import sqlite3, sys; d = sqlite3.connect(sys.argv[1]); d.executescript(sys.argv[2])";
+        let ran = Command::new("python3").args(["-c", script, &self.database(), text]).output();
+        assert!(ran.unwrap().status.success(), "{text}");
+    }
+
+    fn verify(&self, more: &[&str]) -> (i32, Value) {
+        let (database, root) = (self.database(), self.text("store"));
+        let fixed = ["--system", &self.system, "--nix-db", &database];
+        let root = if more.contains(&"--rehash") { vec!["--root", &root] } else { vec![] };
+        run(&[&fixed[..], &root, more].concat())
+    }
+
+    /// Whether nix finds each path of the closure in order.
+    fn nix_agrees(&self, keys: &[&str], threshold: usize, contents: bool, expected: bool) {
+        let (keys, threshold) = (keys.join(" "), threshold.to_string());
+        let mut args = vec!["store", "verify", "-r", "-n", &threshold, &self.system];
+        args.extend(["--option", "trusted-public-keys", &keys]);
+        if !contents {
+            args.push("--no-contents");
+        }
+        let ran = self.nix(&args);
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert_eq!(ran.status.success(), expected, "{args:?}: {said}");
+    }
+}
+
+fn run(args: &[&str]) -> (i32, Value) {
+    let args = [&["verify-store", "--json"], args].concat();
+    let ran = Command::new(PROVCTL).args(&args).output().unwrap();
+    let value = serde_json::from_slice(&ran.stdout)
+        .unwrap_or_else(|_| panic!("{args:?}: {}", String::from_utf8_lossy(&ran.stderr)));
+    (ran.status.code().unwrap(), value)
+}
+
+/// The names of the paths with something wrong, and what.
+fn wrong(report: &Value) -> Vec<(String, String)> {
+    let list = report["paths"].as_array().unwrap();
+    let part = |item: &Value, key: &str| item[key].as_str().unwrap().to_owned();
+    let name = |path: String| path.split_once('-').unwrap().1.to_owned();
+    let mut list: Vec<_> =
+        list.iter().map(|item| (name(part(item, "path")), part(item, "code"))).collect();
+    list.sort();
+    list
+}
+
+fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
+    list.iter().map(|(name, code)| ((*name).to_owned(), (*code).to_owned())).collect()
+}
+
+#[test]
+fn paths_are_judged_as_nix_judges_them_and_named() {
+    let Some(world) = World::new() else { return };
+    let (a, b) = (world.key("a.sec", "a-1"), world.key("b.sec", "b-1"));
+    let local = pairs(&[("part-2.0", "nix.local"), ("system-3.0", "nix.local")]);
+    // Nobody signed: what was built here is named, what is content-addressed is not.
+    let (code, report) = world.verify(&["--trusted-keys", &a, "--rehash"]);
+    assert_eq!((code, wrong(&report)), (1, local.clone()), "{report}");
+    assert_eq!(report["checked"]["content-addressed paths"], 3);
+    assert_eq!(report["checked"]["contents"], 5);
+    world.nix_agrees(&[&a], 1, true, false);
+    let schema: Value =
+        serde_json::from_str(&fs::read_to_string("docs/report.schema.json").unwrap()).unwrap();
+    docs_schema::check(&schema, &report).unwrap_or_else(|error| panic!("{error}\n{report}"));
+    // Signed, by the key or by another.
+    world.sign("a.sec", &world.system);
+    let (code, report) = world.verify(&["--trusted-keys", &a, "--rehash"]);
+    assert_eq!((code, wrong(&report)), (0, vec![]), "{report}");
+    assert_eq!(report["checked"]["signed paths"], 2);
+    world.nix_agrees(&[&a], 1, true, true);
+    assert_eq!(world.verify(&["--trusted-keys", &b]).0, 1);
+    world.nix_agrees(&[&b], 1, false, false);
+    // Another key of the same name.
+    let impostor = world.key("c.sec", "a-1");
+    let (code, report) = world.verify(&["--trusted-keys", &impostor]);
+    let named = pairs(&[("part-2.0", "nix.signature"), ("system-3.0", "nix.signature")]);
+    assert_eq!((code, wrong(&report)), (1, named), "{report}");
+    world.nix_agrees(&[&impostor], 1, false, false);
+    // Two are asked for: one has signed, then one path only, then all.
+    let both = ["--trusted-keys", &a, &b, "--threshold", "2"];
+    let (code, report) = world.verify(&both);
+    let few = pairs(&[("part-2.0", "nix.untrusted"), ("system-3.0", "nix.untrusted")]);
+    assert_eq!((code, wrong(&report)), (1, few), "{report}");
+    world.nix_agrees(&[&a, &b], 2, false, false);
+    world.sign("b.sec", &world.path("part-2.0"));
+    let (code, report) = world.verify(&both);
+    assert_eq!((code, wrong(&report)), (1, pairs(&[("system-3.0", "nix.untrusted")])));
+    world.sign("b.sec", &world.system);
+    let (code, report) = world.verify(&both);
+    assert_eq!((code, wrong(&report)), (0, vec![]), "{report}");
+    world.nix_agrees(&[&a, &b], 2, false, true);
+    // Without a key nothing can be said of signatures; built here they are named.
+    assert_eq!(wrong(&world.verify(&[]).1), local);
+    world.sql("UPDATE ValidPaths SET ultimate = 0");
+    let (code, report) = world.verify(&[]);
+    assert_eq!((code, wrong(&report)), (2, vec![]), "{report}");
+    world.sql("UPDATE ValidPaths SET sigs = NULL");
+    let (code, report) = world.verify(&["--trusted-keys", &a]);
+    let none = pairs(&[("part-2.0", "nix.unsigned"), ("system-3.0", "nix.unsigned")]);
+    assert_eq!((code, wrong(&report)), (1, none), "{report}");
+}
+
+#[test]
+fn one_key_under_two_names_is_one_key_where_nix_counts_two() {
+    let Some(world) = World::new() else { return };
+    let a = world.key("a.sec", "a-1");
+    let secret = fs::read_to_string(world.text("a.sec")).unwrap();
+    fs::write(world.text("b.sec"), secret.replace("a-1:", "b-1:")).unwrap();
+    let b = world.public("b.sec");
+    let third = world.key("c.sec", "c-1");
+    world.sign("a.sec", &world.system);
+    world.sign("b.sec", &world.system);
+    let keys = ["--trusted-keys", &a, &b, &third, "--threshold", "2"];
+    let (code, report) = world.verify(&keys);
+    assert_eq!((code, wrong(&report).len()), (1, 2), "{report}");
+    world.nix_agrees(&[&a, &b, &third], 2, false, true);
+}
+
+#[test]
+fn changed_contents_and_registrations_are_found() {
+    let Some(world) = World::new() else { return };
+    let a = world.key("a.sec", "a-1");
+    world.sign("a.sec", &world.system);
+    let keys = ["--trusted-keys", &a];
+    let rehash = ["--trusted-keys", &a, "--rehash"];
+    assert_eq!(world.verify(&rehash).0, 0);
+    for (name, file, change) in [
+        ("part-2.0", "eight", "byte"),
+        ("part-2.0", "run", "mode"),
+        ("part-2.0", "a/more", "added"),
+        ("part-2.0", "a/link", "link"),
+        ("text-1.0", "", "byte"),
+        ("flat-1.0", "", "byte"),
+        ("source-1.0", "dir/program", "byte"),
+        ("part-2.0", "a/fifo", "fifo"),
+    ] {
+        let path = world.real(&world.path(name));
+        let file = if file.is_empty() { path } else { path.join(file) };
+        writable(&file);
+        let undo = spoil(&file, change);
+        assert_eq!(world.verify(&keys).0, 0, "{change}: not read, not found");
+        let (code, report) = world.verify(&rehash);
+        assert_eq!((code, wrong(&report)), (1, pairs(&[(name, "nix.altered")])), "{change}");
+        if change != "fifo" {
+            world.nix_agrees(&[&a], 1, true, false);
+        }
+        undo();
+        assert_eq!(world.verify(&rehash).0, 0, "{change}: undone");
+    }
+    // Gone.
+    let (text, aside) = (world.real(&world.path("text-1.0")), world.real("/aside"));
+    writable(&text);
+    fs::rename(&text, &aside).unwrap();
+    let (code, report) = world.verify(&rehash);
+    assert_eq!((code, wrong(&report)), (1, pairs(&[("text-1.0", "nix.missing")])));
+    fs::rename(&aside, &text).unwrap();
+    // What is registered follows the change: the signature does not.
+    let part = world.path("part-2.0");
+    for column in ["hash = 'sha256:' || hex(zeroblob(32))", "narSize = narSize + 8"] {
+        world.sql("CREATE TABLE Kept AS SELECT * FROM ValidPaths");
+        world.sql(&format!("UPDATE ValidPaths SET {column} WHERE path = '{part}'"));
+        let (code, report) = world.verify(&keys);
+        assert_eq!((code, wrong(&report)), (1, pairs(&[("part-2.0", "nix.signature")])));
+        world.nix_agrees(&[&a], 1, false, false);
+        world.sql(
+            "UPDATE ValidPaths SET (hash, narSize) = (SELECT hash, narSize FROM Kept WHERE Kept.id = ValidPaths.id); DROP TABLE Kept",
+        );
+    }
+    // A reference that is taken away.
+    world.sql(&format!(
+        "DELETE FROM Refs WHERE reference = (SELECT id FROM ValidPaths WHERE path LIKE '%text-1.0') \
+         AND referrer = (SELECT id FROM ValidPaths WHERE path = '{part}')"
+    ));
+    assert_eq!(wrong(&world.verify(&keys).1), pairs(&[("part-2.0", "nix.signature")]));
+}
+
+#[test]
+fn a_content_address_binds_path_references_and_contents() {
+    let Some(world) = World::new() else { return };
+    let a = world.key("a.sec", "a-1");
+    world.sign("a.sec", &world.system);
+    let keys = ["--trusted-keys", &a];
+    let source = world.path("source-1.0");
+    let other = "sha256:0mdqa9w1p6cmli6976v4wi0sw9r4p5prkj7lzfd1877wk11c9c73";
+    for ca in [format!("fixed:r:{other}"), format!("text:{other}"), "what".into()] {
+        world.sql("CREATE TABLE Kept AS SELECT * FROM ValidPaths");
+        world.sql(&format!("UPDATE ValidPaths SET ca = '{ca}', sigs = '' WHERE path = '{source}'"));
+        let (code, report) = world.verify(&keys);
+        assert_eq!((code, wrong(&report)), (1, pairs(&[("source-1.0", "nix.address")])), "{ca}");
+        if ca != "what" {
+            world.nix_agrees(&[&a], 1, false, false);
+        }
+        world.sql(
+            "UPDATE ValidPaths SET (ca, sigs) = (SELECT ca, sigs FROM Kept WHERE Kept.id = ValidPaths.id); DROP TABLE Kept",
+        );
+    }
+    // Contents and registration changed alike: nix, which asks for no signature
+    // there, does not see it.
+    let file = world.real(&source).join("a");
+    writable(&file);
+    fs::write(&file, "b").unwrap();
+    let hash = Command::new(&world.nix)
+        .args(["hash", "path", "--base16"])
+        .arg(world.real(&source))
+        .output()
+        .unwrap();
+    let hash = String::from_utf8(hash.stdout).unwrap();
+    let hash = hash.trim();
+    world.sql(&format!(
+        "UPDATE ValidPaths SET hash = 'sha256:{hash}', sigs = '' WHERE path = '{source}'"
+    ));
+    let (code, report) = world.verify(&keys);
+    assert_eq!((code, wrong(&report)), (1, pairs(&[("source-1.0", "nix.address")])), "{report}");
+    world.nix_agrees(&[&a], 1, true, true);
+}
+
+#[test]
+fn what_path_info_prints_is_judged_alike_in_each_format() {
+    let Some(world) = World::new() else { return };
+    let a = world.key("a.sec", "a-1");
+    let info = world.text("info.json");
+    let newer = world.text("info-2.json");
+    let file = world.text("keys");
+    fs::write(&file, format!("# whom we trust\n{a}\n")).unwrap();
+    for signed in [false, true] {
+        if signed {
+            world.sign("a.sec", &world.system);
+        }
+        let told = world.ok(&["path-info", "--json", "-r", &world.system]);
+        fs::write(&info, &told).unwrap();
+        let told: Value = serde_json::from_str(&told).unwrap();
+        fs::write(&newer, format_2(&told).to_string()).unwrap();
+        let (code, by_database) = world.verify(&["--trusted-keys", &file]);
+        assert_eq!(code, i32::from(!signed));
+        for path in [&info, &newer] {
+            let (by_json, report) = run(&["--path-info", path, "--trusted-keys", &a]);
+            assert_eq!((by_json, &report), (code, &by_database), "{path}");
+        }
+    }
+}
+
+/// What a later nix prints: base names, and content addresses in parts.
+fn format_2(told: &Value) -> Value {
+    let base = |path: &str| path.rsplit('/').next().unwrap().to_owned();
+    let mut info = serde_json::Map::new();
+    for (path, one) in told.as_object().unwrap() {
+        let mut one = one.clone();
+        let references = one["references"].as_array().unwrap().iter();
+        one["references"] = references.map(|path| json!(base(path.as_str().unwrap()))).collect();
+        if let Some(ca) = one["ca"].as_str().map(str::to_owned) {
+            let (method, rest) = match ca.split_once(':').unwrap() {
+                ("text", rest) => ("text", rest),
+                (_, rest) => match rest.strip_prefix("r:") {
+                    Some(rest) => ("nar", rest),
+                    None => ("flat", rest),
+                },
+            };
+            let hash = rest.strip_prefix("sha256:").unwrap();
+            one["ca"] = json!({
+                "method": method,
+                "hash": { "algorithm": "sha256", "format": "nix32", "hash": hash }
+            });
+        }
+        info.insert(base(path), one);
+    }
+    json!({ "version": 2, "storeDir": "/nix/store", "info": info })
+}
+
+#[test]
+fn keys_and_thresholds_that_make_no_sense_are_refused() {
+    let exit = |args: &[&str]| {
+        let ran = Command::new(PROVCTL).arg("verify-store").args(args).output().unwrap();
+        (ran.status.code().unwrap(), String::from_utf8_lossy(&ran.stderr).into_owned())
+    };
+    let good = "cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=";
+    assert_eq!(exit(&["--trusted-keys", good, "--threshold", "2"]).0, 64);
+    assert_eq!(exit(&["--trusted-keys", good, "--threshold", "0"]).0, 64);
+    assert_eq!(exit(&["--trusted-keys", "no such:key"]).0, 64);
+    assert_eq!(exit(&["--trusted-keys", "/no/such/file"]).0, 66);
+    assert_eq!(exit(&["--trusted-keys", good, "--nix-db", "/no/such/db"]).0, 66);
+    // A report of an earlier run does not stay.
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("report.json");
+    fs::write(&out, "{}").unwrap();
+    assert_eq!(exit(&["--nix-db", "/no/such/db", "--out", out.to_str().unwrap()]).0, 66);
+    assert!(!out.exists());
+    // A secret key is not repeated.
+    let secret = format!("k-1:{}", "QUJD".repeat(21) + "QQ==");
+    let (code, said) = exit(&["--trusted-keys", &secret]);
+    assert!(code == 64 && said.contains("secret key") && !said.contains("QUJD"), "{said}");
+}
+
+fn writable(file: &Path) {
+    let folder = file.parent().unwrap();
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+    if file.is_file() {
+        let mode = fs::metadata(file).unwrap().permissions().mode();
+        fs::set_permissions(file, fs::Permissions::from_mode(mode | 0o200)).unwrap();
+    }
+}
+
+/// Changes the file, and gives what undoes it.
+fn spoil(file: &Path, change: &str) -> Box<dyn FnOnce()> {
+    let path = file.to_owned();
+    match change {
+        "byte" => {
+            let good = fs::read(file).unwrap();
+            let mut bad = good.clone();
+            bad[0] ^= 1;
+            fs::write(file, bad).unwrap();
+            Box::new(move || fs::write(path, good).unwrap())
+        }
+        "mode" => {
+            let mode = |mode| fs::Permissions::from_mode(mode);
+            fs::set_permissions(file, mode(0o644)).unwrap();
+            Box::new(move || fs::set_permissions(path, mode(0o755)).unwrap())
+        }
+        "link" => {
+            let target = fs::read_link(file).unwrap();
+            fs::remove_file(file).unwrap();
+            std::os::unix::fs::symlink("elsewhere", file).unwrap();
+            Box::new(move || {
+                fs::remove_file(&path).unwrap();
+                std::os::unix::fs::symlink(target, path).unwrap();
+            })
+        }
+        _ => {
+            if change == "fifo" {
+                assert!(Command::new("mkfifo").arg(file).status().unwrap().success());
+            } else {
+                fs::write(file, "").unwrap();
+            }
+            Box::new(move || fs::remove_file(path).unwrap())
+        }
+    }
+}
