@@ -10,6 +10,7 @@ pub mod cli;
 pub mod engine;
 pub mod host;
 pub mod logs;
+pub mod page;
 pub mod panel;
 pub mod registry;
 pub mod sbom;

@@ -44,17 +44,18 @@ const FLOORS: &[Floor] = &[
         io: true,
     },
     Floor { name: "engine", modules: &["engine"], may_use: &[], siblings: true, io: false },
+    Floor { name: "page", modules: &["page"], may_use: &[], siblings: true, io: false },
     Floor {
         name: "services",
         modules: &["services"],
-        may_use: &["host", "adapters", "panel", "engine"],
+        may_use: &["host", "adapters", "panel", "engine", "page"],
         siblings: true,
         io: true,
     },
     Floor {
         name: "audit",
         modules: &["audit"],
-        may_use: &["host", "registry::reader"],
+        may_use: &["host", "page", "registry::reader"],
         siblings: true,
         io: true,
     },
@@ -112,7 +113,7 @@ const FLOORS: &[Floor] = &[
 ];
 
 /// What a pure floor may use of other crates.
-const PURE: &[&str] = &["provenance_core", "core", "alloc", "thiserror"];
+const PURE: &[&str] = &["provenance_core", "core", "alloc", "thiserror", "base64ct", "svg"];
 /// What the core may use.
 const CORE: &[&str] = &["core", "alloc", "base64ct", "ed25519_dalek", "sha2", "thiserror"];
 /// What makes I/O or asks a clock, of std.
