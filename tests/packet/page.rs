@@ -326,6 +326,9 @@ fn a_browser_shows_it_without_a_request_at_every_width_on_paper_and_in_the_dark(
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("report.html");
     fs::write(&path, weeks(HOSTILE)).unwrap();
+    if let Some(folder) = std::env::var_os("PICTURES") {
+        fs::copy(&path, Path::new(&folder).join("report.html")).unwrap();
+    }
     for width in [360, 768, 1280] {
         for scheme in ["light", "dark"] {
             browser.media("screen", scheme);

@@ -120,3 +120,43 @@ pub(super) fn table(caption: &str, heads: &[&str], rows: &[Vec<Html>]) -> Html {
     out.push_str("</tbody></table>\n");
     Html(out)
 }
+
+/// `3 d 4 h`, `12 min 5 s`.
+pub(super) fn duration(nanos: i64) -> String {
+    let seconds = nanos / 1_000_000_000;
+    let (days, hours) = (seconds / 86_400, seconds / 3_600 % 24);
+    let (minutes, rest) = (seconds / 60 % 60, seconds % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{rest} s"),
+        (0, 0, _) => format!("{minutes} min {rest} s"),
+        (0, _, _) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
+/// `0–4, 9, 22–23`.
+pub(super) fn ranges(hours: &[u32]) -> String {
+    let mut runs: Vec<(u32, u32)> = vec![];
+    for hour in hours {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == *hour => *last = *hour,
+            _ => runs.push((*hour, *hour)),
+        }
+    }
+    let text = |(first, last): &(u32, u32)| match first == last {
+        true => format!("{first}"),
+        false => format!("{first}–{last}"),
+    };
+    runs.iter().map(text).collect::<Vec<_>>().join(", ")
+}
+
+/// A length in bytes.
+pub(super) fn bytes(of: u64) -> String {
+    let (unit, name) = match of {
+        0..10_000 => return format!("{} B", number(of)),
+        10_000..10_000_000 => (1_000, "kB"),
+        10_000_000..10_000_000_000 => (1_000_000, "MB"),
+        _ => (1_000_000_000, "GB"),
+    };
+    format!("{} {name}", number(of / unit))
+}

@@ -63,7 +63,7 @@ fn stretched(high: i64, label: &str) -> Document {
 }
 
 /// The least of 1, 2 and 5 times a power of ten that is not under `most`.
-pub(super) fn scale(most: i64) -> i64 {
+fn scale(most: i64) -> i64 {
     let mut step = 1_000_i64;
     loop {
         for times in [1, 2, 5] {
@@ -77,24 +77,29 @@ pub(super) fn scale(most: i64) -> i64 {
     }
 }
 
-/// What the upper and the lower end of a band are called.
-pub(super) fn ends(scale: i64) -> (String, String) {
-    let hours = scale / 3_600_000_000_000;
-    let text = match hours {
-        0..3 => human_span(scale),
-        3..72 => format!("{hours} h"),
-        _ => format!("{} d", hours / 24),
-    };
-    (format!("+{text}"), format!("−{text}"))
+/// A span for people; `human_span` ends with seconds.
+pub(super) fn span(nanos: i64) -> String {
+    const MINUTE: i64 = 60_000_000_000;
+    match nanos.unsigned_abs() / MINUTE.unsigned_abs() {
+        0..2 => human_span(nanos),
+        2..120 => format!("{} min", nanos / MINUTE),
+        120..2_880 => format!("{} h", nanos / (60 * MINUTE)),
+        _ => format!("{} d", nanos / (1_440 * MINUTE)),
+    }
 }
 
-/// The most that a band reaches from zero.
-pub(super) fn reach(cells: &BTreeMap<i64, (i64, i64)>) -> i64 {
-    cells
-        .values()
-        .map(|(low, high)| low.saturating_abs().max(high.saturating_abs()))
-        .max()
-        .unwrap_or(0)
+/// The scale for a band, and the most that it reaches from zero. Few cells far
+/// outside do not make all others flat: they are cut.
+pub(super) fn reach(cells: &BTreeMap<i64, (i64, i64)>) -> (i64, i64) {
+    let far = |(low, high): &(i64, i64)| low.saturating_abs().max(high.saturating_abs());
+    let mut all: Vec<i64> = cells.values().map(far).collect();
+    all.sort_unstable();
+    let most = all.last().copied().unwrap_or_default();
+    let usual = all.get(all.len() * 9 / 10).copied().unwrap_or(most);
+    match usual.saturating_mul(8) < most {
+        true => (scale(usual.saturating_mul(2)), most),
+        false => (scale(most), most),
+    }
 }
 
 /// A band of intervals around zero, which lies in the middle.
@@ -105,6 +110,7 @@ pub(super) fn band(
     label: &str,
 ) -> String {
     let y = |value: i64| {
+        let value = value.clamp(-scale, scale);
         let part = i128::from(value) * i128::from(HIGH / 2 - 10) / i128::from(scale.max(1));
         HIGH / 2 - i64::try_from(part).unwrap_or_default()
     };
@@ -167,8 +173,12 @@ pub(super) fn month(days: &[(Day, Hours)], label: &str) -> String {
         let first = Day { day: 1, ..*day };
         weekday(first)
     });
+    // From the week of the first day to that of the last.
+    let week =
+        |day: Option<&(Day, Hours)>| day.map_or(0, |(day, _)| (shift + i64::from(day.day) - 1) / 7);
+    let (above, below) = (week(days.first()), week(days.last()));
     let mut document = Document::new()
-        .set("viewBox", (0, 0, 7 * STEP - 4, 6 * STEP + 14))
+        .set("viewBox", (-1, 0, 7 * STEP - 2, (below - above + 1) * STEP + 16))
         .set("role", "img")
         .set("aria-labelledby", label);
     let word = |x: i64, y: i64, class: &str, text: &str| {
@@ -180,7 +190,7 @@ pub(super) fn month(days: &[(Day, Hours)], label: &str) -> String {
     }
     for (day, hours) in days {
         let place = shift + i64::from(day.day) - 1;
-        let (x, y) = (place % 7 * STEP, place / 7 * STEP + 18);
+        let (x, y) = (place % 7 * STEP, (place / 7 - above) * STEP + 18);
         let (asked, had) = (hours.asked.count_ones(), (hours.asked & hours.had).count_ones());
         let class = match (asked, had) {
             (0, _) => "out",

@@ -39,7 +39,6 @@ impl<T> Latest<T> {
 /// An anchor as its last record has it.
 #[derive(Clone, Debug)]
 pub(super) struct Anchor {
-    pub(super) root: Digest,
     pub(super) size: u64,
     pub(super) state: &'static str,
     pub(super) since: Timestamp,
@@ -116,7 +115,6 @@ impl Told {
                     self.anchors.pop_first();
                 }
                 let known = self.anchors.entry(anchor.size).or_insert_with(|| Anchor {
-                    root: anchor.root,
                     size: anchor.size,
                     state: "",
                     since: time,

@@ -6,7 +6,7 @@ use base64ct::{Base64, Encoding as _};
 use provenance_core::{
     digest::Digest,
     packet::{Facts, Manifest, file_name},
-    time::{Day, human_span},
+    time::Day,
 };
 
 use super::{
@@ -150,7 +150,8 @@ fn sums(page: &Page, facts: &Facts) -> Html {
         ("Bundles", number(facts.bundles.len() as u64)),
         ("Open alerts", number(open as u64)),
     ] {
-        out.own_push(&format!("<div><dt>{name}</dt><dd>{value}</dd></div>"));
+        let class = if name == "Open alerts" && open > 0 { " class=\"look\"" } else { "" };
+        out.own_push(&format!("<div><dt>{name}</dt><dd{class}>{value}</dd></div>"));
     }
     out.own_push("</dl>\n");
     out
@@ -203,7 +204,7 @@ fn coverage(page: &Page) -> Html {
         let id = format!("m{year}-{month:02}");
         let drawn = plots::month(days, &id);
         out.own_push(&format!(
-            "<figure><figcaption id=\"{id}\">{} {year}</figcaption>{drawn}</figure>\n",
+            "<figure aria-labelledby=\"{id}\"><figcaption id=\"{id}\">{} {year}</figcaption>{drawn}</figure>\n",
             name_of(*month)
         ));
     }
@@ -243,7 +244,7 @@ fn clock(page: &Page) -> Html {
     let times =
         format!("<div class=\"times\"><span>{}</span><span>{}</span></div>", times[0], times[2]);
     out.own_push(&format!(
-        "<figure class=\"plot low\"><figcaption id=\"p0\">Verdict over all sources</figcaption>\
+        "<figure class=\"plot low\" aria-labelledby=\"p0\"><figcaption id=\"p0\">Verdict over all sources</figcaption>\
          <div class=\"area\"><div class=\"ends\" aria-hidden=\"true\"></div>{}{times}</div></figure>\n",
         plots::strip(&clock.worst, axis, "p0")
     ));
@@ -279,14 +280,18 @@ fn clock(page: &Page) -> Html {
 }
 
 fn plot(name: &Html, series: &Series, axis: Axis, id: &str, times: &str) -> Html {
-    let scale = plots::scale(plots::reach(&series.cells));
-    let (high, low) = plots::ends(scale);
+    let (scale, most) = plots::reach(&series.cells);
+    let (high, low) = (plots::span(scale), plots::span(scale));
+    let cut = match most > scale {
+        true => format!(" <b class=\"warn\">cut: it reaches {}</b>", plots::span(most)),
+        false => String::new(),
+    };
     let drawn = plots::band(&series.cells, axis, scale, id);
-    let bound = human_span(series.widest);
+    let bound = plots::span(series.widest);
     Html::own(format!(
-        "<figure class=\"plot\"><figcaption id=\"{id}\">{} <span class=\"soft\">widest bound \
-         ±{bound}</span></figcaption><div class=\"area\"><div class=\"ends\"><span>{high}</span>\
-         <span>0</span><span>{low}</span></div>{drawn}{times}</div></figure>\n",
+        "<figure class=\"plot\" aria-labelledby=\"{id}\"><figcaption id=\"{id}\">{} <span class=\"soft\">widest bound \
+         ±{bound}</span>{cut}</figcaption><div class=\"area\"><div class=\"ends\"><span>+{high}</span>\
+         <span>0</span><span>−{low}</span></div>{drawn}{times}</div></figure>\n",
         name.as_str()
     ))
 }

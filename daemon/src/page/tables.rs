@@ -4,13 +4,13 @@ use provenance_core::{
     packet::{Facts, Manifest},
     registry::KeyAction,
     report::Severity,
-    time::human_span,
 };
 
 use super::{
     Page,
     cover::MAX_PAUSES,
-    html::{Html, count, number, source, table, text, time},
+    html::{Html, bytes, count, duration, number, ranges, source, table, text, time},
+    plots,
 };
 
 /// So many rows of a table are shown.
@@ -27,19 +27,6 @@ fn rest(all: usize, place: &str) -> Html {
     }
     let more = number((all - MAX_ROWS) as u64);
     own(format!("<p class=\"soft\">{more} more are in <code>{place}</code>.</p>\n"))
-}
-
-/// `3 d 4 h`, `12 min 5 s`.
-fn duration(nanos: i64) -> String {
-    let seconds = nanos / 1_000_000_000;
-    let (days, hours) = (seconds / 86_400, seconds / 3_600 % 24);
-    let (minutes, rest) = (seconds / 60 % 60, seconds % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{rest} s"),
-        (0, 0, _) => format!("{minutes} min {rest} s"),
-        (0, _, _) => format!("{hours} h {minutes} min"),
-        _ => format!("{days} d {hours} h"),
-    }
 }
 
 /// The days that lack an hour.
@@ -72,22 +59,6 @@ pub(super) fn days(page: &Page) -> Html {
         out.own_push(&format!("<p class=\"soft\">{more} more; the calendar shows them.</p>\n"));
     }
     out
-}
-
-/// `0–4, 9, 22–23`.
-fn ranges(hours: &[u32]) -> String {
-    let mut runs: Vec<(u32, u32)> = vec![];
-    for hour in hours {
-        match runs.last_mut() {
-            Some((_, last)) if *last + 1 == *hour => *last = *hour,
-            _ => runs.push((*hour, *hour)),
-        }
-    }
-    let text = |(first, last): &(u32, u32)| match first == last {
-        true => format!("{first}"),
-        false => format!("{first}–{last}"),
-    };
-    runs.iter().map(text).collect::<Vec<_>>().join(", ")
 }
 
 /// Where ticks came late.
@@ -149,7 +120,7 @@ pub(super) fn sources(page: &Page) -> Html {
             let [ok, off, absent, rejected] = series.states.map(number);
             let last = series.last.map_or_else(
                 || "none".into(),
-                |(offset, bound)| format!("{} ± {}", human_span(offset), human_span(bound)),
+                |(offset, bound)| format!("{} ± {}", plots::span(offset), plots::span(bound)),
             );
             let off = match off.as_str() {
                 "0" => off,
@@ -205,16 +176,6 @@ pub(super) fn logs(page: &Page) -> Html {
     out.push(&rest(logs.len(), "chain/"));
     out.own_push("</section>\n");
     out
-}
-
-fn bytes(of: u64) -> String {
-    let (unit, name) = match of {
-        0..10_000 => return format!("{} B", number(of)),
-        10_000..10_000_000 => (1_000, "kB"),
-        10_000_000..10_000_000_000 => (1_000_000, "MB"),
-        _ => (1_000_000_000, "GB"),
-    };
-    format!("{} {name}", number(of / unit))
 }
 
 /// The bundles, and what anchors them.
