@@ -105,10 +105,12 @@ impl Told {
                 self.verified = Some((time, verify.clone()));
             }
             Entry::Alert(alert) => self.alert(alert),
-            Entry::Bundle(bundle) if bundle.from < self.to && self.from <= bundle.to => {
-                if self.bundles.len() < MAX * 64 {
-                    self.bundles.insert(bundle.id.clone(), seq);
-                }
+            Entry::Bundle(bundle)
+                if bundle.from < self.to
+                    && self.from <= bundle.to
+                    && self.bundles.len() < MAX * 64 =>
+            {
+                self.bundles.insert(bundle.id.clone(), seq);
             }
             Entry::Anchor(anchor) => {
                 if self.anchors.len() >= MAX && !self.anchors.contains_key(&anchor.size) {
