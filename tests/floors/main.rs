@@ -44,10 +44,11 @@ const FLOORS: &[Floor] = &[
         io: true,
     },
     Floor { name: "engine", modules: &["engine"], may_use: &[], siblings: true, io: false },
+    Floor { name: "page", modules: &["page"], may_use: &[], siblings: true, io: false },
     Floor {
         name: "services",
         modules: &["services"],
-        may_use: &["host", "adapters", "panel", "engine"],
+        may_use: &["host", "adapters", "panel", "engine", "page"],
         siblings: true,
         io: true,
     },
@@ -55,7 +56,7 @@ const FLOORS: &[Floor] = &[
         name: "audit",
         modules: &["audit"],
         // The inventory of what is installed only reads.
-        may_use: &["host", "registry::reader", "sbom"],
+        may_use: &["host", "page", "registry::reader", "sbom"],
         siblings: true,
         io: true,
     },
@@ -124,7 +125,7 @@ const FLOORS: &[Floor] = &[
 ];
 
 /// What a pure floor may use of other crates.
-const PURE: &[&str] = &["provenance_core", "core", "alloc", "thiserror"];
+const PURE: &[&str] = &["provenance_core", "core", "alloc", "thiserror", "base64ct", "svg"];
 /// What the core may use.
 const CORE: &[&str] = &["core", "alloc", "base64ct", "ed25519_dalek", "sha2", "thiserror"];
 /// What makes I/O or asks a clock, of std.

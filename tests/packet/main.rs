@@ -9,7 +9,9 @@ use provenance_core::{
     report::Verdict,
 };
 
+mod browser;
 mod hostile;
+mod page;
 #[path = "../peers/mod.rs"]
 mod peers;
 mod world;

@@ -26,7 +26,7 @@ pub const POPULATION: &str = "population.json";
 pub const REVIEWS: &str = "reviews.json";
 /// How to verify with stock tools.
 pub const VERIFY: &str = "VERIFY.md";
-/// A page to read; a packet may hold one.
+/// A page to read.
 pub const REPORT: &str = "report.html";
 
 /// What a packet is called.

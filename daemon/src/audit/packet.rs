@@ -18,6 +18,7 @@ use provenance_core::{
 };
 
 use super::{AuditError, Progress, Trust, sbom};
+use crate::page::Page;
 use archive::{Archive, OWN, Sums};
 use registry::Registry;
 
@@ -55,7 +56,7 @@ pub fn verify(path: &Path, trust: &Trust, progress: Progress<'_>) -> Result<Repo
     walk.chain(&mut registry, &mut report)?;
     walk.bundles(&registry.facts, &keys, &mut report)?;
     walk.sboms(&registry.facts, &mut report)?;
-    walk.papers(&registry.facts, &mut report)?;
+    walk.papers(&registry, &mut report)?;
     walk.rest(&mut report)?;
     export::verify(path, &walk.manifest, &keys, &mut report)?;
     let why = "a packet shows its period; verify-chain on the state folder shows the whole";
@@ -124,6 +125,7 @@ impl Walk<'_> {
             packet::CUSTODY,
             packet::POPULATION,
             packet::REGISTRY,
+            packet::REPORT,
             packet::REVIEWS,
             packet::VERIFY,
         ];
@@ -257,17 +259,25 @@ impl Walk<'_> {
     }
 
     /// Step 13.10: what follows from the rest is made again.
-    fn papers(&mut self, facts: &Facts, report: &mut Report) -> Result<(), AuditError> {
+    fn papers(&mut self, registry: &Registry, report: &mut Report) -> Result<(), AuditError> {
+        let facts = &registry.facts;
         let population = packet::population(facts, &self.manifest.seed, self.manifest.sample);
         let expected = [
             (packet::POPULATION, population),
             (packet::REVIEWS, packet::reviews(facts)),
             (packet::CUSTODY, packet::custody(facts)),
+            (packet::REPORT, registry.page.render(&self.manifest, facts)),
         ];
         for (name, expected) in expected {
-            if let Some(bytes) = self.whole(name, MAX_WHOLE, report)?
-                && bytes != expected
-            {
+            let Some(bytes) = self.whole(name, MAX_WHOLE, report)? else { continue };
+            if bytes == expected {
+                continue;
+            }
+            if name == packet::REPORT && !Page::is_of_this_form(&bytes) {
+                let why = "it is of another version's form, and cannot be made again: do not \
+                           rely on it, or use the provctl of that version";
+                report.undecided(name, why);
+            } else {
                 let message = "it does not follow from the registry and the chain in the packet";
                 report.find(Finding::new(Code::PacketMalformed, Place::file(name), message));
             }
@@ -277,7 +287,7 @@ impl Walk<'_> {
 
     /// Files that nothing else reads have their digest, and their place.
     fn rest(&mut self, report: &mut Report) -> Result<(), AuditError> {
-        const KNOWN: [&str; 3] = [packet::CONTROLS, packet::VERIFY, packet::REPORT];
+        const KNOWN: [&str; 2] = [packet::CONTROLS, packet::VERIFY];
         for at in 0..self.archive.entries.len() {
             let Some(entry) = self.archive.entries.get(at) else { break };
             if self.seen.get(at) == Some(&true) || OWN.contains(&&*entry.name) {

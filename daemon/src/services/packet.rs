@@ -10,6 +10,7 @@ use std::{
 };
 
 use provenance_core::{
+    chain::Body,
     digest::{Digest, Hasher},
     dsse,
     key::PublicKey,
@@ -34,6 +35,7 @@ use crate::{
         config::Config,
         durable::{self, StateDir},
     },
+    page::Page,
     registry::Reader,
 };
 use write::Zip;
@@ -152,6 +154,12 @@ fn cut(reader: &Reader) -> Result<u64, ServiceError> {
     Ok(size)
 }
 
+/// What the other files of a packet follow from.
+struct Told {
+    facts: Facts,
+    page: Page,
+}
+
 /// The records of the period.
 struct Range {
     first: Head,
@@ -170,12 +178,38 @@ fn assemble(
     let reader = evidence.reader()?;
     let size = cut(&reader)?;
     let root = reader.root_at(size)?;
-    let mut facts = Facts::new(request.from, request.to);
-    let keys = registry_facts(&reader, size, &mut facts)?;
-    let range = chain_facts(state, request, &mut facts)?;
+    let mut told = Told {
+        facts: Facts::new(request.from, request.to),
+        page: Page::new(request.from, request.to),
+    };
+    let keys = registry_facts(&reader, size, &mut told)?;
+    let range = chain_facts(state, request, &mut told)?;
+    let Told { facts, page } = told;
     let seed = request.seed.clone().unwrap_or_else(|| root.to_string());
     let (client, host) = (config.client.as_str(), config.host.as_str());
     let signed = evidence.signer().is_some();
+    let mut manifest = Manifest {
+        files: vec![],
+        chain: ChainRange {
+            id: evidence.chain().into(),
+            first: Link { seq: range.first.seq, hash: range.first.hash },
+            last: Link { seq: range.last.seq, hash: range.last.hash },
+        },
+        client: client.into(),
+        collector: Collector {
+            name: "provenanced".into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+        },
+        host: host.into(),
+        from: request.from,
+        to: request.to,
+        root,
+        size,
+        seed: seed.clone(),
+        sample: config.packet.sample,
+        signed,
+        tier: config.tier.to_string(),
+    };
     let mut zip = Zip::create(path)?;
     // By name, so that the order never depends on a folder's.
     let period = (request.from, request.to);
@@ -199,7 +233,8 @@ fn assemble(
     let population = packet::population(&facts, &seed, config.packet.sample);
     zip.stored(packet::POPULATION, &population)?;
     add_registry(&mut zip, &reader, size)?;
-    // packet::REPORT, a page to read, has its place here.
+    let report = page.render(&manifest, &facts);
+    zip.deflated(packet::REPORT, |sink| sink(&report))?;
     zip.stored(packet::REVIEWS, &packet::reviews(&facts))?;
     for name in facts.sboms.keys() {
         let path = state.root().join(name);
@@ -208,28 +243,7 @@ fn assemble(
             zip.copy(name, &path)?;
         }
     }
-    let manifest = Manifest {
-        files: zip.files.clone(),
-        chain: ChainRange {
-            id: evidence.chain().into(),
-            first: Link { seq: range.first.seq, hash: range.first.hash },
-            last: Link { seq: range.last.seq, hash: range.last.hash },
-        },
-        client: client.into(),
-        collector: Collector {
-            name: "provenanced".into(),
-            version: env!("CARGO_PKG_VERSION").into(),
-        },
-        host: host.into(),
-        from: request.from,
-        to: request.to,
-        root,
-        size,
-        seed,
-        sample: config.packet.sample,
-        signed,
-        tier: config.tier.to_string(),
-    };
+    manifest.files.clone_from(&zip.files);
     sign(&mut zip, &manifest, evidence)?;
     let files = zip.files.len() as u64;
     zip.finish()?;
@@ -250,7 +264,7 @@ fn sign(zip: &mut Zip, manifest: &Manifest, evidence: &Evidence) -> Result<(), S
 fn registry_facts(
     reader: &Reader,
     size: u64,
-    facts: &mut Facts,
+    told: &mut Told,
 ) -> Result<Vec<PublicKey>, ServiceError> {
     let mut keys = std::collections::BTreeMap::new();
     each_row(reader, size, |body| {
@@ -258,14 +272,15 @@ fn registry_facts(
             ServiceError::State(format!("the registry: {error}; run `provctl verify-chain`"))
         })?;
         if let Some(entry) = read_entry(body) {
-            facts.entry(record.seq, record.time, &entry);
+            told.facts.entry(record.seq, record.time, &entry);
+            told.page.entry(record.seq, record.time, &entry);
             if let Entry::Key(key) = entry {
                 keys.insert(key.key.fingerprint().to_hex(), key.key);
             }
         }
         Ok(())
     })?;
-    facts.end_of_registry();
+    told.facts.end_of_registry();
     Ok(keys.into_values().collect())
 }
 
@@ -296,7 +311,7 @@ fn each_row(
 fn chain_facts(
     state: &StateDir,
     request: &Request,
-    facts: &mut Facts,
+    told: &mut Told,
 ) -> Result<Range, ServiceError> {
     let listing = chainfiles::list(&state.chain())
         .map_err(ServiceError::io("cannot list the chain's files"))?;
@@ -312,7 +327,10 @@ fn chain_facts(
             if open && record.time >= request.from && record.time < request.to {
                 let this = Head { seq: record.seq, hash: record.hash(), time: record.time };
                 ends = Some((ends.map_or(this, |(first, _)| first), this));
-                facts.record(record.seq, record.time, record.kind == "tick");
+                told.facts.record(record.seq, record.time, record.kind == "tick");
+                if let Ok(body) = Body::read(&record) {
+                    told.page.record(record.time, &body);
+                }
                 holds = true;
             }
             Ok(())

@@ -53,6 +53,7 @@ impl Walk<'_> {
                 }
                 let is_tick = matches!(seen.body, Body::Tick(_));
                 registry.facts.record(head.seq, head.time, is_tick);
+                registry.page.record(head.time, &seen.body);
                 let place = Place::file(&name).line(line_number);
                 if let Body::Checkpoint { note } = &seen.body {
                     root(registry, note, place.clone().at_seq(head.seq), report);

@@ -13,7 +13,7 @@ use provenance_core::{
 };
 
 use super::{AuditError, Walk};
-use crate::host::chainfiles;
+use crate::{host::chainfiles, page::Page};
 
 /// So many heads, closed files and keys are held against the chain. A packet
 /// of many years has fewer.
@@ -34,6 +34,7 @@ pub(super) struct Registry {
     pub(super) size: u64,
     pub(super) root: Digest,
     pub(super) facts: Facts,
+    pub(super) page: Page,
     pub(super) keys: Vec<(KeyEntry, u64)>,
     /// By their place in the chain.
     pub(super) heads: Vec<Named>,
@@ -50,6 +51,7 @@ impl Walk<'_> {
             size: 0,
             root: verifier.tree().root(),
             facts: Facts::new(self.manifest.from, self.manifest.to),
+            page: Page::new(self.manifest.from, self.manifest.to),
             keys: vec![],
             heads: vec![],
             segments: BTreeMap::new(),
@@ -64,6 +66,7 @@ impl Walk<'_> {
             let row = verifier.tree().size();
             if let Some(seen) = verifier.line(line, &mut lines) {
                 registry.facts.entry(seen.seq, seen.time, &seen.entry);
+                registry.page.entry(seen.seq, seen.time, &seen.entry);
                 dropped += u64::from(!registry.take(seen.time, seen.entry, row));
             }
             if registry.roots.len() < MAX_JOINED {
