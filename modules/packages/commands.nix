@@ -5,6 +5,7 @@
   # What the daemon does if its settings ask for it, and began to do late.
   parts = [ "metrics" ];
   provenanced = [
+    "aggregate"
     "anchor"
     "bundle"
     "check-config"
