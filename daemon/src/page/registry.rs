@@ -171,7 +171,7 @@ impl Told {
 
 impl Anchor {
     pub(super) fn in_block(&self) -> bool {
-        matches!(self.state, "mined" | "final")
+        matches!(self.state, "mined" | "final" | "attested")
     }
 
     fn take(&mut self, step: &AnchorStep) {
@@ -187,7 +187,8 @@ impl Anchor {
             }
             AnchorStep::Reorged { .. } => self.height = None,
             AnchorStep::Broadcast { txid } => self.txid = Some(txid.to_hex()),
-            AnchorStep::Failed { .. } => {}
+            AnchorStep::Attested { height, .. } => self.height = Some(*height),
+            AnchorStep::Promised { .. } | AnchorStep::Failed { .. } => {}
         }
     }
 }

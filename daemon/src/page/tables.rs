@@ -196,6 +196,9 @@ pub(super) fn bundles(page: &Page, facts: &Facts) -> Html {
             let anchor = match anchor {
                 None => own("none"),
                 Some(anchor) => match anchor.height {
+                    Some(height) if anchor.state == "attested" => {
+                        own(format!("block {height}, a calendar says"))
+                    }
                     Some(height) if anchor.in_block() => own(format!("block {height}")),
                     _ => own(anchor.state),
                 },
@@ -237,7 +240,7 @@ pub(super) fn anchors(page: &Page) -> Html {
     }
     let row = |anchor: &super::registry::Anchor| {
         let txid = anchor.txid.as_deref().map_or_else(
-            || own("none yet"),
+            || own(if anchor.state == "attested" { "the calendar's" } else { "none yet" }),
             |txid| own(format!("<span class=\"mono\">{}</span>", text(txid).as_str())),
         );
         let height = anchor.height.map_or_else(|| "none yet".into(), |height| height.to_string());

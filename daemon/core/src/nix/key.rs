@@ -45,7 +45,7 @@ impl StoreKey {
         if decoded.len() == 64 {
             return Err(StoreKeyError::Secret);
         }
-        let bytes: [u8; 32] = (&*decoded).try_into().map_err(|_| StoreKeyError::Form)?;
+        let bytes: [u8; 32] = decoded.try_into().map_err(|_| StoreKeyError::Form)?;
         Ok(Self { name: name.into(), key: PublicKey::from_bytes(&bytes)? })
     }
 

@@ -1,6 +1,6 @@
 //! Who vouches for each path of a Nix closure (docs/format.md §14).
 
-use alloc::{collections::BTreeSet, format, string::String, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeSet, format, string::String, vec::Vec};
 
 use crate::{
     digest::Digest,
@@ -40,7 +40,7 @@ enum Voucher {
     /// Nobody that the auditor could judge: there is no trusted key.
     Unjudged,
     /// Nothing.
-    None(Finding),
+    None(Box<Finding>),
 }
 
 /// Judges every path of the closure, and gives the places and codes of those
@@ -58,7 +58,7 @@ pub fn judge(closure: &[PathInfo], trust: &Trust, report: &mut Report) -> Vec<(u
             Voucher::Unjudged => unjudged += 1,
             Voucher::None(finding) => {
                 bad.push((place, finding.code));
-                report.find(finding);
+                report.find(*finding);
             }
         }
     }
@@ -81,7 +81,7 @@ fn voucher(info: &PathInfo, closure: &[PathInfo], trust: &Trust, report: &mut Re
     let at = || Place::file(&*info.path);
     let Some(fingerprint) = info.fingerprint(closure) else {
         let message = "nothing to sign: its NAR hash or size is not registered";
-        return Voucher::None(Finding::new(Code::NixUnsigned, at(), message));
+        return Voucher::None(Finding::new(Code::NixUnsigned, at(), message).into());
     };
     let (signers, broken) = signers(info, &fingerprint, trust);
     let enough = signers >= trust.threshold;
@@ -93,7 +93,7 @@ fn voucher(info: &PathInfo, closure: &[PathInfo], trust: &Trust, report: &mut Re
         );
         let finding = Finding::new(Code::NixSignature, at(), message);
         if !enough {
-            return Voucher::None(finding);
+            return Voucher::None(finding.into());
         }
         // Others vouch for it.
         report.find(finding.severity(Severity::Warning));
@@ -120,7 +120,7 @@ fn voucher(info: &PathInfo, closure: &[PathInfo], trust: &Trust, report: &mut Re
         message.push_str(", which vouches for nothing");
     }
     let wanted = format!("{} of the trusted keys", trust.threshold);
-    Voucher::None(Finding::new(code, at(), message).values(wanted, signers))
+    Voucher::None(Finding::new(code, at(), message).values(wanted, signers).into())
 }
 
 /// How many trusted keys signed, and a signature in the name of one that is
@@ -147,7 +147,7 @@ fn signers<'a>(
 }
 
 /// The content address, if it leads to the path.
-fn address(info: &PathInfo, closure: &[PathInfo], text: &str) -> Result<Address, Finding> {
+fn address(info: &PathInfo, closure: &[PathInfo], text: &str) -> Result<Address, Box<Finding>> {
     let wrong = |message: &str| Finding::new(Code::NixAddress, Place::file(&*info.path), message);
     let short = || text.chars().take(200).collect::<String>();
     let address = Address::parse(text)
@@ -156,9 +156,9 @@ fn address(info: &PathInfo, closure: &[PathInfo], text: &str) -> Result<Address,
         Some(path) if path == info.path => {}
         Some(path) => {
             let finding = wrong("its content address, with what it needs, is that of another path");
-            return Err(finding.values(path, &info.path));
+            return Err(finding.values(path, &info.path).into());
         }
-        None => return Err(wrong("such a content address can have no references")),
+        None => return Err(wrong("such a content address can have no references").into()),
     }
     // Without itself in it, the NAR that is hashed is the one registered.
     if let (Method::Nar, Some(hash), false) =
@@ -166,7 +166,7 @@ fn address(info: &PathInfo, closure: &[PathInfo], text: &str) -> Result<Address,
         && info.nar_hash.is_some_and(|nar| nar != hash)
     {
         let finding = wrong("its content address is of other contents than those registered");
-        return Err(finding.values(hash, info.nar_hash.unwrap_or(Digest::ZERO)));
+        return Err(finding.values(hash, info.nar_hash.unwrap_or(Digest::ZERO)).into());
     }
     Ok(address)
 }
