@@ -1,3 +1,5 @@
+mod oracle;
+
 use alloc::{format, string::String, vec, vec::Vec};
 
 use proptest::prelude::*;
