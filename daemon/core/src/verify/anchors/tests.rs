@@ -1,6 +1,7 @@
 use alloc::{vec, vec::Vec};
 
 use super::*;
+use crate::registry::Promise;
 use crate::{anchor::TxProof, merkle::Frontier, ots::tests::mine, registry::Entry};
 
 /// A tree of so many leaves, and the roots at each size.
