@@ -102,6 +102,13 @@ fn bundles_are_verified_by_header_file_node_and_pinned_hash() {
         .policy(&format!("[anchor]\n[[anchor.blocks]]\nheight = {height}\nhash = \"{hash}\"\n"));
     let (code, report) = appliance.provctl(&["verify", bundle]);
     assert_eq!((code, &report["anchors"][0]["basis"]), (0, &"pinned hash".into()), "{report:#}");
+    // A file that says otherwise does not outweigh it.
+    let wrong = node.ask(&["getblockhash", &(height - 1).to_string()]);
+    appliance
+        .policy(&format!("[anchor]\n[[anchor.blocks]]\nheight = {height}\nhash = \"{wrong}\"\n"));
+    fs::write(&file, lines.concat()).unwrap();
+    let (code, report) = appliance.provctl(&["verify", bundle, "--headers", headers]);
+    assert_eq!((code, codes(&report)), (1, vec!["anchor.untrusted_header"]), "{report:#}");
     fs::write(&file, lines.concat()).unwrap();
     appliance.policy("[anchor]\nrequired = true\nheaders = \"headers.txt\"\n");
     assert_eq!(appliance.provctl(&["verify", bundle]).0, 0);

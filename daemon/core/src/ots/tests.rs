@@ -1,3 +1,4 @@
+#[cfg(test)]
 mod oracle;
 
 use alloc::{format, string::String, vec, vec::Vec};
