@@ -10,6 +10,7 @@
     ./time.nix
     ./bitcoin.nix
     ./anchor.nix
+    ./aggregate.nix
     ./store.nix
     ./packets.nix
     ./sbom.nix

@@ -27,6 +27,8 @@ pub struct CalendarError {
     pub url: String,
     /// Why.
     pub why: String,
+    /// It did not answer at all, or not to the end.
+    pub silent: bool,
 }
 
 /// What a calendar says of a commitment.
@@ -52,7 +54,7 @@ impl Calendar {
     /// [`CalendarError`]: this machine can speak to none.
     pub fn new(url: &str) -> Result<Self, CalendarError> {
         let client = https::client(url.starts_with("https:"), TIMEOUT);
-        let client = client.map_err(|why| CalendarError { url: url.into(), why })?;
+        let client = client.map_err(|why| CalendarError { url: url.into(), why, silent: true })?;
         Ok(Self { client, url: url.into() })
     }
 
@@ -90,7 +92,10 @@ impl Calendar {
     ) -> Result<(StatusCode, Vec<u8>), CalendarError> {
         let url = format!("{}/{path}", self.url.trim_end_matches('/'));
         let request = self.client.request(method, url).header("Accept", ACCEPT).body(body);
-        let failed = |error| self.failed(https::causes(error));
+        let failed = |error| {
+            let why = https::causes(error);
+            CalendarError { silent: true, ..self.failed(why) }
+        };
         let mut response: Response = request.send().await.map_err(failed)?;
         let mut bytes = vec![];
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
@@ -103,7 +108,7 @@ impl Calendar {
     }
 
     fn failed(&self, why: String) -> CalendarError {
-        CalendarError { url: self.url.clone(), why }
+        CalendarError { url: self.url.clone(), why, silent: false }
     }
 }
 

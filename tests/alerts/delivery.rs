@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use crate::{
     SECRET, alerts, http, ids, peers,
     receiver::{Answer, OK, Received, Receiver, address, verify},
-    shrink, webhook,
+    shrink, tls, webhook,
     world::{Running, World},
 };
 
@@ -241,30 +241,7 @@ fn over_tls_only_a_receiver_with_a_trusted_certificate_gets_anything() {
     let world = World::new();
     let [cert, key, port, out] =
         ["cert.pem", "key.pem", "port", "got"].map(|name| world.path(name));
-    let make = |args: &[&str]| {
-        let common = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
-        let mut command = Command::new(&openssl);
-        command.args(["req", "-x509", "-days", "2"]).args(common).args(args);
-        let made = command.current_dir(world.path("")).output().unwrap();
-        assert!(made.status.success(), "{made:?}");
-    };
-    make(&["-subj", "/CN=ca", "-keyout", "ca.key", "-out", "ca.pem"]);
-    make(&[
-        "-subj",
-        "/CN=localhost",
-        "-CA",
-        "ca.pem",
-        "-CAkey",
-        "ca.key",
-        "-keyout",
-        "key.pem",
-        "-out",
-        "cert.pem",
-        "-addext",
-        "subjectAltName=DNS:localhost",
-        "-addext",
-        "basicConstraints=critical,CA:FALSE",
-    ]);
+    tls::certificates(&openssl, &world.path(""));
     let mut server = Command::new(python)
         .args(["-c", SERVER])
         .args([&cert, &key, &port, &out])

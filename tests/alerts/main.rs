@@ -8,6 +8,8 @@ mod delivery;
 mod peers;
 mod receiver;
 mod secrets;
+#[path = "../tls/mod.rs"]
+mod tls;
 #[allow(dead_code, reason = "shared with the daemon's tests")]
 #[path = "../daemon/world.rs"]
 mod world;

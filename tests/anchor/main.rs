@@ -173,6 +173,41 @@ fn a_node_that_cannot_be_used_is_said_and_nothing_is_lost() {
 }
 
 #[test]
+fn a_lost_wallet_makes_no_second_payment_for_what_is_mined() {
+    let Some(node) = Node::start() else { return };
+    let world = World::new(&node, "lost", "0.001", "");
+    let lose = || {
+        world.wallet(&["unloadwallet"]);
+        fs::remove_dir_all(node.dir.path().join("regtest/wallets/lost")).unwrap();
+        node.ask(&["createwallet", "lost"]);
+        let address = world.wallet(&["getnewaddress"]);
+        node.ask(&["-rpcwallet=w", "sendtoaddress", &address, "0.001"]);
+    };
+    // One is in a block, and known to be; the other, which spends the first
+    // one's change, came into one since.
+    world.anchor(&[]);
+    node.mine(1);
+    assert_eq!(world.anchor(&[]), ["mined"]);
+    assert_eq!(world.anchor(&["--now"]), ["intended", "signed", "broadcast"]);
+    node.mine(1);
+    lose();
+    assert_eq!(world.anchor(&[]), ["mined"]);
+    node.mine(5);
+    assert_eq!(world.anchor(&[]), ["final", "final"]);
+    assert_eq!(world.verify_bundle().0, 0);
+    world.verifies();
+    // One that waits for its block goes on from what is on record.
+    assert_eq!(world.anchor(&["--now"]), ["intended", "signed", "broadcast"]);
+    lose();
+    assert_eq!(world.anchor(&[]), Vec::<String>::new());
+    node.mine(6);
+    assert_eq!(world.anchor(&[]), ["mined", "final"]);
+    // The new wallet paid for nothing.
+    assert_eq!(world.paid(), [0, 0, 0]);
+    world.verifies();
+}
+
+#[test]
 fn what_is_not_to_be_anchored_is_not() {
     let Some(node) = Node::start() else { return };
     let world = World::new(&node, "off", "0.001", "enabled = false\n");

@@ -102,6 +102,13 @@ fn bundles_are_verified_by_header_file_node_and_pinned_hash() {
         .policy(&format!("[anchor]\n[[anchor.blocks]]\nheight = {height}\nhash = \"{hash}\"\n"));
     let (code, report) = appliance.provctl(&["verify", bundle]);
     assert_eq!((code, &report["anchors"][0]["basis"]), (0, &"pinned hash".into()), "{report:#}");
+    // A file that says otherwise does not outweigh it.
+    let wrong = node.ask(&["getblockhash", &(height - 1).to_string()]);
+    appliance
+        .policy(&format!("[anchor]\n[[anchor.blocks]]\nheight = {height}\nhash = \"{wrong}\"\n"));
+    fs::write(&file, lines.concat()).unwrap();
+    let (code, report) = appliance.provctl(&["verify", bundle, "--headers", headers]);
+    assert_eq!((code, codes(&report)), (1, vec!["anchor.untrusted_header"]), "{report:#}");
     fs::write(&file, lines.concat()).unwrap();
     appliance.policy("[anchor]\nrequired = true\nheaders = \"headers.txt\"\n");
     assert_eq!(appliance.provctl(&["verify", bundle]).0, 0);
@@ -217,30 +224,19 @@ fn each_changed_byte_of_a_proof_or_stamp_is_found() {
     assert_eq!((report.verdict(), report.anchors().len()), (Verdict::Verified, 1));
 }
 
-#[test]
-fn stock_ots_verifies_our_stamps_and_refuses_changed_ones() {
-    let (Some(ots), Some(node)) = (peers::find("ots"), Node::start()) else { return };
-    let appliance = Appliance::new(3);
-    appliance.anchor(&node, None);
-    let says = |bundle: &Path| {
-        let output = Command::new(&ots)
-            .env("HOME", appliance.dir.path())
-            .args(["--btc-regtest", "--bitcoin-node", &node.url_with_password(), "--no-cache"])
-            .arg("verify")
-            .arg(bundle.join("statement.json.ots"))
-            .output()
-            .unwrap();
-        let text = [output.stdout, output.stderr].concat();
-        (output.status.success(), String::from_utf8_lossy(&text).into_owned())
-    };
+/// That a stock tool takes every bundle's stamp, and none of which a byte was
+/// changed, in the stamp or in the statement.
+fn takes_the_true_ones_only(appliance: &Appliance, says: impl Fn(&Path) -> (bool, String)) {
     for bundle in appliance.bundles() {
         let (good, text) = says(&bundle);
-        assert!(good && text.contains("Success! Bitcoin block"), "{text}");
+        assert!(good, "{text}");
     }
     let bundle = appliance.bundles().remove(0);
     for name in ["statement.json", "statement.json.ots"] {
         let good = fs::read(bundle.join(name)).unwrap();
-        for at in [good.len() / 2, good.len() - 40] {
+        // Behind is the block's height, which a header does not hold.
+        let end = good.len() - 8;
+        for at in (0..end).step_by(good.len() / 7).chain([end - 1]) {
             let mut bad = good.clone();
             bad[at] ^= 1;
             put(&bundle.join(name), &bad);
@@ -250,4 +246,44 @@ fn stock_ots_verifies_our_stamps_and_refuses_changed_ones() {
         put(&bundle.join(name), &good);
     }
     assert!(says(&bundle).0);
+}
+
+#[test]
+fn stock_ots_verifies_our_stamps_and_refuses_changed_ones() {
+    let (Some(ots), Some(node)) = (peers::find("ots"), Node::start()) else { return };
+    let appliance = Appliance::new(3);
+    appliance.anchor(&node, None);
+    takes_the_true_ones_only(&appliance, |bundle| {
+        let output = Command::new(&ots)
+            .env("HOME", appliance.dir.path())
+            .args(["--btc-regtest", "--bitcoin-node", &node.url_with_password(), "--no-cache"])
+            .arg("verify")
+            .arg(bundle.join("statement.json.ots"))
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        (output.status.success() && text.contains("Success! Bitcoin block"), text)
+    });
+}
+
+#[test]
+fn otskit_verifies_our_stamps_by_a_header_alone_and_refuses_changed_ones() {
+    let (Some(otskit), Some(node)) = (peers::find("otskit"), Node::start()) else { return };
+    let appliance = Appliance::new(2);
+    let anchored = appliance.anchor(&node, None);
+    let says = |height: u32, bundle: &Path| {
+        let line = node.header_line(height.into());
+        let output = Command::new(&otskit)
+            .args(["verify", "--header", line.split_whitespace().nth(1).unwrap()])
+            .arg(bundle.join("statement.json.ots"))
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(!text.contains("Traceback"), "{text}");
+        (output.status.success(), text)
+    };
+    let height = anchored.proof.height;
+    takes_the_true_ones_only(&appliance, |bundle| says(height, bundle));
+    let (accepted, text) = says(height - 1, &appliance.bundles()[0]);
+    assert!(!accepted, "by another block's header: {text}");
 }

@@ -6,10 +6,17 @@
 mod peers;
 
 mod appliance;
+mod encrypted;
+#[path = "../full_disk/mod.rs"]
+#[allow(dead_code, reason = "the other user needs more of it")]
+mod full_disk;
 mod hostile;
+mod liars;
 #[path = "../anchor_proofs/node.rs"]
 #[allow(dead_code, reason = "the other user needs more of it")]
 mod node;
+#[path = "../tls/mod.rs"]
+mod tls;
 mod world;
 
 use std::fs;
@@ -122,4 +129,52 @@ fn what_was_answered_survives_a_kill() {
     )
     .unwrap();
     assert_eq!(calendar.wait(), Some(0));
+}
+
+#[test]
+fn a_full_disk_promises_nothing_and_loses_nothing_that_was_promised() {
+    let Some(disk) = full_disk::Mount::new(4096) else { return };
+    let mut calendar = Calendar::start(None, "", "");
+    calendar.change(&calendar.path("state").display().to_string(), &disk.path().display());
+    let (mut promised, mut refused) = (vec![], 0);
+    let mut submit = |number: u32| {
+        let digest = number.to_be_bytes().repeat(8);
+        let answer = calendar.submit(&digest);
+        match answer.status {
+            200 => {
+                let way = ways(&digest, &answer.body).unwrap().remove(0);
+                promised.push(provenance_core::digest::to_hex(&way.message));
+            }
+            503 => assert!(answer.head.contains("retry-after"), "{answer:?}"),
+            _ => panic!("{answer:?}"),
+        }
+        answer.status
+    };
+    assert_eq!(submit(0), 200);
+    disk.fill();
+    // What the journal has room for is promised; after it, nothing is.
+    for number in 1..2_000 {
+        refused += u32::from(submit(number) == 503);
+        if refused == 5 {
+            break;
+        }
+    }
+    assert_eq!(refused, 5, "the disk was never full");
+    disk.empty();
+    let again = (2_000..2_020).map(&mut submit).find(|status| *status == 200);
+    assert_eq!(again, Some(200), "it does not recover");
+    // By a power cut, too.
+    disk.fill();
+    while submit(3_000) == 200 {}
+    calendar.kill();
+    disk.empty();
+    calendar.serve();
+    for commitment in &promised {
+        let answer = calendar.get(&format!("/timestamp/{commitment}"));
+        let text = answer.text();
+        assert_eq!((answer.status, &*text), (404, "Pending confirmation in Bitcoin blockchain"));
+    }
+    assert_eq!(calendar.submit(&[7; 32]).status, 200);
+    let (code, report) = calendar.verify_at(disk.path());
+    assert!(code != Some(1), "{report}");
 }

@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     net::{TcpListener, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Output},
     thread,
     time::{Duration, Instant},
@@ -18,7 +18,7 @@ const PROVCTL: &str = env!("CARGO_BIN_EXE_provctl");
 pub(crate) struct Calendar<'n> {
     pub(crate) dir: tempfile::TempDir,
     node: Option<&'n Node>,
-    port: u16,
+    pub(crate) port: u16,
     child: Option<Child>,
 }
 
@@ -79,6 +79,15 @@ impl<'n> Calendar<'n> {
         }
     }
 
+    /// Serves with this in the settings in place of that.
+    pub(crate) fn change(&mut self, of: &str, to: &dyn std::fmt::Display) {
+        self.kill();
+        let settings = fs::read_to_string(self.path("p.toml")).unwrap();
+        assert!(settings.contains(of), "{settings}");
+        fs::write(self.path("p.toml"), settings.replace(of, &to.to_string())).unwrap();
+        self.serve();
+    }
+
     fn config(&self) -> [String; 2] {
         ["--config".into(), self.path("p.toml").display().to_string()]
     }
@@ -130,8 +139,12 @@ impl<'n> Calendar<'n> {
 
     /// `provctl verify-chain` of its registry: the exit code and the report.
     pub(crate) fn verify(&self) -> (Option<i32>, String) {
+        self.verify_at(&self.path("state"))
+    }
+
+    pub(crate) fn verify_at(&self, state: &Path) -> (Option<i32>, String) {
         let mut command = Command::new(PROVCTL);
-        let state = self.path("state").display().to_string();
+        let state = state.display().to_string();
         let output = command.args(["verify-chain", "--state", &state, "--json"]).output().unwrap();
         let text = [output.stdout, output.stderr].concat();
         (output.status.code(), String::from_utf8_lossy(&text).into_owned())

@@ -5,6 +5,8 @@
 
 mod bundles;
 mod disk;
+#[path = "../full_disk/mod.rs"]
+mod full_disk;
 mod health;
 mod metrics;
 mod world;

@@ -136,7 +136,7 @@ fn each_tier_takes_its_defaults_from_the_file_that_the_program_reads() {
 fn the_program_accepts_the_settings_of_each_case_when_they_are_built() {
     let Some(nix) = Nix::find() else { return };
     let place = Place::new();
-    for case in ["essential", "professional", "enterprise", "remote"] {
+    for case in ["essential", "professional", "enterprise", "remote", "calendar", "calendars"] {
         let output = place.build(&nix, &["judged", "--arg", "module", "{ }"], Some(case));
         assert!(output.status.success(), "{case}: {}", error(&output));
     }
@@ -193,6 +193,14 @@ fn what_a_tier_needs_and_has_not_is_named_with_what_to_set() {
         (
             "anchor.enable = true; package = { type = \"derivation\"; outPath = \"/p\"; commands.provenanced = [ \"anchor\" ]; };",
             "an anchor needs a Bitcoin node",
+        ),
+        (
+            "aggregate = { enable = true; url = \"https://c\"; }; bitcoin.enable = true; anchor.enable = true; package = { type = \"derivation\"; outPath = \"/p\"; commands.provenanced = [ \"anchor\" ]; };",
+            "has no `provenanced aggregate`",
+        ),
+        (
+            "aggregate = { enable = true; url = \"https://c\"; }; anchor = { enable = true; calendars = [ \"https://a\" ]; };",
+            "by transactions of",
         ),
         (
             "sbom = [ \"spdx-2.3\" ]; package = { type = \"derivation\"; outPath = \"/p\"; commands = { }; };",

@@ -4,7 +4,7 @@
 use std::{fmt, path::Path};
 
 use provenance_core::{
-    anchor::{Block, Header, Headers, MAX_HEADERS},
+    anchor::{Block, BlockHash, Header, Headers, MAX_HEADERS},
     digest::Digest,
     merkle::leaf_hash,
     proof::Proof,
@@ -24,6 +24,8 @@ use crate::host::{durable, policy::AnchorPolicy};
 pub struct Blocks {
     /// By file, and by the policy's hashes.
     headers: Headers,
+    /// The blocks that the policy names, whatever a file says of them.
+    pinned: Vec<(u32, BlockHash)>,
     /// A node of the auditor's.
     node: Option<NodeSource>,
     /// Whether the auditor asked for anchors.
@@ -48,7 +50,8 @@ impl Blocks {
         if let Some(path) = &policy.headers {
             self.read(path)?;
         }
-        policy.blocks.iter().for_each(|(height, hash)| self.headers.pin(*height, *hash));
+        self.pinned.extend(policy.blocks.iter().copied());
+        self.pin();
         self.demanded |= policy.required;
         Ok(())
     }
@@ -64,7 +67,12 @@ impl Blocks {
         let text = String::from_utf8(bytes).map_err(|_| not("not UTF-8".into()))?;
         self.headers =
             Headers::parse(&text).map_err(|error| not(format!("not a header file: {error}")))?;
+        self.pin();
         Ok(())
+    }
+
+    fn pin(&mut self) {
+        self.pinned.iter().for_each(|(height, hash)| self.headers.pin(*height, *hash));
     }
 
     /// Asks the auditor's node too.

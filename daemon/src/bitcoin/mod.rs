@@ -5,6 +5,8 @@
 //! verified by work (docs/threat-model.md). Its cookie changes at each start
 //! and is read for each question.
 
+mod answer;
+mod find;
 pub mod headers;
 mod rpc;
 pub mod time;

@@ -160,6 +160,8 @@ impl Http {
             .with_timeout(TIMEOUT.as_secs())
             .with_max_headers_size(16 << 10)
             .with_max_status_line_length(1 << 10)
+            // What it is sent, a password with it, goes nowhere else.
+            .with_follow_redirects(false)
             .with_header("Content-Type", "application/json")
             .with_body(body);
         if let Some(authorization) = &self.authorization {

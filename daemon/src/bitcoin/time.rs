@@ -67,6 +67,24 @@ pub fn tip(node: &Node) -> Result<Tip, NodeError> {
     Ok(tip)
 }
 
+/// The height of the best block of a node that the settings can mean: on
+/// `network`, and caught up.
+///
+/// # Errors
+/// [`NodeError`].
+pub fn height(node: &Node, network: &str) -> Result<u32, NodeError> {
+    let tip = tip(node)?;
+    let refuse = |message: String| Err(NodeError::Unfit(message));
+    if !tip.is_on(network) {
+        return refuse(format!("it is on {}, and the settings say {network}", tip.chain));
+    }
+    if tip.is_behind(network) {
+        return refuse(format!("it has not caught up: block {} of {}", tip.height, tip.headers));
+    }
+    let high = |_| NodeError::Answer { method: "getblockchaininfo", what: "the height".into() };
+    u32::try_from(tip.height).map_err(high)
+}
+
 fn wrong(method: &'static str, answer: &serde_json::Value) -> NodeError {
     let what = answer.to_string().chars().take(100).collect::<String>();
     NodeError::Answer { method, what }

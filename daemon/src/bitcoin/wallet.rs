@@ -12,7 +12,11 @@ use provenance_core::{
 };
 use serde_json::{Value, json};
 
-use super::{Node, NodeError, time::Tip};
+use super::{
+    Node, NodeError,
+    answer::{Members as _, number, wrong},
+    find,
+};
 
 /// Without an estimate, satoshi per virtual byte.
 const FALLBACK_RATE: u64 = 2;
@@ -36,11 +40,11 @@ pub trait Wallet {
     /// # Errors
     /// [`NodeError`].
     fn tip(&self) -> Result<u32, NodeError>;
-    /// What it sees of a transaction.
+    /// What it sees of a transaction, which was last in the block `mined`.
     ///
     /// # Errors
     /// [`NodeError`].
-    fn look(&self, txid: &Txid) -> Result<Look, NodeError>;
+    fn look(&self, tx: &SignedTx, mined: Option<&BlockHash>) -> Result<Look, NodeError>;
     /// What a transaction should pay now, in satoshi per virtual byte: an
     /// estimate, and no less than the node takes.
     ///
@@ -226,23 +230,11 @@ impl NodeWallet {
 
 impl Wallet for NodeWallet {
     fn tip(&self) -> Result<u32, NodeError> {
-        let tip = super::time::tip(&self.node)?;
-        let refuse = |message: String| Err(NodeError::Unfit(message));
-        if !tip.is_on(&self.network) {
-            let Tip { chain, .. } = tip;
-            return refuse(format!("it is on {chain}, and the settings say {}", self.network));
-        }
-        if tip.is_behind(&self.network) {
-            return refuse(format!(
-                "it has not caught up: block {} of {}",
-                tip.height, tip.headers
-            ));
-        }
-        u32::try_from(tip.height).map_err(|_| wrong("getblockchaininfo", "the height"))
+        super::time::height(&self.node, &self.network)
     }
 
-    fn look(&self, txid: &Txid) -> Result<Look, NodeError> {
-        let id = Value::from(txid.to_hex());
+    fn look(&self, tx: &SignedTx, mined: Option<&BlockHash>) -> Result<Look, NodeError> {
+        let id = Value::from(tx.txid.to_hex());
         let known = match self.ask("gettransaction", std::slice::from_ref(&id)) {
             Err(NodeError::Refused { code: NOT_FOUND, .. }) => None,
             known => Some(known?),
@@ -255,6 +247,7 @@ impl Wallet for NodeWallet {
         if confirmations < 0 {
             return Ok(Look::Conflicted(count));
         }
+        let has = known.is_some();
         if let Some(known) = known.filter(|_| count > 0) {
             let block = known.member("blockhash").as_str();
             let block = block.and_then(|hash| BlockHash::from_hex(hash.as_bytes()));
@@ -262,7 +255,14 @@ impl Wallet for NodeWallet {
             let found = block.zip(height).ok_or_else(|| wrong("gettransaction", "its block"))?;
             return Ok(Look::Block(found.0, found.1, count));
         }
-        match self.node.call("getmempoolentry", &[id]) {
+        match self.node.call("getmempoolentry", std::slice::from_ref(&id)) {
+            // A wallet that does not know it may have been lost, and made anew.
+            Err(NodeError::Refused { code: NOT_FOUND, .. }) if !has => {
+                let found = find::in_chain(&self.node, &tx.txid, mined)?;
+                Ok(found.map_or(Look::Nowhere, |(block, height, depth)| {
+                    Look::Block(block, height, depth)
+                }))
+            }
             Err(NodeError::Refused { code: NOT_FOUND, .. }) => Ok(Look::Nowhere),
             entry => number(entry?.member("height"))
                 .map(Look::Pool)
@@ -350,28 +350,9 @@ impl Wallet for NodeWallet {
     }
 }
 
-/// A member of an answer; null where there is none.
-trait Members {
-    fn member(&self, name: &str) -> &Value;
-}
-
-impl Members for Value {
-    fn member(&self, name: &str) -> &Value {
-        self.get(name).unwrap_or(&Value::Null)
-    }
-}
-
-fn wrong(method: &'static str, what: impl ToString) -> NodeError {
-    NodeError::Answer { method, what: what.to_string() }
-}
-
 fn outpoint(entry: &Value) -> Option<OutPoint> {
     let txid = Txid::from_hex(entry.member("txid").as_str()?.as_bytes())?;
     Some(OutPoint { txid, vout: number(entry.member("vout"))? })
-}
-
-fn number(value: &Value) -> Option<u32> {
-    value.as_u64().and_then(|number| u32::try_from(number).ok())
 }
 
 /// An amount in bitcoin, which the node writes as a number with eight decimals:

@@ -4,7 +4,7 @@ use provenance_core::canon::Value;
 
 use super::{Exit, Failure, provenanced::failure, say};
 use crate::{
-    bitcoin::{Node, headers, wallet::NodeWallet},
+    bitcoin::{Node, headers, time, wallet::NodeWallet},
     host::{
         config::{Anchor as AnchorSettings, Config},
         durable::StateDir,
@@ -54,12 +54,19 @@ fn by_calendars(
     at_once: bool,
     clock: &SystemClock,
 ) -> Result<Result<Outcome, ServiceError>, Failure> {
-    let node = config.node.as_ref().map(|node| Node::new(&node.rpc, node.access.clone()));
-    let ask = node.map(|node| move |height| headers::at(&node, height));
+    let ask = config.node.as_ref().map(|settings| {
+        let node = Node::new(&settings.rpc, settings.access.clone());
+        // What a node of another network says of a height is of no use.
+        move |height| match time::height(&node, &settings.network) {
+            Ok(_) => headers::at(&node, height),
+            Err(error) => Err(error.to_string()),
+        }
+    });
     let asked = ByCalendars {
         urls: &settings.calendars,
         network: &settings.network,
         at_once,
+        confirmations: settings.confirmations,
         headers: ask.as_ref().map(|ask| -> Headers<'_> { ask }),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

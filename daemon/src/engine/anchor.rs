@@ -22,7 +22,9 @@ const GIVE_UP: i64 = 24 * 3_600_000_000_000;
 const SETTLED: u32 = 100;
 /// A calendar that kept no promise in this time will not.
 const KEPT: i64 = 30 * 24 * 3_600_000_000_000;
-/// What was given up is looked for this long: somebody may send it.
+const UNKEPT: &str = "no calendar kept its promise in 30 days";
+/// What was given up is looked for this long: somebody may send it. So long what
+/// a calendar gave is held against a node, too.
 const LOOK_BACK: i64 = 14 * 24 * 3_600_000_000_000;
 
 /// What the operator asks for.
@@ -151,6 +153,7 @@ impl Book {
             AnchorStep::Reorged { .. } => State::Reorged,
             AnchorStep::Promised { promises } => {
                 anchor.promises.clone_from(promises);
+                anchor.attested = None;
                 State::Promised
             }
             AnchorStep::Attested { height, operations } => {
@@ -223,6 +226,8 @@ pub enum ByCalendar {
     Submit,
     /// Ask those that promised.
     Ask,
+    /// See whether the node still has the block that one of them led to.
+    Hold,
     /// Nothing.
     Wait,
 }
@@ -259,10 +264,9 @@ impl Anchor {
                 failed("no calendar took it for a day")
             }
             State::Intended => ByCalendar::Submit,
-            State::Promised if now.since(self.intended) > KEPT => {
-                failed("no calendar kept its promise in 30 days")
-            }
+            State::Promised if now.since(self.since) > KEPT => failed(UNKEPT),
             State::Promised => ByCalendar::Ask,
+            State::Attested if now.since(self.since) < LOOK_BACK => ByCalendar::Hold,
             _ => ByCalendar::Wait,
         }
     }
@@ -292,6 +296,8 @@ impl Anchor {
                     failed("no transaction could be made for a day")
                 }
                 State::Intended => Next::Sign,
+                // From before the settings named a node in their place.
+                State::Promised if now.since(self.since) > KEPT => failed(UNKEPT),
                 _ => Next::Wait,
             };
         };

@@ -368,6 +368,7 @@ impl Judge<'_> {
         let sources =
             sources::judge(time.ntp, time.gps, &time.bitcoin, node.as_ref()).map_err(wrong)?;
         let anchor = file.anchor.judge(tier.anchored, node.as_ref(), network).map_err(wrong)?;
+        let by_calendars = anchor.as_ref().is_some_and(|anchor| !anchor.calendars.is_empty());
         let every = file.bundle.every.as_deref().unwrap_or(&tier.bundle_every);
         let mut config = Config {
             client: file.client,
@@ -392,7 +393,7 @@ impl Judge<'_> {
             metrics: file.metrics.judge().map_err(wrong)?,
             alert: file.alert.judge().map_err(|(key, message)| self.wrong(key, message))?,
             anchor,
-            aggregate: file.aggregate.judge().map_err(wrong)?,
+            aggregate: file.aggregate.judge(by_calendars).map_err(wrong)?,
             sbom: file.sbom.judge(tier.sbom),
             packet: file.packet.judge(tier.packets).map_err(wrong)?,
             sha256: Digest::ZERO,

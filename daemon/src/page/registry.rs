@@ -185,10 +185,10 @@ impl Anchor {
             AnchorStep::Final { txid, proof, .. } => {
                 (self.txid, self.height) = (Some(txid.to_hex()), Some(proof.height));
             }
-            AnchorStep::Reorged { .. } => self.height = None,
+            AnchorStep::Reorged { .. } | AnchorStep::Promised { .. } => self.height = None,
             AnchorStep::Broadcast { txid } => self.txid = Some(txid.to_hex()),
             AnchorStep::Attested { height, .. } => self.height = Some(*height),
-            AnchorStep::Promised { .. } | AnchorStep::Failed { .. } => {}
+            AnchorStep::Failed { .. } => {}
         }
     }
 }

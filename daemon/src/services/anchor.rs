@@ -102,10 +102,8 @@ pub fn step(
     let done = work.all();
     let proved = proofs::write(state, work.evidence, &work.book()?);
     let mut outcome = work.outcome;
-    let (error, balance) = match &done {
-        Ok(balance) => (None, *balance),
-        Err(error) => (Some(error.to_string()), None),
-    };
+    let balance = done.as_ref().ok().copied().flatten();
+    let error = done.as_ref().err().or(proved.as_ref().err()).map(ToString::to_string);
     status::keep(state, &Status { time: now(), error, balance })?;
     done?;
     outcome.proved = proved?;
@@ -190,7 +188,9 @@ impl<W: Wallet> Work<'_, W> {
         for _ in 0..MAX_STEPS {
             let book = self.book()?;
             let Some(anchor) = book.get(size) else { return Ok(()) };
-            let looks = anchor.txs.iter().map(|tx| self.wallet.look(&tx.txid).map(seen));
+            let mined = |tx: &SignedTx| anchor.block.as_ref().filter(|block| block.0 == tx.txid);
+            let look = |tx| self.wallet.look(tx, mined(tx).map(|(_, block, _)| block));
+            let looks = anchor.txs.iter().map(|tx| look(tx).map(seen));
             let seen = looks.collect::<Result<Vec<_>, _>>()?;
             let now = (self.now)();
             let entry = |step| AnchorEntry { root: anchor.root, size, step };
@@ -238,7 +238,7 @@ impl<W: Wallet> Work<'_, W> {
         let paid = old.fee_sat.div_ceil(virtual_size(&old.tx).max(1));
         let limit = self.asked.settings.max_fee_rate_sat_vb;
         // Twice as much is over what a node asks for at least.
-        let rate = self.wallet.fee_rate()?.max(paid * 2).min(limit);
+        let rate = self.wallet.fee_rate()?.max(paid.saturating_mul(2)).min(limit);
         if rate <= paid {
             tracing::warn!(
                 size = anchor.size,

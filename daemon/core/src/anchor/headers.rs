@@ -80,9 +80,12 @@ impl Headers {
         Ok(headers)
     }
 
-    /// Adds a block that the auditor names by its hash alone.
+    /// Adds a block that the auditor names by its hash: no header of another
+    /// stands at its height.
     pub fn pin(&mut self, height: u32, hash: BlockHash) {
-        self.0.entry(height).or_insert(Block::Hash(hash));
+        if self.get(height).is_none_or(|known| known.hash() != hash) {
+            self.0.insert(height, Block::Hash(hash));
+        }
     }
 
     /// The block of this height.
@@ -181,9 +184,12 @@ mod tests {
         assert_eq!(headers.work_from(20), (1, Work(2)));
         assert_eq!(headers.work_from(9), (0, Work(0)));
         let mut pinned = Headers::parse(&text).unwrap();
-        pinned.pin(3, chain[1].hash());
+        pinned.pin(3, chain[0].hash());
         pinned.pin(2, chain[1].hash());
         assert_eq!(pinned.get(3), Some(Block::Header(chain[0])));
+        // Of a header and a pin that disagree the pin was typed by hand.
+        pinned.pin(4, chain[0].hash());
+        assert_eq!(pinned.get(4), Some(Block::Hash(chain[0].hash())));
         assert_eq!(pinned.get(2).unwrap().hash(), chain[1].hash());
     }
 

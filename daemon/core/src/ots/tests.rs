@@ -1,3 +1,6 @@
+#[cfg(test)]
+mod oracle;
+
 use alloc::{format, string::String, vec, vec::Vec};
 
 use proptest::prelude::*;

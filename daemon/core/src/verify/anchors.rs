@@ -104,7 +104,8 @@ impl State {
         match self {
             Self::Intended => matches!(next, Self::Signed | Self::Promised | Self::Failed),
             Self::Promised => matches!(next, Self::Attested | Self::Failed),
-            Self::Attested => false,
+            // The block was reorganised away: the calendars are asked again.
+            Self::Attested => next == Self::Promised,
             // What was sent just before a crash may be in a block when it is
             // looked for again.
             Self::Signed => matches!(next, Self::Broadcast | Self::Mined | Self::Failed),
@@ -243,6 +244,7 @@ impl Known {
                 }
             },
             AnchorStep::Promised { promises } => {
+                self.attested = None;
                 for promise in promises {
                     if let Err(error) = ots::follow(&self.root.0, &promise.operations) {
                         find(Code::AnchorOts, format!("the promise of {}: {error}", promise.url));

@@ -192,6 +192,28 @@ impl Model {
     }
 }
 
+#[test]
+fn what_a_calendar_led_to_is_held_for_two_weeks_and_asked_for_again_once_it_is_gone() {
+    let promises = vec![Promise { operations: vec![8], url: "https://c".into() }];
+    let promised = || AnchorStep::Promised { promises: promises.clone() };
+    let attested = || AnchorStep::Attested { height: 7, operations: vec![8, 8] };
+    let next = |steps: Vec<AnchorStep>, days: i64| {
+        book(steps).get(9).unwrap().next_by_calendar(at(days * DAY))
+    };
+    assert_eq!(next(vec![intended(), promised()], 29), ByCalendar::Ask);
+    assert!(matches!(next(vec![intended(), promised()], 31), ByCalendar::Record(_)));
+    assert_eq!(next(vec![intended(), promised(), attested()], 13), ByCalendar::Hold);
+    assert_eq!(next(vec![intended(), promised(), attested()], 15), ByCalendar::Wait);
+    let gone = vec![intended(), promised(), attested(), promised()];
+    assert_eq!(next(gone.clone(), 1), ByCalendar::Ask);
+    let book = book(gone);
+    let anchor = book.get(9).unwrap();
+    assert_eq!((anchor.state, &anchor.attested), (State::Promised, &None));
+    // From before the settings named a node: given up all the same, some day.
+    assert_eq!(anchor.next(&[], 100, at(29 * DAY), RULES), Next::Wait);
+    assert!(matches!(anchor.next(&[], 100, at(31 * DAY), RULES), Next::Record(_)));
+}
+
 proptest! {
     /// Whatever the node does, each record is one that a verifier allows, and
     /// when the node comes to rest the records say what it says.

@@ -36,7 +36,8 @@ impl Default for File {
 }
 
 impl File {
-    pub(super) fn judge(self) -> Result<Option<Aggregate>, Wrong> {
+    /// `by_calendars`: where others anchor our own root.
+    pub(super) fn judge(self, by_calendars: bool) -> Result<Option<Aggregate>, Wrong> {
         let (listen, url) = match (self.listen, self.url) {
             (None, None) => return Ok(None),
             (Some(listen), Some(url)) => (listen, url),
@@ -46,6 +47,12 @@ impl File {
             }
             (None, Some(_)) => return Err(("url", "set aggregate.listen too".into())),
         };
+        // What it promises it keeps by a transaction of its own.
+        if by_calendars {
+            let message =
+                "a calendar anchors by a node of its own: not with anchor.via = \"calendar\"";
+            return Err(("listen", message.into()));
+        }
         let named = ["http://", "https://"].iter().any(|scheme| {
             url.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
         });

@@ -90,6 +90,11 @@ fn errors_name_the_line_and_what_would_be_right() {
              url = \"https://a?b\"",
             "line 5: url",
         ),
+        (
+            "client = \"c\"\ntier = \"essential\"\n[anchor]\nenabled = true\nvia = \"calendar\"\n\
+             calendars = [\"https://a\"]\n[aggregate]\nlisten = \"127.0.0.1:1\"\nurl = \"https://b\"",
+            "listen: a calendar anchors by a node of its own",
+        ),
         ("tier = \"essential\"", "client"),
         ("client = ", "line 1"),
     ];

@@ -4,6 +4,8 @@
 //! A submission costs nothing, so nothing is on record before it: after a
 //! crash in between the root is submitted again.
 
+use std::collections::BTreeSet;
+
 use provenance_core::{
     anchor::Header,
     digest::Digest,
@@ -37,6 +39,8 @@ pub struct ByCalendars<'a> {
     pub network: &'a str,
     /// Whether a new anchor is due also where one was intended today.
     pub at_once: bool,
+    /// How deep a block is believed, where there is a node.
+    pub confirmations: u32,
     /// One's own node, where there is one: what is recorded is in its chain.
     pub headers: Option<Headers<'a>>,
 }
@@ -53,13 +57,15 @@ pub async fn step(
     now: impl Fn() -> Timestamp,
 ) -> Result<Outcome, ServiceError> {
     let _lock = crate::services::lock(state, "anchor.lock")?;
-    let mut work = Work { asked, evidence, now: &now, outcome: Outcome::default(), failed: None };
+    let (outcome, silent) = (Outcome::default(), BTreeSet::new());
+    let mut work = Work { asked, evidence, now: &now, outcome, failed: None, silent };
     let done = work.all().await;
     let (failed, mut outcome) = (work.failed.take(), work.outcome);
     let proved = proofs::write(state, evidence, &book(&evidence.reader()?)?);
     // One calendar that fails is told while others do their work.
     let error = done.as_ref().err().map(ToString::to_string);
     let error = error.or_else(|| failed.map(|error| error.to_string()));
+    let error = error.or_else(|| proved.as_ref().err().map(ToString::to_string));
     status::keep(state, &Status { time: now(), error, balance: None })?;
     done?;
     outcome.proved = proved?;
@@ -72,13 +78,16 @@ struct Work<'a> {
     now: &'a dyn Fn() -> Timestamp,
     outcome: Outcome,
     failed: Option<CalendarError>,
+    /// Who did not answer: that takes long enough once in a run.
+    silent: BTreeSet<String>,
 }
 
 impl Work<'_> {
     async fn all(&mut self) -> Result<(), ServiceError> {
         let book = self.book()?;
-        let open = book.iter().filter(|anchor| anchor.state.is_open());
-        for size in open.map(|anchor| anchor.size).collect::<Vec<_>>() {
+        let now = (self.now)();
+        let news = |anchor: &&Anchor| anchor.next_by_calendar(now) != ByCalendar::Wait;
+        for size in book.iter().filter(news).map(|anchor| anchor.size).collect::<Vec<_>>() {
             self.follow(size).await?;
         }
         if self.book()?.is_due((self.now)(), self.asked.at_once) {
@@ -118,6 +127,7 @@ impl Work<'_> {
                 ByCalendar::Record(step) => Some(step),
                 ByCalendar::Submit => self.submit(&anchor.root).await,
                 ByCalendar::Ask => self.look(anchor).await,
+                ByCalendar::Hold => self.hold(anchor),
             };
             let Some(step) = step else { return Ok(()) };
             let waits = matches!(step, AnchorStep::Promised { .. });
@@ -132,6 +142,9 @@ impl Work<'_> {
     async fn submit(&mut self, root: &Digest) -> Option<AnchorStep> {
         let mut promises = vec![];
         for url in self.asked.urls {
+            if self.silent.contains(url) {
+                continue;
+            }
             match self.promise(url, root).await {
                 Ok(promise) => promises.push(promise),
                 Err(error) => self.complain(error),
@@ -141,7 +154,7 @@ impl Work<'_> {
     }
 
     async fn promise(&self, url: &str, root: &Digest) -> Result<Promise, CalendarError> {
-        let failed = |why: String| CalendarError { url: url.into(), why };
+        let failed = |why| wrong(url, why);
         let answer = Calendar::new(url)?.submit(root).await?;
         let ways = ots::ways(&root.0, &answer).map_err(|error| failed(error.to_string()))?;
         // It may name another that keeps its promise: nobody is asked who does
@@ -168,6 +181,9 @@ impl Work<'_> {
         for promise in &anchor.promises {
             // One that was taken out of the settings since is not asked.
             let Some(url) = self.known(&promise.url).map(str::to_owned) else { continue };
+            if self.silent.contains(&url) {
+                continue;
+            }
             match self.kept(&url, &anchor.root, promise).await {
                 Ok(Some(step)) => return Some(step),
                 Ok(None) => {}
@@ -183,7 +199,7 @@ impl Work<'_> {
         root: &Digest,
         promise: &Promise,
     ) -> Result<Option<AnchorStep>, CalendarError> {
-        let failed = |why: String| CalendarError { url: url.into(), why };
+        let failed = |why| wrong(url, why);
         let commitment = ots::follow(&root.0, &promise.operations);
         let commitment = commitment.map_err(|error| failed(error.to_string()))?;
         let answer = match Calendar::new(url)?.look(&commitment).await? {
@@ -204,24 +220,54 @@ impl Work<'_> {
             if operations.len() > MAX_OPERATIONS || !end.is_ok_and(|end| end == block.0) {
                 return Err(failed("what it leads to is not what it says".into()));
             }
-            self.in_chain(height, block).map_err(failed)?;
-            return Ok(Some(AnchorStep::Attested { height, operations }));
+            return match self.in_chain(height, block).map_err(failed)? {
+                true => Ok(Some(AnchorStep::Attested { height, operations })),
+                false => {
+                    tracing::info!("the calendar {url}: block {height} is not deep enough yet");
+                    Ok(None)
+                }
+            };
         }
         Err(failed("its answer leads to no block of Bitcoin's".into()))
     }
 
-    /// Where there is a node, it has that block.
-    fn in_chain(&self, height: u32, root: Digest) -> Result<(), String> {
-        let Some(headers) = self.asked.headers else { return Ok(()) };
+    /// Whether the block is deep enough; where there is a node, it has it.
+    fn in_chain(&self, height: u32, root: Digest) -> Result<bool, String> {
+        let Some(headers) = self.asked.headers else { return Ok(true) };
         match headers(height)? {
-            Some(header) if header.merkle_root() == root => Ok(()),
+            Some(header) if header.merkle_root() == root => {
+                let above = height.checked_add(self.asked.confirmations - 1);
+                above.map_or(Ok(false), |above| Ok(headers(above)?.is_some()))
+            }
             Some(_) => Err(format!("the node has another block at height {height}")),
-            None => Err(format!("the node has no block of height {height} yet")),
+            None => Ok(false),
         }
+    }
+
+    /// Where the node has another block now than the calendar led to, the
+    /// promises are all that is left.
+    fn hold(&self, anchor: &Anchor) -> Option<AnchorStep> {
+        let (height, operations) = anchor.attested.as_ref()?;
+        let header = match (self.asked.headers?)(*height) {
+            Ok(header) => header?,
+            Err(error) => {
+                tracing::warn!("the anchor of {} records was not looked at: {error}", anchor.size);
+                return None;
+            }
+        };
+        let root = ots::follow(&anchor.root.0, operations).ok()?;
+        let promises = anchor.promises.clone();
+        (header.merkle_root().0[..] != root && !promises.is_empty()).then(|| {
+            tracing::warn!(size = anchor.size, "the node has another block at height {height} now");
+            AnchorStep::Promised { promises }
+        })
     }
 
     fn complain(&mut self, error: CalendarError) {
         tracing::warn!("{error}");
+        if error.silent {
+            self.silent.insert(error.url.clone());
+        }
         self.failed = Some(error);
     }
 
@@ -230,4 +276,8 @@ impl Work<'_> {
         self.outcome.done.push((entry.size, entry.step.state()));
         self.evidence.record(now, &[Entry::Anchor(entry)])
     }
+}
+
+fn wrong(url: &str, why: String) -> CalendarError {
+    CalendarError { url: url.into(), why, silent: false }
 }

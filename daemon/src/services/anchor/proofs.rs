@@ -5,6 +5,7 @@ use std::{fs, io, path::Path};
 
 use provenance_core::{
     anchor::{Anchor, TxProof},
+    digest::Digest,
     ots::{self, Attested},
     proof::{MAX_PROOF, Proof},
     registry::{AnchorStep, BundleEntry, Entry},
@@ -39,12 +40,22 @@ pub(super) fn write(
     if fs::read(&done).is_ok_and(|kept| kept == mark.as_bytes()) {
         return Ok(0);
     }
-    let mut changed = 0;
+    let (mut changed, mut failed) = (0, None);
     for row in reader.rows_of_kind("bundle")? {
         let Some(Entry::Bundle(entry)) = read_entry(&row.body) else { continue };
         let folder = state.bundles().join(&entry.id);
         let shown = shown(&reader, row.seq, &finals, book)?;
-        changed += usize::from(give(&folder, &entry, shown)?);
+        // One that is damaged does not keep the others from theirs.
+        match give(&folder, &entry, shown) {
+            Ok(given) => changed += usize::from(given),
+            Err(error) => {
+                tracing::error!("{error}");
+                failed.get_or_insert(error);
+            }
+        }
+    }
+    if let Some(error) = failed {
+        return Err(error);
     }
     durable::replace(&done, mark.as_bytes(), 0o640)
         .map_err(ServiceError::io(format!("cannot write {}", done.display())))?;
@@ -101,8 +112,10 @@ fn finals(reader: &Reader, book: &Book) -> Result<Vec<(u64, TxProof)>, ServiceEr
 fn mark(reader: &Reader, finals: &[(u64, TxProof)], book: &Book) -> Result<String, ServiceError> {
     let last = reader.last_of_kind("bundle")?.map(|row| row.seq);
     let blocks = finals.iter().map(|(size, proof)| format!("{size} {}\n", proof.header.hash()));
-    let attested = book.iter().filter(|anchor| anchor.attested.is_some());
-    let attested = attested.map(|anchor| format!("{} attested\n", anchor.size));
+    let attested = book.iter().filter_map(|anchor| {
+        let (height, operations) = anchor.attested.as_ref()?;
+        Some(format!("{} {height} {}\n", anchor.size, Digest::of(operations)))
+    });
     Ok(format!("{last:?}\n{}", blocks.chain(attested).collect::<String>()))
 }
 
@@ -124,24 +137,28 @@ fn give(folder: &Path, entry: &BundleEntry, shown: Shown) -> Result<bool, Servic
         Shown::Attested(attested) => Some(ots::of_attested(statement, body, proof.index, attested)),
         Shown::Nothing => None,
     };
+    // A record that is too long for an OpenTimestamps proof has the other one.
+    let stamped = stamped.transpose().unwrap_or_else(|error| {
+        tracing::warn!("{}: {error}", stamp.display());
+        None
+    });
     let anchor = match shown {
         Shown::Anchor(anchor) => Some(anchor),
         _ => None,
     };
-    if proof.anchor == anchor && stamp.exists() == stamped.is_some() {
+    let there = durable::read_limited(&stamp, ots::MAX_OTS as u64).ok();
+    if proof.anchor == anchor && there == stamped {
         return Ok(false);
     }
-    // A record that is too long for an OpenTimestamps proof has the other one.
-    match stamped.transpose() {
-        Ok(Some(bytes)) => durable::replace(&stamp, &bytes, 0o440)
+    match stamped {
+        Some(bytes) => durable::replace(&stamp, &bytes, 0o440)
             .map_err(ServiceError::io(format!("cannot write {}", stamp.display())))?,
-        Ok(None) => match fs::remove_file(&stamp) {
+        None => match fs::remove_file(&stamp) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(failed(error.to_string()));
             }
             _ => {}
         },
-        Err(error) => tracing::warn!("{}: {error}", stamp.display()),
     }
     let proof = Proof { anchor, ..proof };
     let bytes = proof.encode().map_err(|error| failed(error.to_string()))?;

@@ -1,6 +1,7 @@
 use alloc::{vec, vec::Vec};
 
 use super::*;
+use crate::registry::Promise;
 use crate::{anchor::TxProof, merkle::Frontier, ots::tests::mine, registry::Entry};
 
 /// A tree of so many leaves, and the roots at each size.
@@ -47,6 +48,15 @@ fn broadcast(size: u64) -> AnchorStep {
     AnchorStep::Broadcast { txid: txid(size) }
 }
 
+fn promised() -> AnchorStep {
+    let promise = Promise { operations: vec![8], url: "https://c".into() };
+    AnchorStep::Promised { promises: vec![promise] }
+}
+
+fn attested() -> AnchorStep {
+    AnchorStep::Attested { height: 7, operations: vec![8, 8] }
+}
+
 fn codes(entries: &[AnchorEntry]) -> Vec<&'static str> {
     let (mut anchors, mut report) = (Anchors::default(), Report::new());
     for (row, entry) in (10..).zip(entries) {
@@ -83,6 +93,28 @@ fn a_life_in_a_possible_order_has_no_finding() {
         assert_eq!(begun(more.clone()), Vec::<&str>::new(), "{more:?}");
     }
     assert_eq!(life(vec![intended(None), failed()]), Vec::<&str>::new());
+    for more in [
+        vec![promised(), attested()],
+        // The block was reorganised away.
+        vec![promised(), attested(), promised(), attested(), promised(), failed()],
+    ] {
+        let steps = [vec![intended(None)], more].concat();
+        assert_eq!(life(steps.clone()), Vec::<&str>::new(), "{steps:?}");
+    }
+}
+
+#[test]
+fn a_calendars_block_that_is_gone_shows_nothing_any_more() {
+    let (mut anchors, mut report) = (Anchors::default(), Report::default());
+    let mut attested_at = |steps: Vec<AnchorStep>| {
+        for (row, step) in (5..).zip(steps) {
+            let entry = entry(5, step);
+            anchors.take((row, &entry), |size| Some(root(size)), &Place::default(), &mut report);
+        }
+        anchors.iter().next().and_then(|(_, known)| known.attested.map(|(height, _)| height))
+    };
+    assert_eq!(attested_at(vec![intended(None), promised(), attested()]), Some(7));
+    assert_eq!(attested_at(vec![promised()]), None);
 }
 
 #[test]
@@ -93,6 +125,8 @@ fn an_impossible_order_is_found() {
         vec![mined(5), broadcast(5)],
         vec![AnchorStep::Signed(signed(5))],
         vec![mined(5), AnchorStep::Failed { reason: "no".into() }],
+        vec![promised()],
+        vec![attested()],
     ] {
         assert!(begun(more.clone()).contains(&"registry.broken"), "{more:?}");
     }
