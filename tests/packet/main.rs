@@ -10,6 +10,7 @@ use provenance_core::{
 };
 
 mod browser;
+mod documents;
 mod hostile;
 mod page;
 #[path = "../peers/mod.rs"]

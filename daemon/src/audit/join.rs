@@ -9,7 +9,7 @@ use provenance_core::{
     key::PublicKey,
     merkle::Frontier,
     note::{Checkpoint, Note},
-    registry::{BundleEntry, Entry, KeyAction, KeyEntry, Segment},
+    registry::{BundleEntry, Document, Entry, KeyAction, KeyEntry, Segment},
     report::{Code, Finding, Head, Place, Report},
     verify::{
         anchors::Anchors,
@@ -72,6 +72,10 @@ pub(super) struct Join<'a> {
     pub bundles: BTreeMap<String, (BundleEntry, u64)>,
     /// Bundles made since the audit began.
     pub later_bundles: BTreeSet<String>,
+    /// Every inventory's document on record, by name, with its record.
+    pub documents: BTreeMap<String, (Document, u64)>,
+    /// Documents recorded since the audit began.
+    pub later_documents: BTreeSet<String>,
     /// Bundles whose artifacts were removed.
     pub expired: BTreeMap<String, u64>,
 }
@@ -100,6 +104,8 @@ impl<'a> Join<'a> {
             keys: vec![],
             bundles: BTreeMap::new(),
             later_bundles: BTreeSet::new(),
+            documents: BTreeMap::new(),
+            later_documents: BTreeSet::new(),
             expired: BTreeMap::new(),
         }
     }
@@ -291,7 +297,14 @@ impl<'a> Join<'a> {
             Some(Entry::Bundle(bundle)) if row.seq >= self.cut => {
                 self.later_bundles.insert(bundle.id);
             }
+            Some(Entry::Sbom(sbom)) if row.seq >= self.cut => {
+                self.later_documents.extend(sbom.documents.into_iter().map(|it| it.name));
+            }
             _ if row.seq >= self.cut => {}
+            Some(Entry::Sbom(sbom)) => {
+                let named = sbom.documents.into_iter().map(|it| (it.name.clone(), (it, number)));
+                self.documents.extend(named);
+            }
             Some(Entry::Head { seq, hash }) => {
                 self.heads.push_back(Expected { seq, hash, row: number });
                 self.head_count += 1;

@@ -5,6 +5,7 @@ pub mod anchor;
 pub mod bundle;
 pub mod chain;
 mod coverage;
+mod documents;
 mod join;
 pub mod logs;
 pub mod packet;

@@ -54,7 +54,7 @@ pub fn verify(path: &Path, trust: &Trust, progress: Progress<'_>) -> Result<Repo
     walk.checkpoint(&registry, &keys, &mut report)?;
     walk.keys(&registry, &mut report)?;
     walk.chain(&mut registry, &mut report)?;
-    walk.bundles(&registry.facts, &keys, &mut report)?;
+    walk.bundles(&registry, &keys, &mut report)?;
     walk.sboms(&registry.facts, &mut report)?;
     walk.papers(&registry, &mut report)?;
     walk.rest(&mut report)?;

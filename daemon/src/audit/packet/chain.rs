@@ -11,7 +11,10 @@ use provenance_core::{
     verify::chain::ChainVerifier,
 };
 
-use super::{AuditError, Walk, registry::Registry};
+use super::{
+    AuditError, Walk,
+    registry::{Registry, Then},
+};
 use crate::{
     audit::join::{compare_head, compare_segment},
     host::chainfiles,
@@ -163,20 +166,28 @@ fn root(registry: &Registry, note: &str, place: Place, report: &mut Report) {
             return;
         }
     };
-    let before = checkpoint.size.checked_sub(1).and_then(|at| usize::try_from(at).ok());
-    match before.and_then(|at| registry.roots.get(at)) {
-        Some(root) if *root == checkpoint.root => report.checked("checkpoints", 1),
-        Some(root) => {
+    same_root((&checkpoint, registry), place, report);
+}
+
+/// Whether the registry had the root that a checkpoint signs.
+pub(super) fn same_root(
+    (checkpoint, registry): (&Checkpoint, &Registry),
+    place: Place,
+    report: &mut Report,
+) {
+    match registry.then(checkpoint.size) {
+        Then::Root(root) if root == checkpoint.root => report.checked("checkpoints", 1),
+        Then::Root(root) => {
             let message = "the registry is not the one that the checkpoint signs";
             let finding = Finding::new(Code::RegistryRoot, place, message);
             report.find(finding.values(checkpoint.root, root));
         }
-        None if checkpoint.size > registry.size => {
+        Then::Beyond => {
             let message = "the registry ends before what the checkpoint signs";
             let finding = Finding::new(Code::RegistryRoot, place, message);
             report.find(finding.values(checkpoint.size, registry.size));
         }
-        None => report.undecided("a checkpoint in the chain", "the registry is too long for it"),
+        Then::Forgotten => report.undecided("a checkpoint", "the registry is too long for it"),
     }
 }
 

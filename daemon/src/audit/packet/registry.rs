@@ -116,7 +116,27 @@ impl Walk<'_> {
     }
 }
 
+/// What a tree of some size is held against.
+pub(super) enum Then {
+    /// The root that the registry had.
+    Root(Digest),
+    /// The registry never had so many records.
+    Beyond,
+    /// It is longer than what is kept of it.
+    Forgotten,
+}
+
 impl Registry {
+    /// What the registry was when it had `size` records.
+    pub(super) fn then(&self, size: u64) -> Then {
+        let before = size.checked_sub(1).and_then(|at| usize::try_from(at).ok());
+        match before.and_then(|at| self.roots.get(at)) {
+            Some(root) => Then::Root(*root),
+            None if size > self.size => Then::Beyond,
+            None => Then::Forgotten,
+        }
+    }
+
     /// Keeps what the chain is held against; `false` where there is no room.
     fn take(&mut self, time: Timestamp, entry: Entry, row: u64) -> bool {
         let kept = self.heads.len().max(self.segments.len()).max(self.keys.len());
