@@ -14,7 +14,7 @@ use std::{fs, path::Path, process::Command};
 use appliance::{Appliance, put};
 use msp_provenance::{
     audit::{self, Trust},
-    host::policy::Policy,
+    host::policy,
 };
 use node::Node;
 use provenance_core::{digest::Digest, proof::Proof, registry::AnchorStep, report::Verdict};
@@ -209,8 +209,8 @@ fn each_changed_byte_of_a_proof_or_stamp_is_found() {
     fs::write(&file, node.header_line(anchored.proof.height.into())).unwrap();
     let trust = || {
         let mut trust =
-            Trust::of(Some(Policy::load(&appliance.path("policy.toml")).unwrap())).unwrap();
-        trust.blocks.read(&file).unwrap();
+            Trust::of(Some(policy::load(&appliance.path("policy.toml")).unwrap())).unwrap();
+        audit::anchor::read_headers(&mut trust.blocks, &file).unwrap();
         trust.blocks.demand();
         trust
     };

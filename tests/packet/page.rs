@@ -3,7 +3,6 @@
 
 use std::{borrow::Cow, fs, path::Path};
 
-use msp_provenance::page::Page;
 use provenance_core::{
     alert::Alert,
     anchor::BlockHash,
@@ -17,6 +16,7 @@ use provenance_core::{
     statement::{ChainRange, Collector, Link},
     time::Timestamp,
 };
+use provenance_verifier::page::Page;
 
 use crate::{
     browser::Browser,

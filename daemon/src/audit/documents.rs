@@ -43,11 +43,7 @@ pub(super) fn on_record(
     strangers(state, join, report)
 }
 
-fn strangers(
-    state: &StateDir,
-    join: &mut Join<'_>,
-    report: &mut Report,
-) -> Result<(), AuditError> {
+fn strangers(state: &StateDir, join: &mut Join<'_>, report: &mut Report) -> Result<(), AuditError> {
     let entries = match fs::read_dir(state.sboms()) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries.map_err(AuditError::io(state.sboms()))?,

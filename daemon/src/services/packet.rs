@@ -23,6 +23,7 @@ use provenance_core::{
     statement::{ChainRange, Collector, Link, MAX_STATEMENT, Statement},
     time::Timestamp,
 };
+use provenance_verifier::page::Page;
 
 use super::{
     ServiceError,
@@ -35,7 +36,6 @@ use crate::{
         config::Config,
         durable::{self, StateDir},
     },
-    page::Page,
     registry::Reader,
 };
 use write::Zip;

@@ -12,12 +12,12 @@ use provenance_core::{
 };
 
 use super::{
-    AuditError, Walk,
+    VerifyError, Walk,
     registry::{Registry, Then},
 };
 use crate::{
-    audit::join::{compare_head, compare_segment},
-    host::chainfiles,
+    join::{compare_head, compare_segment},
+    lines::for_each_line,
 };
 
 impl Walk<'_> {
@@ -26,8 +26,8 @@ impl Walk<'_> {
         &mut self,
         registry: &mut Registry,
         report: &mut Report,
-    ) -> Result<(), AuditError> {
-        let max_gap = self.trust.policy.as_ref().and_then(|policy| policy.max_gap_s);
+    ) -> Result<(), VerifyError> {
+        let max_gap = self.trust.policy.and_then(|policy| policy.max_gap_s);
         let partial = self.manifest.chain.first.seq != 0;
         let mut verifier = ChainVerifier::new(partial, true).with_max_gap(max_gap);
         let (mut first, mut next, mut late) = (None::<Head>, 0, None);
@@ -36,13 +36,13 @@ impl Walk<'_> {
             let Some(name) = entry.name.strip_prefix("chain/").map(|_| entry.name.clone()) else {
                 continue;
             };
-            self.trust.stop.check()?;
+            self.trust.check()?;
             let Some(day) = day_of(&name) else { continue };
             verifier.begin_file(&name, Some(day));
             let mut content = self.archive.content(entry);
             let (mut line_number, mut count) = (0, 0);
             let (from, to) = (self.manifest.from, self.manifest.to);
-            let read = chainfiles::for_each_line::<io::Error>(&mut content, |line| {
+            let read = for_each_line::<io::Error>(&mut content, |line| {
                 line_number += 1;
                 count += 1;
                 if count % 4096 == 0 {

@@ -12,8 +12,8 @@ use provenance_core::{
     verify::registry::RegistryVerifier,
 };
 
-use super::{AuditError, Walk};
-use crate::{host::chainfiles, page::Page};
+use super::{VerifyError, Walk};
+use crate::{lines::for_each_line, page::Page};
 
 /// So many heads, closed files and keys are held against the chain. A packet
 /// of many years has fewer.
@@ -45,7 +45,7 @@ pub(super) struct Registry {
 
 impl Walk<'_> {
     /// Step 13.5.
-    pub(super) fn registry(&mut self, report: &mut Report) -> Result<Registry, AuditError> {
+    pub(super) fn registry(&mut self, report: &mut Report) -> Result<Registry, VerifyError> {
         let mut verifier = RegistryVerifier::of_export();
         let mut registry = Registry {
             size: 0,
@@ -62,7 +62,7 @@ impl Walk<'_> {
         let mut content = self.archive.content(entry);
         let mut dropped = 0u64;
         let mut lines = Report::new();
-        let read = chainfiles::for_each_line::<io::Error>(&mut content, |line| {
+        let read = for_each_line::<io::Error>(&mut content, |line| {
             let row = verifier.tree().size();
             if let Some(seen) = verifier.line(line, &mut lines) {
                 registry.facts.entry(seen.seq, seen.time, &seen.entry);

@@ -20,11 +20,11 @@ use provenance_core::{
 };
 
 use super::{
-    AuditError, Walk,
+    VerifyError, Walk,
     chain::same_root,
     registry::{Registry, Then},
 };
-use crate::host::chainfiles;
+use crate::{blocks, lines::for_each_line};
 
 impl Walk<'_> {
     /// Step 13.8.
@@ -33,7 +33,7 @@ impl Walk<'_> {
         registry: &Registry,
         keys: &[Trusted],
         report: &mut Report,
-    ) -> Result<(), AuditError> {
+    ) -> Result<(), VerifyError> {
         for (id, (entry, expired)) in &registry.facts.bundles {
             let folder = format!("bundles/{id}");
             if id.parse::<provenance_core::bundle::BundleId>().is_err()
@@ -59,7 +59,7 @@ impl Walk<'_> {
         keys: &[Trusted],
         own: &mut Report,
         report: &mut Report,
-    ) -> Result<(), AuditError> {
+    ) -> Result<(), VerifyError> {
         let mut read = |name: &str, limit: usize| {
             self.whole(&format!("{folder}/{name}"), limit as u64, report)
         };
@@ -74,7 +74,7 @@ impl Walk<'_> {
         let allowed = self.trust.allows_unsigned();
         let Some(statement) = bundle::verify(&files, keys, allowed, own) else { return Ok(()) };
         let bytes = (&*files.statement, files.proof.as_deref(), files.ots.as_deref());
-        let anchored = crate::audit::anchor::of_bundle(bytes, (self.trust, false), own);
+        let anchored = blocks::of_bundle(bytes, (self.trust.blocks, false), own);
         of_registry((files.proof.as_deref(), anchored), registry, own);
         if !bundle::matches(entry, &statement, &files.statement) {
             let message = "the statement is not the one on record";
@@ -92,7 +92,7 @@ impl Walk<'_> {
         expired: bool,
         own: &mut Report,
         report: &mut Report,
-    ) -> Result<(), AuditError> {
+    ) -> Result<(), VerifyError> {
         let mut verifier = ChainVerifier::new(true, false);
         let (mut first, mut clock) = (None, None);
         for subject in &statement.subjects {
@@ -108,7 +108,7 @@ impl Walk<'_> {
             let mut read = Ok((0, vec![]));
             if subject.name.starts_with("artifacts/chain/") {
                 verifier.begin_file(&subject.name, None);
-                read = chainfiles::for_each_line::<io::Error>(&mut content, |line| {
+                read = for_each_line::<io::Error>(&mut content, |line| {
                     if let Some(seen) = verifier.line(line, own) {
                         first.get_or_insert(seen.head);
                         if let Body::Tick(tick) = seen.body {
