@@ -15,6 +15,7 @@ mod hostile;
 mod page;
 #[path = "../peers/mod.rs"]
 mod peers;
+mod verifier;
 mod world;
 
 use world::{World, codes, pack, resign, unpack};

@@ -287,7 +287,7 @@ fn weeks_text(name: &str) -> String {
 }
 
 /// Text whose colour is too near to what is behind it (WCAG 2, 4.5 to 1).
-const FAINT: &str = r#"(() => {
+pub(crate) const FAINT: &str = r#"(() => {
   const parse = c => (c.match(/[\d.]+/g) || [0,0,0,0]).map(Number);
   const lum = c => { const f = v => (v/=255) <= .03928 ? v/12.92 : ((v+.055)/1.055)**2.4;
     return .2126*f(c[0]) + .7152*f(c[1]) + .0722*f(c[2]); };
@@ -303,7 +303,7 @@ const FAINT: &str = r#"(() => {
   return bad;
 })()"#;
 /// What is wider than the screen, and text too small to read.
-const WIDE: &str = r#"(() => {
+pub(crate) const WIDE: &str = r#"(() => {
   const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
   const out = [...document.querySelectorAll('body *:not(.skip)')].filter(e =>
     e.getBoundingClientRect().right > innerWidth + 1).map(e => e.tagName + '.' + e.className);

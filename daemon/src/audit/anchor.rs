@@ -9,8 +9,9 @@ use provenance_core::{
     merkle::leaf_hash,
     proof::Proof,
     report::{Code, Finding, Place, Report},
-    verify::{anchor, anchors::Known, registry::FILE},
+    verify::{anchor, registry::FILE},
 };
+use provenance_verifier::blocks;
 pub use provenance_verifier::blocks::Blocks;
 
 use super::{AuditError, Trust, join::Join};
@@ -25,31 +26,10 @@ pub fn read_headers(blocks: &mut Blocks, path: &Path) -> Result<(), AuditError> 
     blocks.read(bytes).map_err(|why| AuditError::NotEvidence { path: path.into(), why })
 }
 
-/// The anchors on record: what is pending, and whether the blocks of the
-/// others are Bitcoin's.
+/// The anchors on record in a state folder.
 pub(super) fn on_record(join: &Join<'_>, trust: &Trust, report: &mut Report) {
-    let demanded = trust.blocks.demanded();
-    let ask = |height| trust.blocks.ask(height);
-    for (size, known) in join.anchors().iter() {
-        let place = Place::file(FILE).at_seq(known.row);
-        if let Some(shown) = &known.proved {
-            anchor::of_registry(place, shown, (&ask, demanded), report);
-        } else if let Some(block) = known.attested {
-            anchor::of_calendar(place, block, (&ask, demanded), report);
-        } else if known.state.is_open() {
-            let state = format!("{:?}", known.state).to_lowercase();
-            let message = format!("the anchor of {size} records is {state}, and not final yet");
-            report.find(Finding::new(Code::AnchorPending, place, message));
-        }
-    }
-    let shown = |known: &Known| known.proved.is_some() || known.attested.is_some();
-    let covered = join.anchors().iter().filter(|(_, known)| shown(known));
-    let covered = covered.map(|(size, _)| size).max().unwrap_or_default();
     let newest = join.bundles.values().map(|(_, row)| *row).max();
-    if demanded && newest.is_some_and(|row| row >= covered) {
-        let why = "the newest bundles are in no final anchor yet";
-        report.undecided("the anchors in Bitcoin", why);
-    }
+    blocks::on_record((join.anchors(), FILE, newest), &trust.blocks, report);
 }
 
 /// A proof that the auditor holds from an earlier visit.

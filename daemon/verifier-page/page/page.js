@@ -83,7 +83,7 @@
       .map(gap => element('li', gap.what + ': ' + gap.why));
     const findings = [...report.findings].sort((a, b) => (RANK[a.severity] ?? 3) - (RANK[b.severity] ?? 3));
     const kept = {};
-    for (const found of findings) kept[found.code] = (kept[found.code] || 0) + 1;
+    for (const {code, where: {seq, to_seq: to}} of findings) kept[code] = (kept[code] || 0) + (to === undefined ? 1 : to - seq + 1);
     const more = Object.entries(report.finding_counts).filter(([code, count]) => count > (kept[code] || 0))
       .map(([code, count]) => element('p', code + ': ' + count + ' in all', 'soft'));
     const anchors = (report.anchors || []).map(anchor => within('li', [pairs(anchor)]));

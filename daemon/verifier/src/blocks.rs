@@ -5,8 +5,11 @@ use std::fmt;
 use provenance_core::{
     anchor::{Block, Header, Headers},
     digest::Digest,
-    report::Report,
-    verify::anchor::{self, Answer, Basis, Weight},
+    report::{Code, Finding, Place, Report},
+    verify::{
+        anchor::{self, Answer, Basis, Weight},
+        anchors::{Anchors, Known},
+    },
 };
 
 use crate::policy::AnchorPolicy;
@@ -102,4 +105,35 @@ pub fn of_bundle(
     let demanded = blocks.demanded;
     let weight = Weight { demanded: demanded && alone, decisive: demanded || alone };
     anchor::of_bundle(files, (&|height| blocks.ask(height), weight), report)
+}
+
+/// The anchors on record in a registry, which is called `file`: what is
+/// pending, and whether the blocks of the others are Bitcoin's. With the record
+/// of the newest bundle, which an anchor should cover where they are asked for.
+pub fn on_record(
+    (anchors, file, newest): (&Anchors, &str, Option<u64>),
+    blocks: &Blocks,
+    report: &mut Report,
+) {
+    let demanded = blocks.demanded;
+    let ask = |height| blocks.ask(height);
+    for (size, known) in anchors.iter() {
+        let place = Place::file(file).at_seq(known.row);
+        if let Some(shown) = &known.proved {
+            anchor::of_registry(place, shown, (&ask, demanded), report);
+        } else if let Some(block) = known.attested {
+            anchor::of_calendar(place, block, (&ask, demanded), report);
+        } else if known.state.is_open() {
+            let state = format!("{:?}", known.state).to_lowercase();
+            let message = format!("the anchor of {size} records is {state}, and not final yet");
+            report.find(Finding::new(Code::AnchorPending, place, message));
+        }
+    }
+    let shown = |known: &Known| known.proved.is_some() || known.attested.is_some();
+    let covered = anchors.iter().filter(|(_, known)| shown(known));
+    let covered = covered.map(|(size, _)| size).max().unwrap_or_default();
+    if demanded && newest.is_some_and(|row| row >= covered) {
+        let why = "the newest bundles are in no final anchor yet";
+        report.undecided("the anchors in Bitcoin", why);
+    }
 }

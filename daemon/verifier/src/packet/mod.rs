@@ -15,7 +15,7 @@ use provenance_core::{
     verify::{bundle::Trusted, packet as core},
 };
 
-use crate::{Given, Progress, Source, VerifyError, page::Page, sbom};
+use crate::{Given, Progress, Source, VerifyError, blocks, page::Page, sbom};
 use archive::{Archive, OWN, Sums};
 use registry::Registry;
 
@@ -57,6 +57,8 @@ pub fn verify(
     walk.keys(&registry, &mut report)?;
     walk.chain(&mut registry, &mut report)?;
     walk.bundles(&registry, &keys, &mut report)?;
+    let on_record = (&registry.anchors, packet::REGISTRY, registry.newest_bundle);
+    blocks::on_record(on_record, trust.blocks, &mut report);
     walk.sboms(&registry.facts, &mut report)?;
     walk.papers(&registry, &mut report)?;
     walk.rest(&mut report)?;

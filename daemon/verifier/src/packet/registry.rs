@@ -9,7 +9,7 @@ use provenance_core::{
     registry::{Entry, KeyEntry, Segment},
     report::{Code, Finding, Place, Report},
     time::Timestamp,
-    verify::registry::RegistryVerifier,
+    verify::{anchors::Anchors, registry::RegistryVerifier},
 };
 
 use super::{VerifyError, Walk};
@@ -39,6 +39,9 @@ pub(super) struct Registry {
     /// By their place in the chain.
     pub(super) heads: Vec<Named>,
     pub(super) segments: BTreeMap<String, (Segment, u64)>,
+    pub(super) anchors: Anchors,
+    /// The record of the period's newest bundle.
+    pub(super) newest_bundle: Option<u64>,
     /// The root at each size from 1 on, as far as they are kept.
     pub(super) roots: Vec<Digest>,
 }
@@ -55,6 +58,8 @@ impl Walk<'_> {
             keys: vec![],
             heads: vec![],
             segments: BTreeMap::new(),
+            anchors: Anchors::default(),
+            newest_bundle: None,
             roots: vec![],
         };
         let Some(at) = self.archive.find(packet::REGISTRY) else { return Ok(registry) };
@@ -83,6 +88,7 @@ impl Walk<'_> {
         let sums = content.finish(read.map(|_| ()), report)?;
         self.hold(at, sums.as_ref(), report);
         registry.facts.end_of_registry();
+        registry.anchors = verifier.anchors().clone();
         registry.heads.sort_by_key(|named| (named.seq, named.row));
         (registry.size, registry.root) = (verifier.tree().size(), verifier.tree().root());
         if dropped > 0 || registry.facts.too_much {
@@ -152,6 +158,9 @@ impl Registry {
                 self.segments.insert(segment.name.clone(), (segment, row));
             }
             Entry::Key(key) if room => self.keys.push((key, row)),
+            Entry::Bundle(bundle) if self.facts.bundles.contains_key(&bundle.id) => {
+                self.newest_bundle = Some(row);
+            }
             Entry::Head { .. } | Entry::Alert(_) | Entry::Segment(_) | Entry::Key(_) => {
                 return false;
             }
