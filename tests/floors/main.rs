@@ -110,6 +110,7 @@ const FLOORS: &[Floor] = &[
         modules: &[
             "cli::Exit",
             "cli::Failure",
+            "cli::bar",
             "cli::completions",
             "cli::io_exit",
             "cli::man",

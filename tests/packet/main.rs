@@ -11,6 +11,7 @@ use provenance_core::{
 
 mod browser;
 mod documents;
+mod elsewhere;
 mod hostile;
 mod page;
 #[path = "../peers/mod.rs"]

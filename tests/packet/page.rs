@@ -33,6 +33,23 @@ fn at(text: &str) -> Timestamp {
     Timestamp::parse(format!("{text}:00.000000000Z").as_bytes()).unwrap()
 }
 
+/// The number of the page's form, and the digest of one page of it.
+const GOLDEN: (u32, &str) = (1, "?");
+
+#[test]
+fn the_page_changes_only_with_the_number_of_its_form() {
+    let (form, digest) = GOLDEN;
+    let generator = format!("content=\"msp-provenance report {form}\"");
+    assert!(provenance_verifier::page::FORM.contains(&generator), "{generator}");
+    let page = Digest::of(&weeks("plain")).to_hex();
+    assert_eq!(
+        page, digest,
+        "the page has other bytes than pages of form {form} had: whoever verifies a packet made \
+         before would call its report.html forged. Raise the number in FORM and \
+         docs/format.md §13, and write number and digest here"
+    );
+}
+
 /// Six weeks of an appliance: pauses, a clock that drifts, hostile names.
 fn weeks(hostile: &str) -> Vec<u8> {
     let (from, to) = (at("2026-10-12T00:00"), at("2026-11-23T00:00"));
