@@ -1,5 +1,5 @@
 # Each target installs what it needs and says so. README.md tells what they do.
-.PHONY: run test bench lint fuzz vm-test
+.PHONY: run test bench lint fuzz verifier vm-test
 
 run:
 	tests/scripts/setup build
@@ -20,6 +20,10 @@ lint:
 fuzz:
 	tests/scripts/setup build
 	tests/scripts/fuzz
+
+verifier:
+	tests/scripts/setup build verifier
+	tests/scripts/verifier
 
 vm-test:
 	tests/scripts/setup build vm

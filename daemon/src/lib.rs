@@ -12,7 +12,6 @@ pub mod engine;
 pub mod host;
 pub mod logs;
 pub mod mcp;
-pub mod page;
 pub mod panel;
 pub mod registry;
 pub mod sbom;

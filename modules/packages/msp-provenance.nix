@@ -31,6 +31,7 @@ rustPlatform.buildRustPackage {
   # real peers and run by `make test`.
   cargoTestFlags = [
     "--package=provenance-core"
+    "--package=provenance-verifier"
     "--package=msp-provenance"
     "--lib"
   ];

@@ -13,6 +13,7 @@
   rustc,
   rustfmt,
   systemd,
+  unzip,
 }:
 mkShell {
   packages = [
@@ -27,5 +28,6 @@ mkShell {
     rustc
     rustfmt
     systemd
+    unzip
   ];
 }

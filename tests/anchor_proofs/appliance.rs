@@ -10,7 +10,7 @@ use msp_provenance::registry::{Writer, reader::Reader};
 use provenance_core::{
     anchor::{Anchor, BlockHash, TxProof, payload},
     digest::{Digest, from_hex, to_hex},
-    ots,
+    merkle, ots,
     proof::Proof,
     registry::{AnchorEntry, AnchorStep, Entry, Previous, SignedTx},
     time::Timestamp,
@@ -127,9 +127,42 @@ impl Appliance {
         Anchored { size, root, proof }
     }
 
+    /// Anchors a bundle in a tree of so many records that never was the
+    /// registry's, though the bundle's record is in it.
+    pub(crate) fn anchor_elsewhere(&self, node: &Node, bundle: &Path, size: u64) {
+        let own = Proof::parse(&fs::read(bundle.join("proof.json")).unwrap()).unwrap();
+        let sides = merkle::sides(own.index, size).unwrap();
+        let path: Vec<_> = (0..sides.len()).map(|n| Digest::of(&[n as u8])).collect();
+        let leaf = merkle::leaf_hash(own.body.as_bytes());
+        let root = merkle::root_by(leaf, own.index, size, &path).unwrap();
+        node.others(6);
+        let (hex, id) = node.send(&to_hex(&payload(&root)));
+        node.mine(6);
+        let told = node.json(&["gettransaction", &id]);
+        let height = told["blockheight"].as_u64().unwrap() as u32;
+        let block = told["blockhash"].as_str().unwrap();
+        let outproof = from_hex(&node.ask(&["gettxoutproof", &format!("[\"{id}\"]"), block]));
+        let tx = from_hex(&hex).unwrap();
+        let proof = TxProof::from_node(&tx, &outproof.unwrap(), height, &root).unwrap();
+        self.prove_by(bundle, size, (path, &proof));
+    }
+
+    /// A packet of everything.
+    pub(crate) fn packet(&self, name: &str) -> PathBuf {
+        let (config, out) = (self.text("p.toml"), self.text(name));
+        let period = ["--from", "2020-01-01", "--to", "2100-01-01"];
+        self.provenanced(&[&["packet", "--config", config, "--out", out][..], &period].concat());
+        self.path(name)
+    }
+
     fn prove(&self, bundle: &Path, size: u64, proof: &TxProof) {
-        let mut own = Proof::parse(&fs::read(bundle.join("proof.json")).unwrap()).unwrap();
+        let own = Proof::parse(&fs::read(bundle.join("proof.json")).unwrap()).unwrap();
         let path = self.reader().inclusion(own.index, size).unwrap();
+        self.prove_by(bundle, size, (path, proof));
+    }
+
+    fn prove_by(&self, bundle: &Path, size: u64, (path, proof): (Vec<Digest>, &TxProof)) {
+        let mut own = Proof::parse(&fs::read(bundle.join("proof.json")).unwrap()).unwrap();
         let anchor = Anchor { path, proof: proof.clone(), size };
         let digest = Digest::of(&fs::read(bundle.join("statement.json")).unwrap());
         let stamp = ots::of_statement(&digest, &own.body, own.index, &anchor).unwrap();

@@ -14,7 +14,7 @@ use std::{fs, path::Path, process::Command};
 use appliance::{Appliance, put};
 use msp_provenance::{
     audit::{self, Trust},
-    host::policy::Policy,
+    host::policy,
 };
 use node::Node;
 use provenance_core::{digest::Digest, proof::Proof, registry::AnchorStep, report::Verdict};
@@ -182,6 +182,32 @@ fn the_registry_is_held_to_its_anchors() {
 }
 
 #[test]
+fn a_packets_bundles_are_held_to_the_trees_of_its_own_registry() {
+    let Some(node) = Node::start() else { return };
+    let appliance = Appliance::new(2);
+    let size = appliance.anchor(&node, None).size;
+    let (url, cookie) = (node.url(), node.cookie().display().to_string());
+    let verify = |packet: &Path| {
+        let packet = packet.to_str().unwrap();
+        let node = ["--bitcoin-rpc", &url, "--bitcoin-cookie", &cookie];
+        appliance.provctl(&[&["verify", packet][..], &node].concat())
+    };
+    let (code, report) = verify(&appliance.packet("good.zip"));
+    assert_eq!((code, &report["checked"]["anchored trees"]), (0, &2.into()), "{report:#}");
+    let bundle = appliance.bundles().remove(0);
+    let name = format!("bundles/{}/proof.json", bundle.file_name().unwrap().to_str().unwrap());
+    // Signed, mined, with the bundle's record in it: and of another registry.
+    for (size, packet) in [(size, "forked.zip"), (size + 1_000, "longer.zip")] {
+        appliance.anchor_elsewhere(&node, &bundle, size);
+        let (code, report) = verify(&appliance.packet(packet));
+        assert_eq!((code, codes(&report)), (1, vec!["proof.consistency"]), "{report:#}");
+        let findings = report["findings"].as_array().unwrap().iter();
+        let found = findings.clone().find(|it| it["code"] == "proof.consistency").unwrap();
+        assert_eq!(found["where"]["file"], *name, "{found}");
+    }
+}
+
+#[test]
 fn each_changed_byte_of_a_proof_or_stamp_is_found() {
     let Some(node) = Node::start() else { return };
     let appliance = Appliance::new(2);
@@ -190,8 +216,8 @@ fn each_changed_byte_of_a_proof_or_stamp_is_found() {
     fs::write(&file, node.header_line(anchored.proof.height.into())).unwrap();
     let trust = || {
         let mut trust =
-            Trust::of(Some(Policy::load(&appliance.path("policy.toml")).unwrap())).unwrap();
-        trust.blocks.read(&file).unwrap();
+            Trust::of(Some(policy::load(&appliance.path("policy.toml")).unwrap())).unwrap();
+        audit::anchor::read_headers(&mut trust.blocks, &file).unwrap();
         trust.blocks.demand();
         trust
     };

@@ -75,11 +75,16 @@ impl Browser {
         Some(browser)
     }
 
-    /// Opens a file on a screen of this width.
-    pub(crate) fn open(&mut self, path: &Path, width: u32) -> Seen {
+    /// Another screen for the page as it is.
+    pub(crate) fn screen(&mut self, width: u32) {
         let screen = json!({"width": width, "height": 800, "deviceScaleFactor": 2,
             "mobile": width < 600});
         self.call("Emulation.setDeviceMetricsOverride", &screen);
+    }
+
+    /// Opens a file on a screen of this width.
+    pub(crate) fn open(&mut self, path: &Path, width: u32) -> Seen {
+        self.screen(width);
         self.events.clear();
         let url = format!("file://{}", path.display());
         self.call("Page.navigate", &json!({"url": url}));
@@ -89,6 +94,19 @@ impl Browser {
         }
         // What it still does behind that is told before this answer.
         self.eval("new Promise(done => setTimeout(done, 300))");
+        self.seen()
+    }
+
+    /// Gives a file to the input of this id, as a person would by choosing it.
+    pub(crate) fn choose(&mut self, id: &str, path: &Path) {
+        let ask = json!({"expression": format!("document.getElementById('{id}')")});
+        let input = self.call("Runtime.evaluate", &ask);
+        let files = json!({"files": [path], "objectId": input["result"]["objectId"]});
+        self.call("DOM.setFileInputFiles", &files);
+    }
+
+    /// What the page was seen to do since it was opened.
+    pub(crate) fn seen(&self) -> Seen {
         let mut seen = Seen::default();
         for event in &self.events {
             let params = &event["params"];

@@ -10,10 +10,13 @@ use provenance_core::{
 };
 
 mod browser;
+mod documents;
+mod elsewhere;
 mod hostile;
 mod page;
 #[path = "../peers/mod.rs"]
 mod peers;
+mod verifier;
 mod world;
 
 use world::{World, codes, pack, resign, unpack};

@@ -3,7 +3,6 @@
 
 use std::{borrow::Cow, fs, path::Path};
 
-use msp_provenance::page::Page;
 use provenance_core::{
     alert::Alert,
     anchor::BlockHash,
@@ -17,6 +16,7 @@ use provenance_core::{
     statement::{ChainRange, Collector, Link},
     time::Timestamp,
 };
+use provenance_verifier::page::Page;
 
 use crate::{
     browser::Browser,
@@ -31,6 +31,23 @@ const HOSTILE: &str = "</td><script>console.error('hostile')</script><img src=ht
 
 fn at(text: &str) -> Timestamp {
     Timestamp::parse(format!("{text}:00.000000000Z").as_bytes()).unwrap()
+}
+
+/// The number of the page's form, and the digest of one page of it.
+const GOLDEN: (u32, &str) = (1, "0be22fe3d3f9694c1218353d8e92b58b4acbf3052892e2afab5d75c28ee56a49");
+
+#[test]
+fn the_page_changes_only_with_the_number_of_its_form() {
+    let (form, digest) = GOLDEN;
+    let generator = format!("content=\"msp-provenance report {form}\"");
+    assert!(provenance_verifier::page::FORM.contains(&generator), "{generator}");
+    let page = Digest::of(&weeks("plain")).to_hex();
+    assert_eq!(
+        page, digest,
+        "the page has other bytes than pages of form {form} had: whoever verifies a packet made \
+         before would call its report.html forged. Raise the number in FORM and \
+         docs/format.md §13, and write number and digest here"
+    );
 }
 
 /// Six weeks of an appliance: pauses, a clock that drifts, hostile names.
@@ -287,7 +304,7 @@ fn weeks_text(name: &str) -> String {
 }
 
 /// Text whose colour is too near to what is behind it (WCAG 2, 4.5 to 1).
-const FAINT: &str = r#"(() => {
+pub(crate) const FAINT: &str = r#"(() => {
   const parse = c => (c.match(/[\d.]+/g) || [0,0,0,0]).map(Number);
   const lum = c => { const f = v => (v/=255) <= .03928 ? v/12.92 : ((v+.055)/1.055)**2.4;
     return .2126*f(c[0]) + .7152*f(c[1]) + .0722*f(c[2]); };
@@ -303,7 +320,7 @@ const FAINT: &str = r#"(() => {
   return bad;
 })()"#;
 /// What is wider than the screen, and text too small to read.
-const WIDE: &str = r#"(() => {
+pub(crate) const WIDE: &str = r#"(() => {
   const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
   const out = [...document.querySelectorAll('body *:not(.skip)')].filter(e =>
     e.getBoundingClientRect().right > innerWidth + 1).map(e => e.tagName + '.' + e.className);

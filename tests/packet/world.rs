@@ -100,12 +100,17 @@ impl World {
         self.path(name)
     }
 
+    /// The policy of who trusts this key.
+    pub(crate) fn policy(&self, name: &str) -> String {
+        let key = fs::read_to_string(self.path(&format!("keys/{name}.pub"))).unwrap();
+        format!(
+            "client = \"clinic-001\"\n[[keys]]\nname = \"{name}\"\npublic_key = \"\"\"\n{key}\"\"\"\n"
+        )
+    }
+
     pub(crate) fn trust(&self) -> Trust {
-        let key = fs::read_to_string(self.path("keys/signing.pub")).unwrap();
-        let policy = format!(
-            "client = \"clinic-001\"\n[[keys]]\nname = \"signing\"\npublic_key = \"\"\"\n{key}\"\"\"\n"
-        );
-        Trust { policy: Some(Policy::parse(&policy).unwrap()), ..Trust::default() }
+        let policy = Policy::parse(&self.policy("signing")).unwrap();
+        Trust { policy: Some(policy), ..Trust::default() }
     }
 
     pub(crate) fn signer(&self, name: &str) -> Signer {

@@ -143,6 +143,10 @@ codes! {
     /// A software bill of materials is no valid document, or not the one on
     /// record.
     SbomInvalid = "sbom.invalid", Error;
+    /// A document is recorded, and it is not there.
+    SbomMissing = "sbom.missing", Error;
+    /// A document that the registry does not know.
+    SbomUnregistered = "sbom.unregistered", Error;
     /// A store path that nobody signed, and that is not content-addressed.
     NixUnsigned = "nix.unsigned", Error;
     /// A store path that was built on this machine, without enough signatures.

@@ -231,7 +231,7 @@ fn check(
     let Some(statement) = statement else { return Ok(None) };
     let Files { statement: bytes, proof, ots, .. } = &files;
     let bytes = (&**bytes, proof.as_deref(), ots.as_deref());
-    let anchored = super::anchor::of_bundle(bytes, (trust, alone), report);
+    let anchored = provenance_verifier::blocks::of_bundle(bytes, (&trust.blocks, alone), report);
     let checked = Checked { statement, anchored };
     let statement = &checked.statement;
     if stage == Stage::Expired {

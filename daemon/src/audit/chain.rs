@@ -13,9 +13,10 @@ use provenance_core::{
     time::Timestamp,
     verify::chain::ChainVerifier,
 };
+use provenance_verifier::join::compare_head;
 
 use super::{
-    AuditError, Progress, Stop, Trust, join,
+    AuditError, Progress, Stop, Trust,
     join::Join,
     logs::Logs,
     recovered::Recovered,
@@ -133,6 +134,7 @@ fn attempt(
     }
     if let (Target::State(state), Some(join)) = (target, &mut walk.join) {
         super::bundle::on_record(state, join, (trust, &keys), &mut report)?;
+        super::documents::on_record(state, join, &trust.stop, &mut report)?;
         super::registry::keys(state, join, trust, &mut report)?;
         super::anchor::on_record(join, trust, &mut report);
     }
@@ -328,12 +330,7 @@ impl Walk<'_> {
                     let first = late.partition_point(|(seq, ..)| *seq < record.seq);
                     let same = late.iter().skip(first).take_while(|(seq, ..)| *seq == record.seq);
                     for straggler in same {
-                        join::compare_head(
-                            *straggler,
-                            record.hash(),
-                            Place::file(&file.name),
-                            report,
-                        );
+                        compare_head(*straggler, record.hash(), Place::file(&file.name), report);
                     }
                     let _ = at;
                 }

@@ -6,10 +6,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use provenance_core::{
     digest::Digest,
-    key::PublicKey,
     merkle::Frontier,
     note::{Checkpoint, Note},
-    registry::{BundleEntry, Entry, KeyAction, KeyEntry, Segment},
+    registry::{BundleEntry, Document, Entry, KeyEntry, Segment},
     report::{Code, Finding, Head, Place, Report},
     verify::{
         anchors::Anchors,
@@ -18,6 +17,7 @@ use provenance_core::{
         registry::{FILE, RegistryVerifier},
     },
 };
+use provenance_verifier::join::{bounded, compare_head, compare_segment};
 
 use crate::registry::reader::{Reader, RegistryError, Row};
 
@@ -72,6 +72,10 @@ pub(super) struct Join<'a> {
     pub bundles: BTreeMap<String, (BundleEntry, u64)>,
     /// Bundles made since the audit began.
     pub later_bundles: BTreeSet<String>,
+    /// Every inventory's document on record, by name, with its record.
+    pub documents: BTreeMap<String, (Document, u64)>,
+    /// Documents recorded since the audit began.
+    pub later_documents: BTreeSet<String>,
     /// Bundles whose artifacts were removed.
     pub expired: BTreeMap<String, u64>,
 }
@@ -100,6 +104,8 @@ impl<'a> Join<'a> {
             keys: vec![],
             bundles: BTreeMap::new(),
             later_bundles: BTreeSet::new(),
+            documents: BTreeMap::new(),
+            later_documents: BTreeSet::new(),
             expired: BTreeMap::new(),
         }
     }
@@ -291,7 +297,14 @@ impl<'a> Join<'a> {
             Some(Entry::Bundle(bundle)) if row.seq >= self.cut => {
                 self.later_bundles.insert(bundle.id);
             }
+            Some(Entry::Sbom(sbom)) if row.seq >= self.cut => {
+                self.later_documents.extend(sbom.documents.into_iter().map(|it| it.name));
+            }
             _ if row.seq >= self.cut => {}
+            Some(Entry::Sbom(sbom)) => {
+                let named = sbom.documents.into_iter().map(|it| (it.name.clone(), (it, number)));
+                self.documents.extend(named);
+            }
             Some(Entry::Head { seq, hash }) => {
                 self.heads.push_back(Expected { seq, hash, row: number });
                 self.head_count += 1;
@@ -352,66 +365,5 @@ impl<'a> Join<'a> {
         } else {
             self.trouble = Some(error);
         }
-    }
-}
-
-/// The policy's keys, each only up to where these key events end its span.
-pub(super) fn bounded(policy: &[Trusted], events: &[(KeyEntry, u64)]) -> Vec<Trusted> {
-    let until = |key: &PublicKey| {
-        let ends = events.iter().filter_map(|(entry, row)| match entry.action {
-            KeyAction::Revoke if entry.key == *key => Some(*row),
-            KeyAction::Succeed if entry.succeeds == Some(key.fingerprint()) => Some(*row),
-            _ => None,
-        });
-        ends.min()
-    };
-    let bounded = policy.iter().map(|trusted| {
-        let ends = [trusted.until, until(&trusted.key)].into_iter().flatten().min();
-        Trusted { until: ends, ..trusted.clone() }
-    });
-    bounded.collect()
-}
-
-/// Step 4.6: the registry's head is the chain's record of that number.
-pub(super) fn compare_head(
-    (seq, hash, row): (u64, Digest, u64),
-    got: Digest,
-    place: Place,
-    report: &mut Report,
-) {
-    report.checked("heads", 1);
-    if hash != got {
-        let message = format!(
-            "record {seq} of the chain is not the one that registry record {row} names: the \
-             chain was written anew from there or before"
-        );
-        let finding = Finding::new(Code::ChainForked, place.at_seq(seq), message);
-        report.find(finding.values(hash, got));
-    }
-}
-
-/// Step 4.7: a closed file is what its segment says.
-pub(super) fn compare_segment(
-    segment: &Segment,
-    row: u64,
-    summary: &FileSummary,
-    report: &mut Report,
-) {
-    report.checked("closed files", 1);
-    let mut differ = |what: &str, expected: String, got: String| {
-        if expected != got {
-            let message = format!("the file's {what} is not what registry record {row} says");
-            let finding = Finding::new(Code::ChainForked, Place::file(&summary.name), message);
-            report.find(finding.values(expected, got));
-        }
-    };
-    let hash =
-        |head: Option<Head>| head.map_or_else(|| "nothing".into(), |head| head.hash.to_string());
-    differ("length", segment.bytes.to_string(), summary.bytes.to_string());
-    differ("number of records", segment.count.to_string(), summary.count.to_string());
-    differ("first record", segment.first.to_string(), hash(summary.first));
-    differ("last record", segment.last.to_string(), hash(summary.last));
-    if let Some(sha256) = summary.sha256 {
-        differ("digest", segment.sha256.to_string(), sha256.to_string());
     }
 }

@@ -5,6 +5,7 @@ pub mod anchor;
 pub mod bundle;
 pub mod chain;
 mod coverage;
+mod documents;
 mod join;
 pub mod logs;
 pub mod packet;
@@ -25,6 +26,7 @@ use std::{
 };
 
 use provenance_core::report::{Head, Report};
+use provenance_verifier::{Given, VerifyError};
 
 use crate::{
     host::policy::{Policy, PolicyError},
@@ -52,8 +54,12 @@ impl Stop {
         self.0.store(true, Ordering::Relaxed);
     }
 
+    fn is_now(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
     fn check(&self) -> Result<(), AuditError> {
-        if self.0.load(Ordering::Relaxed) { Err(AuditError::Stopped) } else { Ok(()) }
+        if self.is_now() { Err(AuditError::Stopped) } else { Ok(()) }
     }
 }
 
@@ -101,6 +107,15 @@ impl AuditError {
     }
 }
 
+impl From<VerifyError> for AuditError {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::Io(source) => source.into(),
+            VerifyError::Stopped => Self::Stopped,
+        }
+    }
+}
+
 impl From<io::Error> for AuditError {
     fn from(source: io::Error) -> Self {
         Self::Io { path: "while reading".into(), source }
@@ -115,47 +130,41 @@ impl Trust {
     pub fn of(policy: Option<Policy>) -> Result<Self, AuditError> {
         let mut blocks = anchor::Blocks::default();
         if let Some(policy) = &policy {
-            blocks.take(&policy.anchor)?;
+            if let Some(path) = &policy.anchor.headers {
+                anchor::read_headers(&mut blocks, path.as_ref())?;
+            }
+            blocks.take(&policy.anchor);
         }
         Ok(Self { policy, blocks, stop: Stop::default() })
     }
 
+    /// As those take it that judge without reading files.
+    fn given<'a>(&'a self, stopped: &'a dyn Fn() -> bool) -> Given<'a> {
+        Given { policy: self.policy.as_ref(), blocks: &self.blocks, stopped }
+    }
+
     /// The trusted keys.
     pub fn keys(&self) -> &[provenance_core::verify::bundle::Trusted] {
-        self.policy.as_ref().map(|policy| &*policy.keys).unwrap_or_default()
+        self.given(&|| false).keys()
     }
 
     /// Whether the policy accepts evidence that nobody signed.
     pub fn allows_unsigned(&self) -> bool {
-        self.policy.as_ref().is_some_and(|policy| policy.allow_unsigned)
+        self.given(&|| false).allows_unsigned()
     }
 
     /// Says that without a policy nothing can be verified.
     fn demand_policy(&self, report: &mut Report) {
-        if self.policy.is_none() {
-            let why = "no policy says whom to trust: give --policy FILE";
-            report.undecided("whose records these are", why);
-        }
+        self.given(&|| false).demand_policy(report);
     }
 
     /// Holds client and host against the policy.
-    fn check_identity(&self, (client, host): (&str, &str), report: &mut Report) {
-        use provenance_core::report::{Code, Finding, Place};
-        let Some(policy) = &self.policy else { return };
-        for (what, expected, got) in
-            [("client", &policy.client, client), ("host", &policy.host, host)]
-        {
-            if expected.as_deref().is_some_and(|expected| expected != got) {
-                let message = format!("the records are of another {what} than the policy names");
-                let finding = Finding::new(Code::PolicyClient, Place::default(), message);
-                report.find(finding.values(expected.as_deref().unwrap_or_default(), got));
-            }
-        }
+    fn check_identity(&self, identity: (&str, &str), report: &mut Report) {
+        self.given(&|| false).check_identity(identity, report);
     }
 }
 
-/// How many records have been read, for whoever waits.
-pub type Progress<'a> = &'a mut dyn FnMut(u64);
+pub use provenance_verifier::Progress;
 
 /// The newest of two heads.
 fn later(a: Option<Head>, b: Option<Head>) -> Option<Head> {

@@ -13,12 +13,7 @@ use provenance_core::{
 use super::{Exit, Failure, io_exit, say};
 use crate::{
     audit::{self, Trust},
-    host::{
-        config::Config,
-        durable,
-        policy::{self, Policy},
-        systime::SystemClock,
-    },
+    host::{config::Config, durable, policy, systime::SystemClock},
     panel,
     services::{
         SOFTWARE,
@@ -70,7 +65,7 @@ pub(super) fn verify(config: &Config, policy: Option<PathBuf>) -> Result<Entry, 
         }
         None => None,
     };
-    let policy = path.as_deref().map(Policy::load).transpose();
+    let policy = path.as_deref().map(policy::load).transpose();
     let policy = policy.map_err(|error| Failure::new(Exit::Config, error))?;
     let options = audit::chain::Options::default();
     let trust = Trust::of(policy).map_err(|error| Failure::new(Exit::Config, error))?;

@@ -132,6 +132,20 @@ pub fn time(text: &str) -> Result<provenance_core::time::Timestamp, String> {
     parsed.ok_or_else(|| "write 2026-11-21T04:20:00Z or 2026-11-21 (always UTC)".into())
 }
 
+/// Progress on standard error, after a second, where that is a terminal.
+fn bar(of: &str) -> indicatif::ProgressBar {
+    if !std::io::IsTerminal::is_terminal(&std::io::stderr()) {
+        return indicatif::ProgressBar::hidden();
+    }
+    let bar = indicatif::ProgressBar::no_length();
+    let style = indicatif::ProgressStyle::with_template(&format!("{{spinner}} {{human_pos}} {of}"));
+    if let Ok(style) = style {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(std::time::Duration::from_secs(1));
+    bar
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

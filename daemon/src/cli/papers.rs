@@ -110,13 +110,18 @@ pub(super) fn packet(args: PacketArgs) -> Result<(), Failure> {
     let (state, mut evidence, now) = open(&config)?;
     let user = || std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).ok();
     let who = args.who.or_else(user).unwrap_or_else(|| "provenanced".into());
+    let bar = super::bar("records");
+    let mut progress = |count| bar.set_position(count);
     let made = match (args.from, args.to, args.out) {
         (Some(from), Some(to), Some(out)) => {
             let request = packet::Request { from, to, out, seed: args.seed, who };
-            vec![packet::make(&config, &state, &mut evidence, now, &request).map_err(failure)?]
+            packet::make(&config, &state, &mut evidence, now, &request, &mut progress)
+                .map(|made| vec![made])
         }
-        _ => due::make_due(&config, &state, &mut evidence, now, &who).map_err(failure)?,
+        _ => due::make_due(&config, &state, &mut evidence, now, &who, &mut progress),
     };
+    bar.finish_and_clear();
+    let made = made.map_err(failure)?;
     if args.json {
         let one = |made: &packet::Made| {
             Entry::Packet(made.entry.clone())

@@ -1,9 +1,6 @@
 //! `provctl`: read-only, no key, no network.
 
-use std::{
-    io::{self, IsTerminal},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use provenance_core::{
@@ -14,7 +11,7 @@ use provenance_core::{
 };
 
 use super::{
-    Exit, Failure, check_time, completions, io_exit, mcp, render, say,
+    Exit, Failure, bar, check_time, completions, io_exit, mcp, render, say,
     trust::{BlockArgs, PolicyArgs, held},
     verify_store,
 };
@@ -447,18 +444,4 @@ fn hash(text: &str) -> Result<Digest, String> {
 
 pub(super) fn say_value(value: &Value) {
     say(&String::from_utf8_lossy(&value.encode()));
-}
-
-/// Progress on standard error, after a second, where that is a terminal.
-pub(super) fn bar(of: &str) -> indicatif::ProgressBar {
-    if !io::stderr().is_terminal() {
-        return indicatif::ProgressBar::hidden();
-    }
-    let bar = indicatif::ProgressBar::no_length();
-    let style = indicatif::ProgressStyle::with_template(&format!("{{spinner}} {{human_pos}} {of}"));
-    if let Ok(style) = style {
-        bar.set_style(style);
-    }
-    bar.enable_steady_tick(std::time::Duration::from_secs(1));
-    bar
 }

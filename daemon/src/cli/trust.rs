@@ -7,12 +7,9 @@ use provenance_core::proof::{MAX_PROOF, Proof};
 
 use super::{Exit, Failure, io_exit, provctl::failure};
 use crate::{
-    audit::Trust,
+    audit::{Trust, anchor::read_headers},
     bitcoin::headers,
-    host::{
-        durable,
-        policy::{self, Policy},
-    },
+    host::{durable, policy},
 };
 
 #[derive(Clone, Debug, Args)]
@@ -43,7 +40,7 @@ impl PolicyArgs {
             Some(path) => Some(path.as_path()),
             None => Some(machine).filter(|path| path.exists()),
         };
-        let policy = path.map(Policy::load).transpose();
+        let policy = path.map(policy::load).transpose();
         Trust::of(policy.map_err(|error| failure(error.into()))?).map_err(failure)
     }
 }
@@ -52,7 +49,7 @@ impl BlockArgs {
     /// Adds what is known of Bitcoin's blocks.
     pub(super) fn add(&self, mut trust: Trust) -> Result<Trust, Failure> {
         if let Some(path) = &self.headers {
-            trust.blocks.read(path).map_err(failure)?;
+            read_headers(&mut trust.blocks, path).map_err(failure)?;
             trust.blocks.demand();
         }
         if let Some(url) = &self.bitcoin_rpc {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use provenance_core::{canon::Value, verify::store::Trust};
 
 use super::{
-    Exit, Failure, io_exit,
-    provctl::{bar, exit_of, failure, say_value},
+    Exit, Failure, bar, io_exit,
+    provctl::{exit_of, failure, say_value},
     render, say,
 };
 use crate::{

@@ -23,6 +23,7 @@ use provenance_core::{
     statement::{ChainRange, Collector, Link, MAX_STATEMENT, Statement},
     time::Timestamp,
 };
+use provenance_verifier::page::Page;
 
 use super::{
     ServiceError,
@@ -35,7 +36,6 @@ use crate::{
         config::Config,
         durable::{self, StateDir},
     },
-    page::Page,
     registry::Reader,
 };
 use write::Zip;
@@ -56,6 +56,15 @@ pub struct Request {
     pub seed: Option<String>,
     /// Who exports it.
     pub who: String,
+}
+
+/// Is told how many records have been read.
+pub type Progress<'a> = &'a mut dyn FnMut(u64);
+
+fn tell(count: u64, progress: Progress<'_>) {
+    if count.is_multiple_of(4_096) {
+        progress(count);
+    }
 }
 
 /// A packet that was made.
@@ -81,6 +90,7 @@ pub fn make(
     evidence: &mut Evidence,
     now: Timestamp,
     request: &Request,
+    progress: Progress<'_>,
 ) -> Result<Made, ServiceError> {
     if request.from >= request.to {
         return Err(ServiceError::Request("--from is not before --to".into()));
@@ -95,7 +105,7 @@ pub fn make(
     tmp.push(".tmp");
     let tmp = Unfinished(tmp.into());
     let _ = fs::remove_file(&tmp.0);
-    let files = assemble(config, state, evidence, request, &tmp.0)?;
+    let files = assemble(config, state, evidence, (request, &tmp.0), progress)?;
     drop(lock);
     let (sha256, bytes) = digest(&tmp.0).map_err(ServiceError::io("cannot read the packet"))?;
     let publish = || -> io::Result<()> {
@@ -166,14 +176,16 @@ struct Range {
     last: Head,
     /// The files that hold some.
     files: Vec<chainfiles::ChainFile>,
+    /// How many records were read to find them.
+    count: u64,
 }
 
 fn assemble(
     config: &Config,
     state: &StateDir,
     evidence: &mut Evidence,
-    request: &Request,
-    path: &Path,
+    (request, path): (&Request, &Path),
+    progress: Progress<'_>,
 ) -> Result<u64, ServiceError> {
     let reader = evidence.reader()?;
     let size = cut(&reader)?;
@@ -183,7 +195,7 @@ fn assemble(
         page: Page::new(request.from, request.to),
     };
     let keys = registry_facts(&reader, size, &mut told)?;
-    let range = chain_facts(state, request, &mut told)?;
+    let range = chain_facts(state, request, &mut told, progress)?;
     let Told { facts, page } = told;
     let seed = request.seed.clone().unwrap_or_else(|| root.to_string());
     let (client, host) = (config.client.as_str(), config.host.as_str());
@@ -218,7 +230,7 @@ fn assemble(
     for (bundle, (_, expired)) in &facts.bundles {
         add_bundle(&mut zip, &state.bundles().join(bundle), bundle, *expired)?;
     }
-    add_chain(&mut zip, &range)?;
+    add_chain(&mut zip, &range, progress)?;
     if let Some(signer) = evidence.signer() {
         let origin = Checkpoint::origin(client, host);
         let text = Checkpoint { origin: origin.clone(), size, root }.to_text();
@@ -312,7 +324,9 @@ fn chain_facts(
     state: &StateDir,
     request: &Request,
     told: &mut Told,
+    progress: Progress<'_>,
 ) -> Result<Range, ServiceError> {
+    let mut count = 0;
     let listing = chainfiles::list(&state.chain())
         .map_err(ServiceError::io("cannot list the chain's files"))?;
     let (mut ends, mut files) = (None::<(Head, Head)>, vec![]);
@@ -323,6 +337,8 @@ fn chain_facts(
             let record = Record::parse(line).map_err(|error| {
                 ServiceError::State(format!("{}: {error}; run `provctl verify-chain`", file.name))
             })?;
+            count += 1;
+            tell(count, progress);
             let open = ends.is_none_or(|(_, last)| last.seq.saturating_add(1) == record.seq);
             if open && record.time >= request.from && record.time < request.to {
                 let this = Head { seq: record.seq, hash: record.hash(), time: record.time };
@@ -340,16 +356,20 @@ fn chain_facts(
         }
     }
     match ends {
-        Some((first, last)) => Ok(Range { first, last, files }),
+        Some((first, last)) => Ok(Range { first, last, files, count }),
         None => Err(ServiceError::Empty("the chain has no record of that period".into())),
     }
 }
 
-fn add_chain(zip: &mut Zip, range: &Range) -> Result<(), ServiceError> {
+fn add_chain(zip: &mut Zip, range: &Range, progress: Progress<'_>) -> Result<(), ServiceError> {
+    // Behind those that were read for what the other files follow from.
+    let mut count = range.count;
     for file in &range.files {
         let source = chainfiles::open(file).map_err(ServiceError::io("cannot read the chain"))?;
         zip.deflated(&file.name, |sink| {
             chainfiles::for_each_line::<ServiceError>(source, |line| {
+                count += 1;
+                tell(count, progress);
                 let seq = Record::parse(line).map(|record| record.seq);
                 if seq.is_ok_and(|seq| (range.first.seq..=range.last.seq).contains(&seq)) {
                     sink(line)?;

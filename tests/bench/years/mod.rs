@@ -31,14 +31,20 @@ const RULE: Rule = Rule { alarm_ns: 100_000_000, min_agreeing: 0 };
 pub(crate) struct Years {
     pub(crate) state: PathBuf,
     pub(crate) policy: PathBuf,
+    /// The settings of who lived there.
+    pub(crate) config: PathBuf,
 }
 
 /// Made once and kept.
 pub(crate) fn of_days(folder: &Path, days: u64) -> Years {
     let root = folder.join(format!("bench-days-{days}"));
-    let years = Years { state: root.join("state"), policy: root.join("policy.toml") };
+    let years = Years {
+        state: root.join("state"),
+        policy: root.join("policy.toml"),
+        config: root.join("p.toml"),
+    };
     // The policy is written last.
-    if !years.policy.exists() {
+    if !years.policy.exists() || !years.config.exists() {
         let _ = fs::remove_dir_all(&root);
         fs::create_dir_all(&root).unwrap();
         println!("making {days} days of records, once");
@@ -60,6 +66,7 @@ fn live(root: &Path, records: u64) -> String {
         root.display(),
         secret.display()
     );
+    fs::write(root.join("p.toml"), &text).unwrap();
     let config = Config::parse("bench", &text, &[]).unwrap();
     let state = StateDir::new(&config.state_dir);
     let signer = Signer::load(secret.to_str().unwrap()).unwrap();

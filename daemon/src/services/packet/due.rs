@@ -7,7 +7,7 @@ use provenance_core::{
     time::{Day, Timestamp},
 };
 
-use super::{Made, Request, make};
+use super::{Made, Progress, Request, make};
 use crate::{
     host::{
         config::{Config, Period},
@@ -32,6 +32,7 @@ pub fn make_due(
     evidence: &mut Evidence,
     now: Timestamp,
     who: &str,
+    progress: Progress<'_>,
 ) -> Result<Vec<Made>, ServiceError> {
     let mut made = vec![];
     for period in &config.packet.every {
@@ -50,7 +51,7 @@ pub fn make_due(
             std::fs::remove_file(&out).map_err(ServiceError::io("cannot replace a packet"))?;
         }
         let request = Request { from, to, out, seed: None, who: who.into() };
-        match make(config, state, evidence, now, &request) {
+        match make(config, state, evidence, now, &request, progress) {
             Ok(packet) => made.push(packet),
             Err(ServiceError::Empty(_)) => {}
             Err(error) => return Err(error),

@@ -9,11 +9,11 @@ use provenance_core::{
     registry::{Entry, KeyEntry, Segment},
     report::{Code, Finding, Place, Report},
     time::Timestamp,
-    verify::registry::RegistryVerifier,
+    verify::{anchors::Anchors, registry::RegistryVerifier},
 };
 
-use super::{AuditError, Walk};
-use crate::{host::chainfiles, page::Page};
+use super::{VerifyError, Walk};
+use crate::{lines::for_each_line, page::Page};
 
 /// So many heads, closed files and keys are held against the chain. A packet
 /// of many years has fewer.
@@ -39,13 +39,16 @@ pub(super) struct Registry {
     /// By their place in the chain.
     pub(super) heads: Vec<Named>,
     pub(super) segments: BTreeMap<String, (Segment, u64)>,
+    pub(super) anchors: Anchors,
+    /// The record of the period's newest bundle.
+    pub(super) newest_bundle: Option<u64>,
     /// The root at each size from 1 on, as far as they are kept.
     pub(super) roots: Vec<Digest>,
 }
 
 impl Walk<'_> {
     /// Step 13.5.
-    pub(super) fn registry(&mut self, report: &mut Report) -> Result<Registry, AuditError> {
+    pub(super) fn registry(&mut self, report: &mut Report) -> Result<Registry, VerifyError> {
         let mut verifier = RegistryVerifier::of_export();
         let mut registry = Registry {
             size: 0,
@@ -55,6 +58,8 @@ impl Walk<'_> {
             keys: vec![],
             heads: vec![],
             segments: BTreeMap::new(),
+            anchors: Anchors::default(),
+            newest_bundle: None,
             roots: vec![],
         };
         let Some(at) = self.archive.find(packet::REGISTRY) else { return Ok(registry) };
@@ -62,7 +67,7 @@ impl Walk<'_> {
         let mut content = self.archive.content(entry);
         let mut dropped = 0u64;
         let mut lines = Report::new();
-        let read = chainfiles::for_each_line::<io::Error>(&mut content, |line| {
+        let read = for_each_line::<io::Error>(&mut content, |line| {
             let row = verifier.tree().size();
             if let Some(seen) = verifier.line(line, &mut lines) {
                 registry.facts.entry(seen.seq, seen.time, &seen.entry);
@@ -83,6 +88,7 @@ impl Walk<'_> {
         let sums = content.finish(read.map(|_| ()), report)?;
         self.hold(at, sums.as_ref(), report);
         registry.facts.end_of_registry();
+        registry.anchors = verifier.anchors().clone();
         registry.heads.sort_by_key(|named| (named.seq, named.row));
         (registry.size, registry.root) = (verifier.tree().size(), verifier.tree().root());
         if dropped > 0 || registry.facts.too_much {
@@ -116,7 +122,27 @@ impl Walk<'_> {
     }
 }
 
+/// What a tree of some size is held against.
+pub(super) enum Then {
+    /// The root that the registry had.
+    Root(Digest),
+    /// The registry never had so many records.
+    Beyond,
+    /// It is longer than what is kept of it.
+    Forgotten,
+}
+
 impl Registry {
+    /// What the registry was when it had `size` records.
+    pub(super) fn then(&self, size: u64) -> Then {
+        let before = size.checked_sub(1).and_then(|at| usize::try_from(at).ok());
+        match before.and_then(|at| self.roots.get(at)) {
+            Some(root) => Then::Root(*root),
+            None if size > self.size => Then::Beyond,
+            None => Then::Forgotten,
+        }
+    }
+
     /// Keeps what the chain is held against; `false` where there is no room.
     fn take(&mut self, time: Timestamp, entry: Entry, row: u64) -> bool {
         let kept = self.heads.len().max(self.segments.len()).max(self.keys.len());
@@ -132,6 +158,9 @@ impl Registry {
                 self.segments.insert(segment.name.clone(), (segment, row));
             }
             Entry::Key(key) if room => self.keys.push((key, row)),
+            Entry::Bundle(bundle) if self.facts.bundles.contains_key(&bundle.id) => {
+                self.newest_bundle = Some(row);
+            }
             Entry::Head { .. } | Entry::Alert(_) | Entry::Segment(_) | Entry::Key(_) => {
                 return false;
             }

@@ -11,10 +11,13 @@ use provenance_core::{
     verify::chain::ChainVerifier,
 };
 
-use super::{AuditError, Walk, registry::Registry};
+use super::{
+    VerifyError, Walk,
+    registry::{Registry, Then},
+};
 use crate::{
-    audit::join::{compare_head, compare_segment},
-    host::chainfiles,
+    join::{compare_head, compare_segment},
+    lines::for_each_line,
 };
 
 impl Walk<'_> {
@@ -23,8 +26,8 @@ impl Walk<'_> {
         &mut self,
         registry: &mut Registry,
         report: &mut Report,
-    ) -> Result<(), AuditError> {
-        let max_gap = self.trust.policy.as_ref().and_then(|policy| policy.max_gap_s);
+    ) -> Result<(), VerifyError> {
+        let max_gap = self.trust.policy.and_then(|policy| policy.max_gap_s);
         let partial = self.manifest.chain.first.seq != 0;
         let mut verifier = ChainVerifier::new(partial, true).with_max_gap(max_gap);
         let (mut first, mut next, mut late) = (None::<Head>, 0, None);
@@ -33,13 +36,13 @@ impl Walk<'_> {
             let Some(name) = entry.name.strip_prefix("chain/").map(|_| entry.name.clone()) else {
                 continue;
             };
-            self.trust.stop.check()?;
+            self.trust.check()?;
             let Some(day) = day_of(&name) else { continue };
             verifier.begin_file(&name, Some(day));
             let mut content = self.archive.content(entry);
             let (mut line_number, mut count) = (0, 0);
             let (from, to) = (self.manifest.from, self.manifest.to);
-            let read = chainfiles::for_each_line::<io::Error>(&mut content, |line| {
+            let read = for_each_line::<io::Error>(&mut content, |line| {
                 line_number += 1;
                 count += 1;
                 if count % 4096 == 0 {
@@ -163,20 +166,28 @@ fn root(registry: &Registry, note: &str, place: Place, report: &mut Report) {
             return;
         }
     };
-    let before = checkpoint.size.checked_sub(1).and_then(|at| usize::try_from(at).ok());
-    match before.and_then(|at| registry.roots.get(at)) {
-        Some(root) if *root == checkpoint.root => report.checked("checkpoints", 1),
-        Some(root) => {
+    same_root((&checkpoint, registry), place, report);
+}
+
+/// Whether the registry had the root that a checkpoint signs.
+pub(super) fn same_root(
+    (checkpoint, registry): (&Checkpoint, &Registry),
+    place: Place,
+    report: &mut Report,
+) {
+    match registry.then(checkpoint.size) {
+        Then::Root(root) if root == checkpoint.root => report.checked("checkpoints", 1),
+        Then::Root(root) => {
             let message = "the registry is not the one that the checkpoint signs";
             let finding = Finding::new(Code::RegistryRoot, place, message);
             report.find(finding.values(checkpoint.root, root));
         }
-        None if checkpoint.size > registry.size => {
+        Then::Beyond => {
             let message = "the registry ends before what the checkpoint signs";
             let finding = Finding::new(Code::RegistryRoot, place, message);
             report.find(finding.values(checkpoint.size, registry.size));
         }
-        None => report.undecided("a checkpoint in the chain", "the registry is too long for it"),
+        Then::Forgotten => report.undecided("a checkpoint", "the registry is too long for it"),
     }
 }
 

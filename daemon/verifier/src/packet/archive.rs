@@ -2,12 +2,7 @@
 //! packets have (docs/format.md §13.1). Nothing of it is trusted: each header
 //! is made again from what it says and compared byte for byte.
 
-use std::{
-    fs::File,
-    io::{self, Read},
-    os::unix::fs::FileExt,
-    path::Path,
-};
+use std::io::{self, Read};
 
 use flate2::{Crc, read::DeflateDecoder};
 use provenance_core::{
@@ -19,7 +14,7 @@ use provenance_core::{
     report::{Code, Finding, Place, Report},
 };
 
-use crate::audit::AuditError;
+use crate::{Source, VerifyError, read_exact_at};
 
 /// All files together are at most so long.
 const MAX_CONTENT: u64 = 64 << 30;
@@ -32,8 +27,8 @@ const MAX_RATIO: u64 = 1032;
 pub(super) const OWN: [&str; 3] = [packet::MANIFEST, packet::SIGNATURE, packet::SIGSTORE];
 
 /// A packet whose headers are in order.
-pub(super) struct Archive {
-    file: File,
+pub(super) struct Archive<'a> {
+    file: &'a dyn Source,
     /// By name.
     pub(super) entries: Vec<Entry>,
 }
@@ -44,14 +39,16 @@ pub(super) struct Sums {
     pub(super) packed: Digest,
 }
 
-impl Archive {
+impl<'s> Archive<'s> {
     /// Opens the packet; `None` where it is none, which is a finding.
-    pub(super) fn open(path: &Path, report: &mut Report) -> Result<Option<Self>, AuditError> {
-        let file = File::open(path).map_err(AuditError::io(path))?;
-        let length = file.metadata().map_err(AuditError::io(path))?.len();
+    pub(super) fn open(
+        file: &'s dyn Source,
+        report: &mut Report,
+    ) -> Result<Option<Self>, VerifyError> {
+        let length = file.length()?;
         match Self::read(file, length) {
             Ok(archive) => Ok(Some(archive)),
-            Err(Defect::Io(error)) => Err(AuditError::io(path)(error)),
+            Err(Defect::Io(error)) => Err(error.into()),
             Err(Defect::Found(findings)) => {
                 findings.into_iter().for_each(|finding| report.find(finding));
                 Ok(None)
@@ -59,14 +56,14 @@ impl Archive {
         }
     }
 
-    fn read(file: File, length: u64) -> Result<Self, Defect> {
+    fn read(file: &'s dyn Source, length: u64) -> Result<Self, Defect> {
         let found = |what: &str, from: u64, to: u64| Err(Defect::at("", what, (from, to)));
         if length >= zip::MAX_BYTES || length < zip::END as u64 {
             return found("its length is that of no packet", 0, length);
         }
         let last = length - zip::END as u64;
         let mut end = [0; zip::END];
-        file.read_exact_at(&mut end, last)?;
+        read_exact_at(file, &mut end, last)?;
         let Some((count, headers, offset)) = zip::read_end(&end) else {
             return found("it does not end as a packet does", last, length);
         };
@@ -74,7 +71,7 @@ impl Archive {
             return found("the headers are not where its end says", last, length);
         }
         let mut bytes = vec![0; headers as usize];
-        file.read_exact_at(&mut bytes, offset.into())?;
+        read_exact_at(file, &mut bytes, offset.into())?;
         let (mut entries, mut rest, mut due) = (Vec::<Entry>::new(), &bytes[..], 0u64);
         let mut content = 0;
         while !rest.is_empty() {
@@ -105,7 +102,7 @@ impl Archive {
             }
             let local = entry.local();
             let mut header = vec![0; local.len()];
-            file.read_exact_at(&mut header, entry.offset.into())?;
+            read_exact_at(file, &mut header, entry.offset.into())?;
             if header != local {
                 // One of the two was changed; nothing tells which.
                 let from = u64::from(entry.offset);
@@ -144,7 +141,7 @@ impl Archive {
     /// A reader of the file's content.
     pub(super) fn content<'a>(&'a self, entry: &'a Entry) -> Content<'a> {
         let (at, end) = (entry.start(), entry.end());
-        let packed = Packed { file: &self.file, at, end, hasher: Hasher::new() };
+        let packed = Packed { file: self.file, at, end, hasher: Hasher::new() };
         let body = match entry.method {
             Method::Stored => Body::Stored(packed),
             Method::Deflated => Body::Deflated(DeflateDecoder::new(packed)),
@@ -158,7 +155,7 @@ impl Archive {
         entry: &Entry,
         limit: u64,
         report: &mut Report,
-    ) -> Result<Option<(Vec<u8>, Sums)>, AuditError> {
+    ) -> Result<Option<(Vec<u8>, Sums)>, VerifyError> {
         if u64::from(entry.bytes) > limit {
             let what = format!("the file is over its limit of {limit} bytes");
             report.find(Finding::new(Code::PacketMalformed, Place::file(&entry.name), what));
@@ -221,7 +218,7 @@ impl From<io::Error> for Defect {
 
 /// The bytes of a file as they lie in the ZIP file.
 struct Packed<'a> {
-    file: &'a File,
+    file: &'a dyn Source,
     at: u64,
     end: u64,
     hasher: Hasher,
@@ -277,7 +274,7 @@ impl Content<'_> {
         mut self,
         read: io::Result<()>,
         report: &mut Report,
-    ) -> Result<Option<Sums>, AuditError> {
+    ) -> Result<Option<Sums>, VerifyError> {
         let read = read.and_then(|()| {
             let mut buffer = vec![0; 64 << 10];
             while self.read(&mut buffer)? > 0 {}

@@ -1,57 +1,49 @@
 //! The proof beside a packet, `PACKET.zip.proof.json`: that this export is on
 //! the appliance's record.
 
-use std::{fs::File, io::Read, path::Path};
-
 use provenance_core::{
     digest::{Digest, Hasher},
     merkle::{leaf_hash, verify_inclusion},
     note::{Checkpoint, Note},
     packet::Manifest,
-    proof::{MAX_PROOF, Proof},
+    proof::Proof,
     record::Record,
     registry::{Entry, PacketEntry},
     report::{Code, Finding, Place, Report},
     verify::bundle::{Trusted, check_note},
 };
 
-use super::AuditError;
-use crate::host::durable;
+use super::Packet;
+use crate::{Source, VerifyError};
 
 pub(super) fn verify(
-    path: &Path,
+    packet: &Packet<'_>,
     manifest: &Manifest,
     keys: &[Trusted],
     report: &mut Report,
-) -> Result<(), AuditError> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".proof.json");
-    let name = Path::new(&beside).file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let bytes = match durable::read_limited(Path::new(&beside), MAX_PROOF as u64) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let why = format!("{name} is not beside the packet");
-            report.not_checked("that this export is on the appliance's record", why);
-            return Ok(());
-        }
-        Err(error) => return Err(AuditError::io(beside)(error)),
+) -> Result<(), VerifyError> {
+    let name = packet.proof_name;
+    let Some(bytes) = packet.proof else {
+        let why = format!("{name} is not beside the packet");
+        report.not_checked("that this export is on the appliance's record", why);
+        return Ok(());
     };
     let fail = |code, message: &str, report: &mut Report| {
-        report.find(Finding::new(code, Place::file(&name), message));
+        report.find(Finding::new(code, Place::file(name), message));
     };
-    let proof = match Proof::parse(&bytes) {
+    let proof = match Proof::parse(bytes) {
         Ok(proof) => proof,
         Err(error) => {
             fail(Code::ProofInclusion, &error.to_string(), report);
             return Ok(());
         }
     };
-    let got = digest(path)?;
+    let got = digest(packet.source)?;
     match entry(&proof.body) {
         Some(entry) if entry.sha256 != got => {
             let finding = Finding::new(
                 Code::PacketDigest,
-                Place::file(&name),
+                Place::file(name),
                 "the packet is not the one whose export is on record",
             );
             report.find(finding.values(entry.sha256, got));
@@ -76,7 +68,7 @@ pub(super) fn verify(
         fail(Code::ProofInclusion, message, report);
     }
     report.checked("inclusion proofs", 1);
-    check_note(&note, &checkpoint, keys, Place::file(&name), report);
+    check_note(&note, &checkpoint, keys, Place::file(name), report);
     Ok(())
 }
 
@@ -88,14 +80,14 @@ fn entry(body: &str) -> Option<PacketEntry> {
     }
 }
 
-fn digest(path: &Path) -> Result<Digest, AuditError> {
-    let mut file = File::open(path).map_err(AuditError::io(path))?;
-    let (mut hasher, mut buffer) = (Hasher::new(), vec![0; 128 << 10]);
+fn digest(source: &dyn Source) -> Result<Digest, VerifyError> {
+    let (mut hasher, mut buffer, mut at) = (Hasher::new(), vec![0; 128 << 10], 0);
     loop {
-        let count = file.read(&mut buffer)?;
+        let count = source.read_at(&mut buffer, at)?;
         match buffer.get(..count) {
             Some(bytes) if !bytes.is_empty() => hasher.update(bytes),
             _ => return Ok(hasher.finish()),
         }
+        at += count as u64;
     }
 }

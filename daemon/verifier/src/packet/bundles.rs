@@ -6,9 +6,9 @@ use std::io;
 use provenance_core::{
     chain::Body,
     digest::Digest,
+    note::{Checkpoint, Note},
     ots::MAX_OTS,
-    packet::Facts,
-    proof::MAX_PROOF,
+    proof::{MAX_PROOF, Proof},
     registry::BundleEntry,
     report::{Code, Finding, Place, Report},
     sigstore::MAX_BUNDLE,
@@ -19,18 +19,22 @@ use provenance_core::{
     },
 };
 
-use super::{AuditError, Walk};
-use crate::host::chainfiles;
+use super::{
+    VerifyError, Walk,
+    chain::same_root,
+    registry::{Registry, Then},
+};
+use crate::{blocks, lines::for_each_line};
 
 impl Walk<'_> {
     /// Step 13.8.
     pub(super) fn bundles(
         &mut self,
-        facts: &Facts,
+        registry: &Registry,
         keys: &[Trusted],
         report: &mut Report,
-    ) -> Result<(), AuditError> {
-        for (id, (entry, expired)) in &facts.bundles {
+    ) -> Result<(), VerifyError> {
+        for (id, (entry, expired)) in &registry.facts.bundles {
             let folder = format!("bundles/{id}");
             if id.parse::<provenance_core::bundle::BundleId>().is_err()
                 || self.archive.find(&format!("{folder}/statement.json")).is_none()
@@ -41,7 +45,7 @@ impl Walk<'_> {
                 continue;
             }
             let mut own = Report::new();
-            self.bundle(&folder, (entry, *expired), keys, &mut own, report)?;
+            self.bundle((&folder, registry), (entry, *expired), keys, &mut own, report)?;
             report.checked("bundles", 1);
             report.absorb(own.without_remarks_on_records().within(&folder, id));
         }
@@ -50,12 +54,12 @@ impl Walk<'_> {
 
     fn bundle(
         &mut self,
-        folder: &str,
+        (folder, registry): (&str, &Registry),
         (entry, expired): (&BundleEntry, bool),
         keys: &[Trusted],
         own: &mut Report,
         report: &mut Report,
-    ) -> Result<(), AuditError> {
+    ) -> Result<(), VerifyError> {
         let mut read = |name: &str, limit: usize| {
             self.whole(&format!("{folder}/{name}"), limit as u64, report)
         };
@@ -70,7 +74,8 @@ impl Walk<'_> {
         let allowed = self.trust.allows_unsigned();
         let Some(statement) = bundle::verify(&files, keys, allowed, own) else { return Ok(()) };
         let bytes = (&*files.statement, files.proof.as_deref(), files.ots.as_deref());
-        crate::audit::anchor::of_bundle(bytes, (self.trust, false), own);
+        let anchored = blocks::of_bundle(bytes, (self.trust.blocks, false), own);
+        of_registry((files.proof.as_deref(), anchored), registry, own);
         if !bundle::matches(entry, &statement, &files.statement) {
             let message = "the statement is not the one on record";
             let finding = Finding::new(Code::BundleDigest, Place::file("statement.json"), message);
@@ -87,7 +92,7 @@ impl Walk<'_> {
         expired: bool,
         own: &mut Report,
         report: &mut Report,
-    ) -> Result<(), AuditError> {
+    ) -> Result<(), VerifyError> {
         let mut verifier = ChainVerifier::new(true, false);
         let (mut first, mut clock) = (None, None);
         for subject in &statement.subjects {
@@ -103,7 +108,7 @@ impl Walk<'_> {
             let mut read = Ok((0, vec![]));
             if subject.name.starts_with("artifacts/chain/") {
                 verifier.begin_file(&subject.name, None);
-                read = chainfiles::for_each_line::<io::Error>(&mut content, |line| {
+                read = for_each_line::<io::Error>(&mut content, |line| {
                     if let Some(seen) = verifier.line(line, own) {
                         first.get_or_insert(seen.head);
                         if let Body::Tick(tick) = seen.body {
@@ -142,5 +147,30 @@ impl Walk<'_> {
             own.find(Finding::new(Code::ClockVerdict, place, message));
         }
         Ok(())
+    }
+}
+
+/// The trees that the bundle was proved and anchored in are the registry's:
+/// else whoever signs could keep two registries, and show one to each.
+fn of_registry(
+    (proof, anchored): (Option<&[u8]>, Option<(u64, Digest)>),
+    registry: &Registry,
+    own: &mut Report,
+) {
+    let place = || Place::file("proof.json");
+    let proof = proof.and_then(|bytes| Proof::parse(bytes).ok());
+    let note = proof.as_ref().and_then(|proof| Note::parse(&proof.checkpoint).ok());
+    if let Some(checkpoint) = note.and_then(|note| Checkpoint::parse(note.text).ok()) {
+        same_root((&checkpoint, registry), place(), own);
+    }
+    let Some((size, root)) = anchored else { return };
+    own.checked("anchored trees", 1);
+    let message = "the registry in the packet does not continue what was anchored: it is another";
+    let finding = Finding::new(Code::ProofConsistency, place(), message);
+    match registry.then(size) {
+        Then::Root(then) if then == root => {}
+        Then::Root(then) => own.find(finding.values(root, then)),
+        Then::Beyond => own.find(finding.values(size, registry.size)),
+        Then::Forgotten => own.undecided("an anchored tree", "the registry is too long for it"),
     }
 }
