@@ -68,6 +68,7 @@ const FLOORS: &[Floor] = &[
             "cli::aggregate",
             "cli::anchor",
             "cli::health",
+            "cli::attest",
             "cli::papers",
         ],
         may_use: &[
