@@ -67,6 +67,7 @@ const FLOORS: &[Floor] = &[
             "cli::aggregate",
             "cli::anchor",
             "cli::health",
+            "cli::attest",
             "cli::papers",
         ],
         may_use: &[

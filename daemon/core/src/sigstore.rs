@@ -95,6 +95,11 @@ impl SigstoreBundle {
         Ok(&self.payload)
     }
 
+    /// What is said to be signed; [`Self::verify`] tells whether it is.
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
     fn encode(&self) -> Vec<u8> {
         let base64 = |bytes: &[u8]| Value::Str(Base64::encode_string(bytes));
         let signature = Value::object([("sig", base64(&self.signature))]);

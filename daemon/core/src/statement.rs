@@ -5,43 +5,31 @@
 //! `jq -r '.subject[]|"\(.digest.sha256)  \(.name)"' statement.json |
 //! sha256sum -c` checks all of them there.
 
-use alloc::{borrow::ToOwned, string::String, vec::Vec};
+use alloc::{string::String, vec::Vec};
 
+pub use crate::intoto::{ChainRange, Collector, Link, MAX_STATEMENT, Subject};
 use crate::{
     bundle::BundleId,
     canon::Value,
-    digest::Digest,
-    logs::read_digest,
+    intoto::{self, read_period, text},
     scan::{Scan, ScanError},
     time::Timestamp,
 };
 
-/// The `_type` of an in-toto Statement v1.
-pub const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
 /// The `predicateType` of our evidence; `cosign --type` takes it.
 pub const PREDICATE_TYPE: &str = "https://msp-provenance.dev/evidence/v1";
-/// A statement is at most 8 MiB.
-pub const MAX_STATEMENT: usize = 8 << 20;
 /// The folder of a bundle that every subject is in, as its name begins.
 pub const ARTIFACTS: &str = "artifacts/";
 
 /// What a bundle says: these artifacts, and what they are evidence of.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Statement {
-    /// The artifacts, by name in byte order, none twice, at least one.
+    /// The artifacts, by name in byte order, none twice, at least one. A name
+    /// is the artifact's path in the bundle, such as
+    /// `artifacts/chain/2026-11-21.jsonl`; [`is_safe_name`] holds.
     pub subjects: Vec<Subject>,
     /// What they are evidence of.
     pub evidence: Evidence,
-}
-
-/// One artifact.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Subject {
-    /// Its path in the bundle, such as `artifacts/chain/2026-11-21.jsonl`;
-    /// [`is_safe_name`] holds.
-    pub name: String,
-    /// The digest of its bytes.
-    pub sha256: Digest,
 }
 
 /// The predicate of type [`PREDICATE_TYPE`].
@@ -74,42 +62,13 @@ pub struct Evidence {
     pub signed: bool,
 }
 
-/// A run of records of one log chain.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ChainRange {
-    /// The chain's id: 32 lower-case hex digits.
-    pub id: String,
-    /// The first record.
-    pub first: Link,
-    /// The last record; not before `first`.
-    pub last: Link,
-}
-
-/// A record by place and hash.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Link {
-    /// Its place in the chain.
-    pub seq: u64,
-    /// Its hash.
-    pub hash: Digest,
-}
-
-/// A program and its version.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Collector {
-    /// Such as `provenanced`.
-    pub name: String,
-    /// Such as `0.1.0`.
-    pub version: String,
-}
-
 /// Why bytes are no statement, or a statement cannot be written.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum StatementError {
     /// Over [`MAX_STATEMENT`].
     #[error("a statement of {0} bytes is over the limit of 8 MiB; split the bundle")]
     TooLong(usize),
-    /// Not of [`STATEMENT_TYPE`] and [`PREDICATE_TYPE`].
+    /// Not of [`intoto::STATEMENT_TYPE`] and [`PREDICATE_TYPE`].
     #[error("the statement's type is unknown to this program; use a newer provctl")]
     UnknownType,
     /// Not the one canonical form.
@@ -133,14 +92,8 @@ impl Statement {
     /// Where [`Self::parse`] would refuse them, so that nothing is signed
     /// that an auditor could not read.
     pub fn encode(&self) -> Result<Vec<u8>, StatementError> {
-        let subjects: Vec<Value> = self.subjects.iter().map(Subject::to_value).collect();
-        let bytes = Value::object([
-            ("_type", STATEMENT_TYPE.into()),
-            ("predicate", self.evidence.to_value()),
-            ("predicateType", PREDICATE_TYPE.into()),
-            ("subject", subjects.into()),
-        ])
-        .encode();
+        let subjects = self.subjects.iter().map(|subject| (&*subject.name, subject.sha256));
+        let bytes = intoto::encode(PREDICATE_TYPE, self.evidence.to_value(), subjects);
         Self::parse(&bytes)?;
         Ok(bytes)
     }
@@ -153,29 +106,8 @@ impl Statement {
         if bytes.len() > MAX_STATEMENT {
             return Err(StatementError::TooLong(bytes.len()));
         }
-        let mut scan = Scan::new(bytes);
-        scan.open()?;
-        scan.key("_type")?;
-        if scan.string()? != STATEMENT_TYPE {
-            return Err(StatementError::UnknownType);
-        }
-        scan.key("predicate")?;
-        // A later predicate may have other members: its type comes first.
-        let mut predicate = scan.clone();
-        scan.value()?;
-        scan.key("predicateType")?;
-        if scan.string()? != PREDICATE_TYPE {
-            return Err(StatementError::UnknownType);
-        }
-        let evidence = Evidence::read(&mut predicate)?;
-        scan.key("subject")?;
-        let mut subjects = Vec::new();
-        scan.array(|scan| {
-            subjects.push(Subject::read(scan)?);
-            Ok(())
-        })?;
-        scan.close()?;
-        scan.finish()?;
+        let (evidence, subjects) = intoto::parse(bytes, PREDICATE_TYPE, Evidence::read)?
+            .ok_or(StatementError::UnknownType)?;
         check_names(&subjects)?;
         Ok(Self { subjects, evidence })
     }
@@ -191,49 +123,18 @@ pub fn is_safe_name(name: &str) -> bool {
         && name.strip_prefix(ARTIFACTS).is_some_and(|path| path.split('/').all(part))
 }
 
-impl Subject {
-    fn to_value(&self) -> Value {
-        let digest = Value::object([("sha256", self.sha256.into())]);
-        Value::object([("digest", digest), ("name", self.name.as_str().into())])
-    }
-
-    fn read(scan: &mut Scan<'_>) -> Result<Self, ScanError> {
-        scan.open()?;
-        scan.key("digest")?;
-        scan.open()?;
-        scan.key("sha256")?;
-        let sha256 = read_digest(scan)?;
-        scan.close()?;
-        scan.key("name")?;
-        let name = scan.string()?.into_owned();
-        scan.close()?;
-        Ok(Self { name, sha256 })
-    }
-}
-
 impl Evidence {
     fn to_value(&self) -> Value {
-        let link =
-            |link: &Link| Value::object([("seq", link.seq.into()), ("hash", link.hash.into())]);
-        let chain = Value::object([
-            ("id", self.chain.id.as_str().into()),
-            ("first", link(&self.chain.first)),
-            ("last", link(&self.chain.last)),
-        ]);
-        let collector = Value::object([
-            ("name", self.collector.name.as_str().into()),
-            ("version", self.collector.version.as_str().into()),
-        ]);
         let controls: Vec<Value> = self.controls.iter().map(|c| c.as_str().into()).collect();
         Value::object([
             ("bundle", Value::Str(alloc::format!("{}", self.bundle))),
-            ("chain", chain),
+            ("chain", self.chain.to_value()),
             ("client", self.client.as_str().into()),
             ("clock", self.clock.clone()),
-            ("collector", collector),
+            ("collector", self.collector.to_value()),
             ("controls", controls.into()),
             ("host", self.host.as_str().into()),
-            ("period", Value::object([("from", self.from.into()), ("to", self.to.into())])),
+            ("period", intoto::period(self.from, self.to)),
             ("reason", self.reason.as_str().into()),
             ("signed", self.signed.into()),
             ("tier", self.tier.as_str().into()),
@@ -248,10 +149,7 @@ impl Evidence {
         let chain = ChainRange::read(scan)?;
         let client = text(scan, "client")?;
         let clock = read_clock(scan)?;
-        scan.key("collector")?;
-        scan.open()?;
-        let collector = Collector { name: text(scan, "name")?, version: text(scan, "version")? };
-        scan.close()?;
+        let collector = Collector::read(scan)?;
         scan.key("controls")?;
         let mut controls = Vec::new();
         scan.array(|scan| {
@@ -283,38 +181,6 @@ impl Evidence {
     }
 }
 
-impl ChainRange {
-    pub(crate) fn read(scan: &mut Scan<'_>) -> Result<Self, ScanError> {
-        scan.open()?;
-        scan.key("first")?;
-        let first = Link::read(scan)?;
-        scan.key("id")?;
-        let id = scan.plain()?.to_owned();
-        if id.len() != 32 || !id.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f')) {
-            return scan.fail("a chain's id is 32 lower-case hex digits");
-        }
-        scan.key("last")?;
-        let last = Link::read(scan)?;
-        if last.seq < first.seq || last.seq == first.seq && last.hash != first.hash {
-            return scan.fail("the chain's range ends before it begins");
-        }
-        scan.close()?;
-        Ok(Self { id, first, last })
-    }
-}
-
-impl Link {
-    fn read(scan: &mut Scan<'_>) -> Result<Self, ScanError> {
-        scan.open()?;
-        scan.key("hash")?;
-        let hash = read_digest(scan)?;
-        scan.key("seq")?;
-        let seq = scan.uint()?;
-        scan.close()?;
-        Ok(Self { seq, hash })
-    }
-}
-
 fn read_clock(scan: &mut Scan<'_>) -> Result<Value, ScanError> {
     scan.key("clock")?;
     let at = scan.position();
@@ -323,32 +189,6 @@ fn read_clock(scan: &mut Scan<'_>) -> Result<Value, ScanError> {
         Value::Object(_) => Ok(value),
         _ => Err(ScanError { what: "expected a time attestation", at }),
     }
-}
-
-fn read_period(scan: &mut Scan<'_>) -> Result<(Timestamp, Timestamp), ScanError> {
-    scan.key("period")?;
-    scan.open()?;
-    scan.key("from")?;
-    let from = read_time(scan)?;
-    scan.key("to")?;
-    let to = read_time(scan)?;
-    if to < from {
-        return scan.fail("the period ends before it begins");
-    }
-    scan.close()?;
-    Ok((from, to))
-}
-
-fn read_time(scan: &mut Scan<'_>) -> Result<Timestamp, ScanError> {
-    match Timestamp::parse(scan.plain()?.as_bytes()) {
-        Some(time) => Ok(time),
-        None => scan.fail("expected a time"),
-    }
-}
-
-fn text(scan: &mut Scan<'_>, name: &str) -> Result<String, ScanError> {
-    scan.key(name)?;
-    Ok(scan.string()?.into_owned())
 }
 
 fn check_names(subjects: &[Subject]) -> Result<(), StatementError> {

@@ -2,6 +2,7 @@
 //! network unless told; what it reads may have been written by anybody.
 
 pub mod anchor;
+pub mod attestation;
 pub mod bundle;
 pub mod chain;
 mod coverage;

@@ -1,8 +1,6 @@
 //! Who vouches for the running system's Nix store paths, and whether their
 //! contents are those that were registered (docs/format.md §14).
 
-mod contents;
-
 use std::path::{Path, PathBuf};
 
 use provenance_core::{
@@ -14,7 +12,10 @@ use provenance_core::{
 use super::{AuditError, Progress};
 use crate::{
     host::durable,
-    sbom::{self, Closure, SbomError},
+    sbom::{
+        self, Closure, SbomError,
+        contents::{self, ContentsError},
+    },
 };
 
 /// A file of keys is at most so long.
@@ -112,11 +113,11 @@ fn reread(
                 let code = store::hold(info, closure, trust, found.as_ref(), report);
                 bad.extend(code.map(|code| (place, code)));
             }
-            Err(contents::ContentsError::NotStored { name, why }) => {
+            Err(ContentsError::NotStored { name, why }) => {
                 store::foreign(info, &name.to_string_lossy(), why, report);
                 bad.push((place, Code::NixAltered));
             }
-            Err(contents::ContentsError::Io { path, source }) => {
+            Err(ContentsError::Io { path, source }) => {
                 let what = format!("the contents of {}", info.path);
                 report.undecided(what, format!("{}: {source}", path.display()));
             }

@@ -3,6 +3,7 @@
 
 mod aggregate;
 mod anchor;
+mod attest;
 mod check_time;
 mod health;
 mod mcp;

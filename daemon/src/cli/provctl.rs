@@ -16,7 +16,9 @@ use super::{
     verify_store,
 };
 use crate::{
-    audit::{AuditError, Trust, bundle, chain, logs::Logs, packet, registry, sbom, status},
+    audit::{
+        AuditError, Trust, attestation, bundle, chain, logs::Logs, packet, registry, sbom, status,
+    },
     host::{
         durable::{self, StateDir},
         policy::PolicyError,
@@ -44,13 +46,16 @@ enum Command {
         after_help = "Example:\n  provctl verify-chain --state ./state --policy policy.toml --logs"
     )]
     VerifyChain(VerifyChain),
-    /// Verify evidence bundles and compliance packets by themselves
+    /// Verify evidence bundles, compliance packets and attestations of builds by themselves
     #[command(after_help = "Example:\n  provctl verify EB-20261121-0001 --policy policy.toml\n  \
         provctl verify MSP-clinic-001-2026-11-01-2026-12-01.zip --policy policy.toml")]
     Verify {
-        /// Bundle folders, packets
+        /// Bundle folders, packets, attestations
         #[arg(required = true, value_name = "FILE|DIR")]
         paths: Vec<PathBuf>,
+        /// For attestations: where the file system with the Nix store is mounted
+        #[arg(long, value_name = "DIR", default_value = "/")]
+        root: PathBuf,
         #[command(flatten)]
         policy: PolicyArgs,
         #[command(flatten)]
@@ -241,8 +246,8 @@ impl Cli {
     pub fn run(self) -> Result<Exit, Failure> {
         match self.command {
             Command::VerifyChain(args) => verify_chain(&args),
-            Command::Verify { paths, policy, blocks, json } => {
-                verify(&paths, &blocks.add(policy.load()?)?, json)
+            Command::Verify { paths, root, policy, blocks, json } => {
+                verify(&paths, &root, &blocks.add(policy.load()?)?, json)
             }
             Command::CheckTime { config, set, json } => check_time::run(config, &set, json),
             Command::Status { state, json } => show_status(&state.state, json),
@@ -294,7 +299,7 @@ fn verify_chain(args: &VerifyChain) -> Result<Exit, Failure> {
     conclude(&report.map_err(failure)?, args.json)
 }
 
-fn verify(paths: &[PathBuf], trust: &Trust, json: bool) -> Result<Exit, Failure> {
+fn verify(paths: &[PathBuf], root: &Path, trust: &Trust, json: bool) -> Result<Exit, Failure> {
     let mut reports = vec![];
     for path in paths {
         let report = if packet::is_packet(path) {
@@ -302,6 +307,8 @@ fn verify(paths: &[PathBuf], trust: &Trust, json: bool) -> Result<Exit, Failure>
             let report = packet::verify(path, trust, &mut |count| bar.set_position(count));
             bar.finish_and_clear();
             report
+        } else if attestation::is_attestation(path) {
+            attestation::verify(path, root, trust)
         } else {
             bundle::verify(path, trust)
         };

@@ -5,7 +5,7 @@ use std::{io::IsTerminal, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 use provenance_core::{canon::Value, key::PublicKey, registry::Entry, time::Timestamp};
 
-use super::{Exit, Failure, aggregate, anchor, health, io_exit, papers};
+use super::{Exit, Failure, aggregate, anchor, attest, health, io_exit, papers};
 use crate::{
     alert::AlertError,
     bitcoin::NodeError,
@@ -74,6 +74,11 @@ enum Command {
         #[arg(long, default_value = "signing", value_parser = key_name)]
         name: String,
     },
+    /// Attest how a Nix store path was built on this machine: SLSA provenance v1, signed
+    #[command(after_help = "Example:\n  provenanced attest --config provenance.toml \
+        --build ./result --out build.sigstore.json\n\n\
+        `provenanced bundle --artifact build.sigstore.json` makes it evidence.")]
+    Attest(attest::Args),
     /// Make an evidence bundle now
     #[command(after_help = "Example:\n  provenanced bundle --config provenance.toml \
         --artifact report.pdf --control '164.312(b)' --reason 'incident 42'")]
@@ -230,6 +235,7 @@ impl Cli {
             }
             Command::Aggregate { config } => aggregate::run(&config.load()?),
             Command::Packet(args) => papers::packet(args),
+            Command::Attest(args) => attest::run(args),
             Command::Sbom(args) => papers::sbom(args),
             Command::Review { config, what, outcome, who } => {
                 review(&config.load()?, what, outcome, who)

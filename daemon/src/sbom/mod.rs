@@ -3,8 +3,10 @@
 //! dpkg's status. All of it is input that anybody may have written.
 
 mod closure;
+pub mod contents;
 mod cyclonedx;
 pub mod dpkg;
+pub mod nixbuild;
 pub mod nixdb;
 pub mod pathinfo;
 mod spdx;
@@ -21,6 +23,11 @@ pub use crate::host::config::SbomFormat as Format;
 pub const MAX_PACKAGES: usize = 200_000;
 /// So many references between them at most.
 pub const MAX_REFERENCES: usize = 4_000_000;
+
+/// Whether `path` is a path right in a store, `/…/<hash>-<name>`.
+pub fn is_store_path(path: &str) -> bool {
+    storepath::split(path).is_some()
+}
 
 /// Why there is no inventory.
 #[derive(Debug, thiserror::Error)]

@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use provenance_core::nix::PathInfo;
+use provenance_core::{digest::Digest, nix::PathInfo};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, limits::Limit};
 
 use super::{
@@ -58,7 +58,7 @@ pub fn paths(database: &Path, system: &Path) -> Result<Closure, SbomError> {
     Ok(Closure { paths, system })
 }
 
-fn open(database: &Path) -> Result<Connection, SbomError> {
+pub(super) fn open(database: &Path) -> Result<Connection, SbomError> {
     let failed = |source| SbomError::Database { path: database.into(), source };
     fs::metadata(database).map_err(SbomError::io(database))?;
     let connection = match connect(database, "?mode=ro") {
@@ -128,6 +128,37 @@ fn find(connection: &Connection, system: &Path) -> rusqlite::Result<Option<i64>>
         }
     }
     Ok(None)
+}
+
+/// What is registered of one path by itself.
+pub(super) struct Registered {
+    pub(super) nar_hash: Digest,
+    pub(super) deriver: Option<String>,
+    /// Whether it was built here.
+    pub(super) ultimate: bool,
+    /// When it was registered, in seconds since 1970.
+    pub(super) time_s: i64,
+}
+
+/// The row of exactly this path; `None` where it is not valid.
+pub(super) fn registered(
+    connection: &Connection,
+    database: &Path,
+    path: &str,
+) -> Result<Option<Registered>, SbomError> {
+    let query = "SELECT hash, deriver, ultimate, registrationTime FROM ValidPaths WHERE path = ?1";
+    let row = connection.prepare_cached(query).and_then(|mut statement| {
+        let row = |row: &rusqlite::Row<'_>| {
+            let ultimate = row.get::<_, Option<i64>>(2)?.is_some_and(|flag| flag != 0);
+            Ok((row.get::<_, String>(0)?, row.get(1)?, ultimate, row.get(3)?))
+        };
+        statement.query_row([path], row).optional()
+    });
+    let row = row.map_err(|source| SbomError::Database { path: database.into(), source })?;
+    let Some((hash, deriver, ultimate, time_s)) = row else { return Ok(None) };
+    let nar_hash = storepath::nar_hash(&hash)
+        .ok_or_else(|| SbomError::malformed(path, "its NAR hash is no SHA-256"))?;
+    Ok(Some(Registered { nar_hash, deriver, ultimate, time_s }))
 }
 
 type Rows = BTreeMap<i64, (PathInfo, Vec<i64>)>;

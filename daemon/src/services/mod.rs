@@ -3,6 +3,7 @@
 pub mod aggregate;
 pub mod alerts;
 pub mod anchor;
+pub mod attest;
 pub mod bundle;
 pub mod evidence;
 pub mod follow;

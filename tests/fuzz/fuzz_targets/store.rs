@@ -1,12 +1,14 @@
 //! What Nix says of its store paths: keys, signatures, content addresses and
-//! whole closures are read or refused, and judged.
+//! whole closures are read or refused, and judged; derivations, and provenance
+//! that is written alike.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use msp_provenance::sbom::pathinfo;
 use provenance_core::{
-    nix::{Address, StoreKey, base32},
+    nix::{Address, Derivation, StoreKey, base32},
     report::Report,
+    slsa::Provenance,
     verify::store::{Trust, judge},
 };
 
@@ -16,6 +18,13 @@ fuzz_target!(|bytes: &[u8]| {
     let mut back = vec![0; bytes.len()];
     assert!(base32::decode(base32::encode(bytes).as_bytes(), &mut back));
     assert_eq!(back, bytes);
+    if let Ok(derivation) = Derivation::parse(bytes) {
+        let path = "/nix/store/8awgsig3l0cm7s69ji0nd0vpg0128xix-a-1.drv";
+        assert!(!derivation.is_at(bytes, path));
+    }
+    if let Ok(provenance) = Provenance::parse(bytes) {
+        assert_eq!(provenance.encode().as_deref(), Ok(bytes));
+    }
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let key = StoreKey::parse(KEY).expect("a key");
     assert!(!key.verifies(b"never signed", text));

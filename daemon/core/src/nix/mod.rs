@@ -3,6 +3,7 @@
 
 mod address;
 pub mod base32;
+mod derivation;
 mod key;
 mod nar;
 
@@ -10,6 +11,7 @@ use alloc::{string::String, vec::Vec};
 
 pub use self::{
     address::{Address, Algorithm, Method},
+    derivation::{Derivation, DerivationError, MAX_DERIVATION},
     key::{StoreKey, StoreKeyError},
     nar::NarHasher,
 };

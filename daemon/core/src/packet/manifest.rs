@@ -6,9 +6,9 @@ use super::is_safe_name;
 use crate::{
     canon::Value,
     digest::Digest,
+    intoto::{self, ChainRange, Collector, read_period, text},
     logs::read_digest,
     scan::{Scan, ScanError},
-    statement::{ChainRange, Collector, Link, STATEMENT_TYPE},
     time::Timestamp,
 };
 
@@ -83,35 +83,14 @@ impl Manifest {
     /// # Errors
     /// Where [`Self::parse`] would refuse them.
     pub fn encode(&self) -> Result<Vec<u8>, ManifestError> {
-        let link =
-            |link: &Link| Value::object([("seq", link.seq.into()), ("hash", link.hash.into())]);
-        let chain = Value::object([
-            ("id", self.chain.id.as_str().into()),
-            ("first", link(&self.chain.first)),
-            ("last", link(&self.chain.last)),
-        ]);
         let packed: Vec<Value> = self.files.iter().map(|(.., packed)| (*packed).into()).collect();
-        let subject: Vec<Value> = self
-            .files
-            .iter()
-            .map(|(name, sha256, _)| {
-                let digest = Value::object([("sha256", (*sha256).into())]);
-                Value::object([("digest", digest), ("name", name.as_str().into())])
-            })
-            .collect();
         let predicate = Value::object([
-            ("chain", chain),
+            ("chain", self.chain.to_value()),
             ("client", self.client.as_str().into()),
-            (
-                "collector",
-                Value::object([
-                    ("name", self.collector.name.as_str().into()),
-                    ("version", self.collector.version.as_str().into()),
-                ]),
-            ),
+            ("collector", self.collector.to_value()),
             ("host", self.host.as_str().into()),
             ("packed", packed.into()),
-            ("period", Value::object([("from", self.from.into()), ("to", self.to.into())])),
+            ("period", intoto::period(self.from, self.to)),
             ("registry", Value::object([("root", self.root.into()), ("size", self.size.into())])),
             (
                 "sample",
@@ -120,13 +99,8 @@ impl Manifest {
             ("signed", self.signed.into()),
             ("tier", self.tier.as_str().into()),
         ]);
-        let bytes = Value::object([
-            ("_type", STATEMENT_TYPE.into()),
-            ("predicate", predicate),
-            ("predicateType", PREDICATE_TYPE.into()),
-            ("subject", subject.into()),
-        ])
-        .encode();
+        let files = self.files.iter().map(|(name, sha256, _)| (&**name, *sha256));
+        let bytes = intoto::encode(PREDICATE_TYPE, predicate, files);
         Self::parse(&bytes)?;
         Ok(bytes)
     }
@@ -139,41 +113,14 @@ impl Manifest {
         if bytes.len() > MAX_MANIFEST {
             return Err(ManifestError::TooLong(bytes.len()));
         }
-        let mut scan = Scan::new(bytes);
-        scan.open()?;
-        scan.key("_type")?;
-        if scan.string()? != STATEMENT_TYPE {
-            return Err(ManifestError::UnknownType);
-        }
-        scan.key("predicate")?;
-        let mut predicate = scan.clone();
-        scan.value()?;
-        scan.key("predicateType")?;
-        if scan.string()? != PREDICATE_TYPE {
-            return Err(ManifestError::UnknownType);
-        }
-        let (mut manifest, packed) = read_predicate(&mut predicate)?;
-        scan.key("subject")?;
-        let mut packed = packed.into_iter();
-        let mut missing = false;
-        scan.array(|scan| {
-            scan.open()?;
-            scan.key("digest")?;
-            scan.open()?;
-            scan.key("sha256")?;
-            let sha256 = read_digest(scan)?;
-            scan.close()?;
-            let name = text(scan, "name")?;
-            scan.close()?;
-            missing |= packed.len() == 0;
-            manifest.files.push((name, sha256, packed.next().unwrap_or(Digest::ZERO)));
-            Ok(())
-        })?;
-        scan.close()?;
-        scan.finish()?;
-        if missing || packed.next().is_some() {
+        let ((mut manifest, packed), subjects) =
+            intoto::parse(bytes, PREDICATE_TYPE, read_predicate)?
+                .ok_or(ManifestError::UnknownType)?;
+        if packed.len() != subjects.len() {
             return Err(ManifestError::Packed);
         }
+        let files = subjects.into_iter().zip(packed);
+        manifest.files = files.map(|(file, packed)| (file.name, file.sha256, packed)).collect();
         for (at, (name, ..)) in manifest.files.iter().enumerate() {
             let before = at.checked_sub(1).and_then(|before| manifest.files.get(before));
             let ordered = before.is_none_or(|(before, ..)| before < name);
@@ -191,10 +138,7 @@ fn read_predicate(scan: &mut Scan<'_>) -> Result<(Manifest, Vec<Digest>), ScanEr
     scan.key("chain")?;
     let chain = ChainRange::read(scan)?;
     let client = text(scan, "client")?;
-    scan.key("collector")?;
-    scan.open()?;
-    let collector = Collector { name: text(scan, "name")?, version: text(scan, "version")? };
-    scan.close()?;
+    let collector = Collector::read(scan)?;
     let host = text(scan, "host")?;
     scan.key("packed")?;
     let mut packed = Vec::new();
@@ -202,13 +146,10 @@ fn read_predicate(scan: &mut Scan<'_>) -> Result<(Manifest, Vec<Digest>), ScanEr
         packed.push(read_digest(scan)?);
         Ok(())
     })?;
-    scan.key("period")?;
-    scan.open()?;
-    let (from, to) = (time(scan, "from")?, time(scan, "to")?);
-    if from >= to {
-        return scan.fail("the period ends before it begins");
+    let (from, to) = read_period(scan)?;
+    if from == to {
+        return scan.fail("the period is empty");
     }
-    scan.close()?;
     scan.key("registry")?;
     scan.open()?;
     scan.key("root")?;
@@ -243,17 +184,4 @@ fn read_predicate(scan: &mut Scan<'_>) -> Result<(Manifest, Vec<Digest>), ScanEr
         tier,
     };
     Ok((manifest, packed))
-}
-
-fn time(scan: &mut Scan<'_>, name: &str) -> Result<Timestamp, ScanError> {
-    scan.key(name)?;
-    match Timestamp::parse(scan.plain()?.as_bytes()) {
-        Some(time) => Ok(time),
-        None => scan.fail("expected a time"),
-    }
-}
-
-fn text(scan: &mut Scan<'_>, name: &str) -> Result<String, ScanError> {
-    scan.key(name)?;
-    Ok(scan.string()?.into_owned())
 }

@@ -1,5 +1,6 @@
 use super::*;
-use alloc::{format, vec};
+use crate::digest::Digest;
+use alloc::{borrow::ToOwned, format, vec};
 use proptest::prelude::*;
 
 fn example() -> Statement {

@@ -126,9 +126,7 @@ fn signatures(
         }
     };
     let hint = envelope.key_hint();
-    let Some(trusted) = trusted.iter().find(|trusted| trusted.key.fingerprint() == hint) else {
-        return unknown_key(hint, trusted, place, report);
-    };
+    let Some(trusted) = signer(hint, trusted, place.clone(), report) else { return };
     if let Some(size) = size
         && !trusted.covers(size)
     {
@@ -155,17 +153,28 @@ fn signatures(
     }
 }
 
-fn unknown_key(hint: Digest, trusted: &[Trusted], place: Place, report: &mut Report) {
+/// The trusted key of this digest; that there is none is found.
+pub(super) fn signer<'a>(
+    hint: Digest,
+    trusted: &'a [Trusted],
+    place: Place,
+    report: &mut Report,
+) -> Option<&'a Trusted> {
+    let known = trusted.iter().find(|trusted| trusted.key.fingerprint() == hint);
+    if known.is_some() {
+        return known;
+    }
     let message = format!("signed by the key with SHA-256 {hint}, which the policy does not name");
+    let finding = Finding::new(Code::BundleKey, place, message);
     if trusted.is_empty() {
         // Without a policy nobody is trusted, and nothing is shown to be wrong.
-        let finding = Finding::new(Code::BundleKey, place, message);
         report.find(finding.severity(Severity::Info));
         let why = "no key is trusted: give --policy FILE with the auditor's keys";
         report.undecided("who signed", why);
     } else {
-        report.find(Finding::new(Code::BundleKey, place, message));
+        report.find(finding);
     }
+    None
 }
 
 fn unsigned(files: &Files, statement: &Statement, allowed: bool, report: &mut Report) {

@@ -3,6 +3,7 @@
 
 pub mod anchor;
 pub mod anchors;
+pub mod attestation;
 pub mod bundle;
 pub mod chain;
 pub mod packet;

@@ -6,7 +6,7 @@ use alloc::{
     vec::Vec,
 };
 
-use super::bundle::Trusted;
+use super::bundle::{Trusted, signer};
 use crate::{
     dsse,
     packet::{MANIFEST, Manifest, ManifestError, SIGNATURE, SIGSTORE},
@@ -73,19 +73,7 @@ pub fn signatures(
         Err(error) => return find(Code::BundleSignature, SIGSTORE, error.to_string(), report),
     };
     let hint = envelope.key_hint();
-    let Some(trusted) = trusted.iter().find(|trusted| trusted.key.fingerprint() == hint) else {
-        let message =
-            format!("signed by the key with SHA-256 {hint}, which the policy does not name");
-        let finding = Finding::new(Code::BundleKey, Place::file(SIGSTORE), message);
-        if trusted.is_empty() {
-            report.find(finding.severity(Severity::Info));
-            let why = "no key is trusted: give --policy FILE with the auditor's keys";
-            report.undecided("who signed", why);
-        } else {
-            report.find(finding);
-        }
-        return;
-    };
+    let Some(trusted) = signer(hint, trusted, Place::file(SIGSTORE), report) else { return };
     if !trusted.covers(manifest.size) {
         let message = format!(
             "the key {} may not sign for a registry of {} records: it is revoked, or outside its \

@@ -22,13 +22,23 @@ const PIECE: usize = 128 << 10;
 
 /// Why there is no digest.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ContentsError {
+pub enum ContentsError {
     /// Reading failed.
     #[error("{path}: {source}")]
-    Io { path: PathBuf, source: io::Error },
+    Io {
+        /// Of what.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// Something that Nix stores in no path.
     #[error("{name}: {why}")]
-    NotStored { name: PathBuf, why: &'static str },
+    NotStored {
+        /// Where.
+        name: PathBuf,
+        /// Why not.
+        why: &'static str,
+    },
 }
 
 /// A folder that is being told: what is left of it.
@@ -38,7 +48,10 @@ struct Open {
 }
 
 /// What lies at `path`; `None` where nothing does.
-pub(super) fn read(path: &Path) -> Result<Option<Contents>, ContentsError> {
+///
+/// # Errors
+/// [`ContentsError`].
+pub fn read(path: &Path) -> Result<Option<Contents>, ContentsError> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         _ => {}
