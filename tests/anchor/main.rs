@@ -208,6 +208,41 @@ fn a_lost_wallet_makes_no_second_payment_for_what_is_mined() {
 }
 
 #[test]
+fn a_damaged_bundle_is_told_and_keeps_no_other_from_its_proof() {
+    let Some(node) = Node::start() else { return };
+    let world = World::new(&node, "damaged", "0.001", "");
+    for arguments in [&["run", "--ticks", "1"][..], &["bundle"]] {
+        let output = world.command(arguments).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+    let entries = fs::read_dir(world.path("state/bundles")).unwrap();
+    let mut bundles: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    bundles.sort();
+    let proof = bundles[0].join("proof.json");
+    let good = fs::read(&proof).unwrap();
+    let put = |bytes: &[u8]| {
+        fs::remove_file(&proof).unwrap();
+        fs::write(&proof, bytes).unwrap();
+    };
+    put(b"{}");
+    // Said from the first run on, and the anchor goes its way.
+    world.anchor_fails();
+    assert_eq!(world.states(), ["intended", "signed", "broadcast"]);
+    node.mine(6);
+    let (_, message) = world.anchor_fails();
+    assert!(message.contains("proof.json"), "{message}");
+    assert_eq!(world.states().last().unwrap(), "final");
+    assert!(bundles[1].join("statement.json.ots").exists());
+    let health = world.command(&["health"]).output().unwrap();
+    let told = String::from_utf8_lossy(&health.stdout).into_owned();
+    let line = told.lines().find(|line| line.contains("anchors")).unwrap();
+    assert!(line.contains("failing") && line.contains("proof.json"), "{told}");
+    put(&good);
+    world.anchor(&[]);
+    assert!(bundles[0].join("statement.json.ots").exists());
+}
+
+#[test]
 fn what_is_not_to_be_anchored_is_not() {
     let Some(node) = Node::start() else { return };
     let world = World::new(&node, "off", "0.001", "enabled = false\n");
