@@ -1,6 +1,7 @@
 //! What the registry's records hold, by kind (docs/format.md §4).
 
 mod anchor;
+mod copies;
 mod papers;
 mod verify;
 
@@ -12,6 +13,7 @@ use alloc::{
 pub use anchor::{
     AnchorEntry, AnchorStep, MAX_CALENDARS, MAX_OPERATIONS, NETWORKS, Previous, Promise, SignedTx,
 };
+pub use copies::StoreEntry;
 pub use papers::{Document, PacketEntry, SbomEntry};
 pub use verify::VerifyEntry;
 
@@ -81,6 +83,8 @@ pub enum Entry {
     Sbom(SbomEntry),
     /// A compliance packet was exported.
     Packet(PacketEntry),
+    /// Copies were put into WORM storage.
+    Store(StoreEntry),
     /// Another kind; its data are canonical JSON.
     Other,
 }
@@ -198,6 +202,7 @@ impl Entry {
             "alert" => Self::Alert(Alert::read(&value).map_err(EntryError)?),
             "sbom" => Self::Sbom(SbomEntry::read(&members)?),
             "packet" => Self::Packet(PacketEntry::read(&members)?),
+            "store" => Self::Store(StoreEntry::read(&members)?),
             _ => return Ok(Self::Other),
         };
         if entry.to_value() == value {
@@ -223,6 +228,7 @@ impl Entry {
             Self::Batch(_) => "batch",
             Self::Sbom(_) => "sbom",
             Self::Packet(_) => "packet",
+            Self::Store(_) => "store",
             Self::Other => "other",
         }
     }
@@ -259,6 +265,7 @@ impl Entry {
             Self::Batch(commitment) => Value::object([("commitment", commitment.to_hex().into())]),
             Self::Sbom(sbom) => sbom.to_value(),
             Self::Packet(packet) => packet.to_value(),
+            Self::Store(store) => store.to_value(),
             Self::Other => Value::object([]),
         }
     }
@@ -490,7 +497,7 @@ mod tests {
             assert!(Entry::read(entry.kind(), b"{}").is_err());
             assert!(KINDS.contains(&entry.kind()));
         }
-        assert_eq!(Entry::read("store", b"{\"a\":1}"), Ok(Entry::Other));
-        assert!(Entry::read("store", b"{\"a\" :1}").is_err());
+        assert_eq!(Entry::read("export", b"{\"a\":1}"), Ok(Entry::Other));
+        assert!(Entry::read("export", b"{\"a\" :1}").is_err());
     }
 }

@@ -5,6 +5,7 @@ pub mod anchor;
 pub mod anchors;
 pub mod bundle;
 pub mod chain;
+pub mod copies;
 pub mod packet;
 pub mod registry;
 mod sources;
