@@ -68,6 +68,10 @@ pub struct Manifest {
     pub follows: Option<(u64, Digest)>,
     /// The chain's last record that is in it.
     pub head: Link,
+    /// The chain's file that it stands in.
+    pub head_file: String,
+    /// Where in that file it ends, with its LF.
+    pub head_end: u64,
     /// The registry's records that it adds: from this number …
     pub from: u64,
     /// … up to this, without it.
@@ -118,7 +122,12 @@ impl Manifest {
                 ("sha256", file.sha256.into()),
             ])
         });
-        let head = [("hash", self.head.hash.into()), ("seq", self.head.seq.into())];
+        let head = [
+            ("end", self.head_end.into()),
+            ("file", self.head_file.as_str().into()),
+            ("hash", self.head.hash.into()),
+            ("seq", self.head.seq.into()),
+        ];
         let registry =
             [("from", self.from.into()), ("root", self.root.into()), ("to", self.to.into())];
         let follows = self
@@ -247,6 +256,8 @@ fn read(scan: &mut Scan<'_>) -> Result<(Manifest, u64), ScanError> {
     }
     scan.key("head")?;
     scan.open()?;
+    let head_end = count(scan, "end")?;
+    let head_file = text(scan, "file")?;
     scan.key("hash")?;
     let hash = read_digest(scan)?;
     let head = Link { seq: count(scan, "seq")?, hash };
@@ -277,6 +288,8 @@ fn read(scan: &mut Scan<'_>) -> Result<(Manifest, u64), ScanError> {
         time,
         follows,
         head,
+        head_file,
+        head_end,
         from,
         to,
         root,

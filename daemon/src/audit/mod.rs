@@ -4,7 +4,9 @@
 pub mod anchor;
 pub mod bundle;
 pub mod chain;
+pub mod copies;
 mod coverage;
+pub mod fleet;
 mod join;
 pub mod logs;
 pub mod packet;
@@ -85,6 +87,9 @@ pub enum AuditError {
     /// The policy could not be read.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// The copies could not be read.
+    #[error(transparent)]
+    Copies(#[from] crate::copies::CopyError),
     /// [`Stop::now`] was called.
     #[error("stopped before the end: nobody waits for it any more")]
     Stopped,

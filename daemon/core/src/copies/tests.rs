@@ -20,6 +20,8 @@ fn manifest() -> Manifest {
         time: Timestamp::from_nanos(5),
         follows: Some((10, Digest::of(b"manifest"))),
         head: Link { seq: 99, hash: Digest::of(b"head") },
+        head_file: "chain/2026/11/21.jsonl".into(),
+        head_end: 519,
         from: 4,
         to: 9,
         root: Digest::of(b"root"),
