@@ -83,6 +83,14 @@ pub fn run(
     done.map(|()| outcome)
 }
 
+/// Where the settings say that copies go, as their records name it.
+pub fn places(config: &Config, settings: &config::Store, chain: &str) -> Vec<String> {
+    let base = base(&config.client, &config.host, chain);
+    let local = settings.local.as_deref().map(|path| store::Folder::new(path).name());
+    let s3 = settings.s3.as_ref().map(config::S3::url);
+    local.into_iter().chain(s3).map(|name| format!("{name}{base}")).collect()
+}
+
 /// A run that is whole.
 #[derive(Clone, Debug)]
 struct Last {

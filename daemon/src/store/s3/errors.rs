@@ -2,7 +2,7 @@
 
 use aws_sdk_s3::{
     config::http::HttpResponse,
-    error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
+    error::{ProvideErrorMetadata, SdkError},
 };
 
 use crate::store::StoreError;
@@ -34,11 +34,11 @@ where
             (code, message, answer.raw().status().as_u16())
         }
         SdkError::ConstructionFailure(_) => {
-            return StoreError::Access(format!("{}: {}", at.place, DisplayErrorContext(&error)));
+            return StoreError::Access(format!("{}: {}", at.place, causes(&error)));
         }
         // No answer, a late one, or one that is none.
         error => {
-            let text = DisplayErrorContext(error).to_string();
+            let text = causes(error);
             return match text.contains("instance role") || text.contains("metadata service") {
                 true => StoreError::Access(format!("{}: {text}", at.place)),
                 false => at.unreachable(shortened(text)),
@@ -71,6 +71,19 @@ where
         _ if status == 403 => StoreError::Denied { place: place(), doing: at.doing, why: said },
         _ => StoreError::Refused { place: place(), doing: at.doing, why: said },
     }
+}
+
+/// What went wrong, with its causes.
+pub(super) fn causes(error: &dyn std::error::Error) -> String {
+    let (mut text, mut source) = (error.to_string(), error.source());
+    while let Some(error) = source {
+        let cause = error.to_string();
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+        source = error.source();
+    }
+    text
 }
 
 /// A service's text is somebody else's: one line of it, and no more.
