@@ -14,9 +14,11 @@
     "keygen"
     "packet"
     "review"
+    "restore"
     "revoke-key"
     "run"
     "sbom"
+    "store"
   ];
   provctl = [
     "check-time"
@@ -27,6 +29,7 @@
     "status"
     "verify"
     "verify-chain"
+    "verify-fleet"
     "verify-store"
   ];
 }
