@@ -189,6 +189,7 @@ fn a_server_that_dies_in_the_middle_is_said_and_the_next_call_finishes_the_run()
         &(format!("[store]\nmax_kib_s = 20\n") + &world.bucket(&rgw.endpoint(), "evidence")),
     );
     std::fs::write(world.path("large"), vec![7; 300 << 10]).unwrap();
+    world.tick("four");
     world.with("bundle", &["--artifact", &world.text("large")]);
     let store = world.start_store();
     wait_until("objects come", || rgw.s3.versions("evidence").len() > 6);
@@ -237,7 +238,7 @@ fn killed_in_the_middle_the_next_call_goes_on_and_puts_nothing_twice() {
     assert_eq!((there.code, &there.head), (0, &world.audit_state("state").head), "{there:?}");
 }
 
-/// 10,000 with MSP_FULL=1; without, as many as a thousandth of that time gives.
+/// 10,000 with MSP_FULL=1, which takes minutes.
 #[test]
 fn days_of_outage_are_caught_up_in_one_call() {
     let Some(rgw) = Rgw::start() else { return };

@@ -149,8 +149,8 @@ fn killed_at_any_moment_the_storage_verifies_and_the_next_call_goes_on() {
     let (world, worm) = world();
     for (line, objects) in [("four", 1), ("five", 4), ("six", 9), ("seven", 16)] {
         let before = Path::new(&worm).exists().then(|| files(Path::new(&worm)).len());
-        world.with("bundle", &[]);
         world.tick(line);
+        world.with("bundle", &[]);
         let mut store = world.start_store();
         let enough = before.unwrap_or_default() + objects;
         wait_until("objects come", || {
@@ -175,45 +175,57 @@ fn killed_at_any_moment_the_storage_verifies_and_the_next_call_goes_on() {
 fn a_run_whose_files_changed_before_it_was_finished_is_given_up_and_made_anew() {
     let (world, worm) = world();
     assert!(world.store().status.success());
-    let lost = world.path("lost");
-    copy(&world.path("state"), &lost);
-    fs::write(world.path("attached"), "x").unwrap();
-    world.with("bundle", &["--artifact", &world.text("attached")]);
+    world.tick("four");
+    world.with("bundle", &[]);
+    // Something is in the way of one object.
+    let bundle = names(&world.path("state/bundles")).pop().unwrap();
+    let run = files(Path::new(&worm))[0].split('/').take(3).collect::<Vec<_>>().join("/");
+    let proof = format!("{run}/0000000001/bundles/{bundle}/proof.json");
+    let in_the_way = Path::new(&worm).join(&proof);
+    fs::create_dir_all(&in_the_way).unwrap();
+    assert_eq!(world.store().status.code(), Some(74));
+    assert_eq!(world.audit(&worm, &[]).code, 0);
+    fs::remove_dir(&in_the_way).unwrap();
+    // Before it is out of the way, the proof is another one.
+    let here = world.path("state/bundles").join(&bundle).join("proof.json");
+    let before = fs::read(&here).unwrap();
+    fs::remove_file(&here).unwrap();
+    world.tick("five");
+    world.with("bundle", &[]);
+    assert_ne!(fs::read(&here).unwrap(), before);
+    let answer = json(&world.store());
+    assert_eq!(answer["stores"][0]["given_up"], serde_json::json!([1]), "{answer}");
+    assert_eq!(answer["stores"][0]["runs"][0]["run"], 2);
+    let (state, there) = (world.audit_state("state"), world.audit(&worm, &[]));
+    assert_eq!((there.code, &there.head), (0, &state.head), "{there:?}");
+    let gaps = there.value["not_checked"].as_array().unwrap();
+    assert!(gaps.iter().any(|gap| gap["what"] == "run 1 of the copies"), "{gaps:?}");
+    remove(&worm);
+}
+
+#[test]
+fn a_state_folder_that_was_put_back_does_not_go_on_in_the_same_storage() {
+    let (world, worm) = world();
+    assert!(world.store().status.success());
+    let old = world.path("old");
+    copy(&world.path("state"), &old);
     world.tick("four");
     assert!(world.store().status.success());
-    // As if it had been killed behind its first objects: nothing is on record,
-    // and of two files there is something else by now.
-    let root = Path::new(&worm);
-    unlock(root);
-    let ends = ["attached", "proof.json", "statement.json", "registry.jsonl", "checkpoint"];
-    let mut run = files(root).into_iter().filter(|name| name.contains("/0000000001/"));
-    let gone: Vec<_> =
-        run.by_ref().filter(|name| ends.iter().any(|end| name.ends_with(end))).collect();
-    assert!(gone.len() >= ends.len(), "{gone:?}");
-    gone.iter().for_each(|name| fs::remove_file(root.join(name)).unwrap());
-    let bundle =
-        gone[0].split_once("/0000000001/").unwrap().1.split('/').nth(1).unwrap().to_owned();
-    let registry = fs::read(world.path("state/registry.db")).unwrap();
-    let before = rows(&world, "store");
-    assert_eq!(before.len(), 2);
-    // The record of the run cannot be taken back; so the whole folder is, but for
-    // what came since.
     fs::remove_dir_all(world.path("state")).unwrap();
-    copy(&lost, &world.path("state"));
-    assert_ne!(registry, fs::read(world.path("state/registry.db")).unwrap());
-    assert_eq!(rows(&world, "store").len(), 1);
-    assert!(!world.path("state/bundles").join(&bundle).exists());
-    // It is another registry's future that the storage begins to hold.
+    copy(&old, &world.path("state"));
+    world.tick("other");
     let refused = world.store();
     assert_eq!(refused.status.code(), Some(65), "{}", said(&refused));
     assert!(said(&refused).contains("provenanced restore"), "{}", said(&refused));
     remove(&worm);
 }
 
-fn rows(world: &World, kind: &str) -> Vec<String> {
-    let state = world.text("state");
-    let listed = run(PROVCTL, &["registry", "export", "--state", &state, "--kind", kind]);
-    String::from_utf8(listed.stdout).unwrap().lines().map(str::to_owned).collect()
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
 }
 
 fn copy(from: &Path, to: &Path) {

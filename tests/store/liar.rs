@@ -2,7 +2,7 @@
 //! be brought to misbehave so; this one knows just the requests that we make.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     convert::Infallible,
     net::SocketAddr,
     sync::{Arc, Mutex},
@@ -95,6 +95,21 @@ async fn answer(
                 .collect();
             xml(&format!(
                 "<ListVersionsResult><IsTruncated>false</IsTruncated>{each}</ListVersionsResult>"
+            ))
+        }
+        Method::GET if asks("list-type") => {
+            let prefix = query.split('&').find_map(|part| part.strip_prefix("prefix="));
+            let prefix = prefix.unwrap_or_default().replace("%2F", "/");
+            let objects = objects.lock().unwrap();
+            let below = objects.keys().filter_map(|key| key.strip_prefix(&prefix));
+            let folders: BTreeSet<&str> =
+                below.filter_map(|name| Some(name.split_once('/')?.0)).collect();
+            let each = folders.iter().map(|name| {
+                format!("<CommonPrefixes><Prefix>{prefix}{name}/</Prefix></CommonPrefixes>")
+            });
+            let each: String = each.collect();
+            xml(&format!(
+                "<ListBucketResult><IsTruncated>false</IsTruncated>{each}</ListBucketResult>"
             ))
         }
         Method::GET => match objects.lock().unwrap().get(&key) {

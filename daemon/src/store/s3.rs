@@ -105,7 +105,10 @@ impl S3Bucket {
         match answer {
             Ok(answer) => Some(lock_of(answer.retention.as_ref())),
             Err(error) => match why(error, &self.place("asking what keeps an object")) {
-                StoreError::NoLock(_) | StoreError::Missing(_) => Some(Lock::None),
+                // Some refuse the question for a bucket that has no Object Lock.
+                StoreError::NoLock(_) | StoreError::Missing(_) | StoreError::Refused { .. } => {
+                    Some(Lock::None)
+                }
                 _ => None,
             },
         }
