@@ -32,9 +32,9 @@ let
       '';
     };
     caFile = mkOption {
-      type = types.nullOr types.path;
+      type = types.nullOr types.str;
       default = null;
-      description = "Certificates that the service's is judged by, instead of the machine's.";
+      description = "A file of certificates that the service's is judged by, instead of the machine's.";
     };
     pathStyle = mkOption {
       type = types.nullOr types.bool;

@@ -2,6 +2,7 @@
 
 mod anchor;
 mod copies;
+mod kinds;
 mod papers;
 mod verify;
 
@@ -14,6 +15,7 @@ pub use anchor::{
     AnchorEntry, AnchorStep, MAX_CALENDARS, MAX_OPERATIONS, NETWORKS, Previous, Promise, SignedTx,
 };
 pub use copies::StoreEntry;
+pub use kinds::KINDS;
 pub use papers::{Document, PacketEntry, SbomEntry};
 pub use verify::VerifyEntry;
 
@@ -402,29 +404,6 @@ impl Members<'_> {
 fn wrong(name: &str, expected: &str) -> EntryError {
     EntryError(format!("{name} is not {expected}"))
 }
-
-/// The kinds that the format names; a record of any other is from a later
-/// version.
-pub const KINDS: [&str; 18] = [
-    "alert",
-    "anchor",
-    "batch",
-    "bundle",
-    "expire",
-    "export",
-    "genesis",
-    "head",
-    "key",
-    "packet",
-    "review",
-    "sbom",
-    "segment",
-    "store",
-    "verify",
-    "certificate",
-    "package",
-    "countersign",
-];
 
 #[cfg(test)]
 mod tests {

@@ -3,6 +3,7 @@
 //! point, the next call goes on.
 
 mod plan;
+mod progress;
 mod send;
 mod status;
 

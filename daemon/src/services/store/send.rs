@@ -12,7 +12,7 @@ use provenance_core::{
     time::Timestamp,
 };
 
-use super::super::ServiceError;
+use super::{super::ServiceError, progress::Progress};
 use crate::{
     copies::Run,
     host::durable::StateDir,
@@ -39,6 +39,7 @@ pub(super) struct Sending<'a> {
     base: &'a str,
     locks: Vec<(Lock, Timestamp)>,
     bytes: u64,
+    progress: Progress,
 }
 
 /// Whether an object is there as it should be.
@@ -56,7 +57,7 @@ pub(super) fn spool(state: &StateDir, place: &str) -> PathBuf {
 
 /// Removes it; what is left is overwritten by the next run.
 pub(super) fn clean(state: &StateDir, place: &str) {
-    for name in [REGISTRY, CHECKPOINT, MANIFEST, SIGNATURE] {
+    for name in [REGISTRY, CHECKPOINT, MANIFEST, SIGNATURE, super::progress::FILE] {
         let _ = fs::remove_file(spool(state, place).join(name));
     }
 }
@@ -69,7 +70,8 @@ impl<'a> Sending<'a> {
         base: &'a str,
     ) -> Self {
         let spool = spool(state, place);
-        Self { state, spool, bucket, base, locks: vec![], bytes: 0 }
+        let progress = Progress::default();
+        Self { state, spool, bucket, base, locks: vec![], bytes: 0, progress }
     }
 
     /// `None` where the run cannot be finished any more.
@@ -80,6 +82,7 @@ impl<'a> Sending<'a> {
         there: Option<&Run>,
         now: &dyn Fn() -> Timestamp,
     ) -> Result<Option<Sent>, ServiceError> {
+        self.progress = Progress::open(&self.spool, Digest::of(bytes));
         let longest = manifest.files.iter().map(|file| file.days).max().unwrap_or(1);
         let own = |name: &str, bytes: &[u8]| File {
             name: name.into(),
@@ -178,6 +181,13 @@ impl<'a> Sending<'a> {
                 }
             }
         };
+        // One of an earlier call is kept from then on.
+        let due = if there.is_some() { until.plus_nanos(-30 * DAY_NS) } else { until };
+        if let Some(lock) = there.and_then(|_| self.progress.lock(&file.name, version.as_deref())) {
+            self.locks.push((lock, due));
+            self.bytes += file.bytes;
+            return Ok(Step::Done(version));
+        }
         let version = version.as_deref();
         let got = store::read(self.bucket, key, version, file.bytes, &mut |_| Ok(()))?;
         if (got.sha256, got.bytes) != (file.sha256, file.bytes) {
@@ -191,9 +201,9 @@ impl<'a> Sending<'a> {
             }
             .into());
         }
-        // One of an earlier call is kept from then on; a day is its slack.
-        let due = if there.is_some() { until.plus_nanos(-30 * DAY_NS) } else { until };
-        self.locks.push((got.lock.unwrap_or(Lock::None), due));
+        let lock = got.lock.unwrap_or(Lock::None);
+        self.progress.keep(&file.name, version, lock);
+        self.locks.push((lock, due));
         self.bytes += got.bytes;
         Ok(Step::Done(version.map(str::to_owned)))
     }
