@@ -269,3 +269,87 @@ fn days_of_outage_are_caught_up_in_one_call() {
     assert_eq!((there.code, &there.head), (0, &world.audit_state("state").head), "{there:?}");
     assert!(begin.elapsed() < Duration::from_secs(280));
 }
+
+#[test]
+fn a_server_is_believed_by_the_certificates_that_are_named_and_by_no_others() {
+    let Some(rgw) = Rgw::start() else { return };
+    rgw.s3.make("evidence", true);
+    let world = World::new("");
+    let (endpoint, ca) = rgw.tls();
+    world.settings(&world.bucket(&endpoint, "evidence"));
+    let refused = world.store();
+    assert_eq!(refused.status.code(), Some(75), "{}", said(&refused));
+    assert!(said(&refused).contains("certificate"), "{}", said(&refused));
+    world.settings(&format!("{}ca_file = \"{ca}\"\n", world.bucket(&endpoint, "evidence")));
+    let stored = world.store();
+    assert_eq!(stored.status.code(), Some(0), "{}", said(&stored));
+    let access = world.access(&endpoint);
+    let access: Vec<&str> = access.iter().map(String::as_str).collect();
+    let there = world.audit("s3://evidence", &[&access[..], &["--ca-file", &ca]].concat());
+    assert_eq!(there.code, 0, "{there:?}");
+}
+
+#[test]
+fn without_a_file_the_key_is_that_of_the_machines_role() {
+    let Some(rgw) = Rgw::start() else { return };
+    rgw.s3.make("evidence", true);
+    let world = World::new("");
+    let settings = world.bucket(&rgw.endpoint(), "evidence");
+    let settings: String = settings
+        .lines()
+        .filter(|line| !line.starts_with("credentials_file"))
+        .fold(String::new(), |text, line| text + line + "\n");
+    world.settings(&settings);
+    let (service, asked) = metadata_service();
+    let store = |service: &str| {
+        let mut command = std::process::Command::new(PROVENANCED);
+        command.args(["store", "--config", &world.text("p.toml")]);
+        crate::world::clean(&mut command).env("AWS_EC2_METADATA_SERVICE_ENDPOINT", service);
+        command.output().unwrap()
+    };
+    let stored = store(&service);
+    assert_eq!(stored.status.code(), Some(0), "{}", said(&stored));
+    let asked = asked.lock().unwrap().clone();
+    assert!(asked[0].starts_with("PUT /latest/api/token"), "{asked:?}");
+    assert!(asked.iter().skip(1).all(|ask| ask.contains("x-aws-ec2-metadata-token: t0ken")));
+    let nobody = store("http://127.0.0.1:1");
+    assert_eq!(nobody.status.code(), Some(78), "{}", said(&nobody));
+    assert!(said(&nobody).contains("metadata service"), "{}", said(&nobody));
+}
+
+type Asked = std::sync::Arc<std::sync::Mutex<Vec<String>>>;
+
+/// What a machine in a cloud asks for its key; what it was asked, in lower case
+/// but for the first line.
+fn metadata_service() -> (String, Asked) {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Asked::default();
+    let noted = asked.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut lines =
+                BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+            let first = lines.next().unwrap_or_default();
+            let headers: Vec<_> =
+                lines.take_while(|line| !line.is_empty()).map(|line| line.to_lowercase()).collect();
+            let body = match first.split(' ').nth(1).unwrap_or_default() {
+                "/latest/api/token" => "t0ken",
+                "/latest/meta-data/iam/security-credentials/" => "appliance",
+                "/latest/meta-data/iam/security-credentials/appliance" => {
+                    r#"{"AccessKeyId":"test","SecretAccessKey":"testtest","Expiration":"2126-01-01T00:00:00Z"}"#
+                }
+                _ => "",
+            };
+            noted.lock().unwrap().push(format!("{first}\n{}", headers.join("\n")));
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                body.len()
+            );
+            let _ = stream.write_all((head + body).as_bytes());
+        }
+    });
+    (address, asked)
+}

@@ -36,7 +36,7 @@ impl Rgw {
         peers::find("radosgw")?;
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/rgw");
         let run = tempfile::tempdir().unwrap();
-        let port = two_ports();
+        let port = three_ports();
         let rgw = Self { script, port, s3: S3::new(port, "test", "testtest"), run };
         rgw.run(&["up", &rgw.text(), &port.to_string()]);
         Some(rgw)
@@ -48,6 +48,12 @@ impl Rgw {
 
     pub(crate) fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The same over TLS, and who vouches for its certificate.
+    pub(crate) fn tls(&self) -> (String, String) {
+        let ca = self.run.path().join("ca.pem").display().to_string();
+        (format!("https://127.0.0.1:{}", self.port + 2), ca)
     }
 
     fn run(&self, args: &[&str]) {
@@ -79,12 +85,13 @@ impl Drop for Rgw {
     }
 }
 
-/// Two free ports, one behind the other: the monitor takes the second.
-fn two_ports() -> u16 {
+/// The first of three free ports in a row: S3, the monitor, S3 over TLS.
+fn three_ports() -> u16 {
     loop {
         let first = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = first.local_addr().unwrap().port();
-        if port < u16::MAX && TcpListener::bind(("127.0.0.1", port + 1)).is_ok() {
+        let free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
+        if port < u16::MAX - 1 && free(port + 1) && free(port + 2) {
             return port;
         }
     }

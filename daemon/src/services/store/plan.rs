@@ -34,6 +34,12 @@ const PAGE: u32 = 256;
 /// been seen by it.
 const SLACK_NS: i64 = 120_000_000_000;
 
+/// Takes a line of the chain, with its file and where in that the walk began;
+/// says whether it wants more.
+type EachLine<'e> = dyn FnMut((&str, u64), &Record<'_>, &[u8]) -> bool + 'e;
+/// Takes the body of a registry record.
+type EachRow<'e> = dyn FnMut(&[u8]) -> Result<(), ServiceError> + 'e;
+
 /// Where a run ends, and what it found on the way.
 struct Chain {
     files: Vec<File>,
@@ -145,8 +151,7 @@ impl Work<'_> {
     fn chain(&self, last: Option<&Last>, seq: u64) -> Result<Chain, ServiceError> {
         let mut chain = Chain {
             files: vec![],
-            head: last
-                .map_or(Link { seq: 0, hash: Digest::ZERO }, |last| last.manifest.head.clone()),
+            head: last.map_or(Link { seq: 0, hash: Digest::ZERO }, |last| last.manifest.head),
             file: last.map(|last| last.manifest.head_file.clone()).unwrap_or_default(),
             end: last.map_or(0, |last| last.manifest.head_end),
         };
@@ -196,11 +201,7 @@ impl Work<'_> {
 
     /// Every line of the chain behind the last run, with its file and where in
     /// that this walk began, until `each` has enough.
-    fn lines(
-        &self,
-        last: Option<&Last>,
-        each: &mut dyn FnMut((&str, u64), &Record<'_>, &[u8]) -> bool,
-    ) -> Result<(), ServiceError> {
+    fn lines(&self, last: Option<&Last>, each: &mut EachLine<'_>) -> Result<(), ServiceError> {
         let listing = chainfiles::list(&self.state.chain());
         let listing = listing.map_err(ServiceError::io("cannot list the chain's files"))?;
         let before = last.map(|last| (&*last.manifest.head_file, last.manifest.head_end));
@@ -263,7 +264,7 @@ impl Work<'_> {
         let file = fs::File::create(folder.join(REGISTRY)).map_err(failed())?;
         let mut file = io::BufWriter::new(file);
         let reader = self.evidence.reader()?;
-        each_row(&reader, (manifest.from, manifest.to), &mut |_, body| {
+        each_row(&reader, (manifest.from, manifest.to), &mut |body| {
             file.write_all(body).and_then(|()| file.write_all(b"\n")).map_err(failed())
         })?;
         file.flush().map_err(failed())
@@ -282,7 +283,7 @@ impl Files<'_, '_> {
     /// Gives the last record of the chain that they name.
     fn registry(&mut self, reader: &Reader, span: (u64, u64)) -> Result<u64, ServiceError> {
         let (mut hasher, mut bytes, mut named) = (Hasher::new(), 0, 0);
-        each_row(reader, span, &mut |_, body| {
+        each_row(reader, span, &mut |body| {
             hasher.update(body);
             hasher.update(b"\n");
             bytes += body.len() as u64 + 1;
@@ -395,7 +396,7 @@ fn malformed(error: ManifestError) -> ServiceError {
 fn each_row(
     reader: &Reader,
     (from, to): (u64, u64),
-    each: &mut dyn FnMut(u64, &[u8]) -> Result<(), ServiceError>,
+    each: &mut EachRow<'_>,
 ) -> Result<(), ServiceError> {
     let mut next = from;
     while next < to {
@@ -405,7 +406,7 @@ fn each_row(
         };
         next = last.seq.saturating_add(1);
         for row in page.iter().filter(|row| row.seq < to) {
-            each(row.seq, &row.body)?;
+            each(&row.body)?;
         }
     }
     Ok(())
