@@ -7,7 +7,11 @@ let
   inherit (common) cfg;
   text = description: mkOption { type = types.str; inherit description; };
   s3 = {
-    endpoint = text "The service's address.";
+    endpoint = mkOption {
+      type = types.nullOr types.str;
+      default = null;
+      description = "The service's address; without, Amazon's of the region.";
+    };
     bucket = text "A bucket with versions and Object Lock.";
     region = mkOption {
       type = types.str;
@@ -20,14 +24,34 @@ let
       description = "What every object's name begins with.";
     };
     credentialsFile = mkOption {
-      type = secretPath;
-      description = "A file with the access key.";
+      type = types.nullOr secretPath;
+      default = null;
+      description = ''
+        A file with the lines `aws_access_key_id = …` and `aws_secret_access_key = …`;
+        without, what the machine's instance role gives.
+      '';
+    };
+    caFile = mkOption {
+      type = types.nullOr types.str;
+      default = null;
+      description = "A file of certificates that the service's is judged by, instead of the machine's.";
+    };
+    pathStyle = mkOption {
+      type = types.nullOr types.bool;
+      default = null;
+      defaultText = lib.literalMD "with an `endpoint`";
+      description = "The bucket in the path of addresses, and not in their host name.";
     };
     retainDays = mkOption {
       type = types.ints.positive;
       default = cfg.settings.retention.bundle_days;
       defaultText = lib.literalMD "as long as bundles are kept";
-      description = "Days for which nobody can remove an object.";
+      description = "Days for which nobody can remove a bundle's artifacts.";
+    };
+    documentDays = mkOption {
+      type = types.ints.positive;
+      default = 2192;
+      description = "Days for which nobody can remove anything else: six years.";
     };
   };
 in
@@ -47,17 +71,20 @@ in
 
   config = lib.mkIf (cfg.enable && cfg.store.s3 != null) {
     assertions = [ (common.needs "store.s3" "provenanced" "store") ];
-    services.msp-provenance.settings.store.s3 = lib.mapAttrs (_: lib.mkDefault) {
-      inherit (cfg.store.s3)
-        endpoint
-        bucket
-        region
-        prefix
-        ;
-      retain_days = cfg.store.s3.retainDays;
-      mode = "COMPLIANCE";
-      credentials_file = "credential:s3";
-    };
+    services.msp-provenance.settings.store.s3 = lib.mapAttrs (_: lib.mkDefault) (
+      {
+        inherit (cfg.store.s3) bucket region prefix;
+        retain_days = cfg.store.s3.retainDays;
+        document_days = cfg.store.s3.documentDays;
+        mode = "COMPLIANCE";
+      }
+      // lib.filterAttrs (_: value: value != null) {
+        inherit (cfg.store.s3) endpoint;
+        ca_file = cfg.store.s3.caFile;
+        path_style = cfg.store.s3.pathStyle;
+        credentials_file = if cfg.store.s3.credentialsFile == null then null else "credential:s3";
+      }
+    );
     systemd.services.provenance-store = {
       description = "Copy evidence to WORM storage";
       after = [

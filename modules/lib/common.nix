@@ -12,7 +12,9 @@ let
     // lib.optionalAttrs (bitcoin.enable && bitcoin.credentialsFile != null) {
       bitcoin-rpc = bitcoin.credentialsFile;
     }
-    // lib.optionalAttrs (cfg.store.s3 != null) { s3 = cfg.store.s3.credentialsFile; };
+    // lib.optionalAttrs (cfg.store.s3 != null && cfg.store.s3.credentialsFile != null) {
+      s3 = cfg.store.s3.credentialsFile;
+    };
 in
 rec {
   inherit cfg;

@@ -13,10 +13,12 @@
     "health"
     "keygen"
     "packet"
+    "restore"
     "review"
     "revoke-key"
     "run"
     "sbom"
+    "store"
   ];
   provctl = [
     "check-time"
@@ -27,6 +29,7 @@
     "status"
     "verify"
     "verify-chain"
+    "verify-fleet"
     "verify-store"
   ];
 }

@@ -211,7 +211,7 @@ fn what_a_tier_needs_and_has_not_is_named_with_what_to_set() {
             "has no `provenanced packet`",
         ),
         (
-            "store.s3 = { endpoint = \"https://s\"; bucket = \"b\"; credentialsFile = \"/etc/s\"; };",
+            "store.s3 = { bucket = \"evidence\"; credentialsFile = \"/etc/s\"; }; package = { type = \"derivation\"; outPath = \"/p\"; commands = { }; };",
             "has no `provenanced store`",
         ),
         (

@@ -66,6 +66,10 @@ codes! {
     AnchorStuck = "anchor.stuck", Warning;
     /// The wallet that anchors has little left.
     WalletLow = "wallet.low", Warning;
+    /// Nothing was copied into WORM storage for over a day.
+    StoreOverdue = "store.overdue", Error;
+    /// WORM storage does not keep what is put there.
+    StoreUnlocked = "store.unlocked", Warning;
 }
 
 impl AlertCode {

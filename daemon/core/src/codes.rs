@@ -162,6 +162,19 @@ codes! {
     NixAltered = "nix.altered", Error;
     /// A registered store path is not there.
     NixMissing = "nix.missing", Error;
+    /// A run's manifest in WORM storage is missing, malformed, or does not
+    /// follow from the one before it.
+    StoreManifest = "store.manifest", Error;
+    /// An object in WORM storage is not the one that its manifest names.
+    StoreDigest = "store.digest", Error;
+    /// An object that a manifest names is not in the storage.
+    StoreMissing = "store.missing", Error;
+    /// An object in the storage that no manifest names.
+    StoreExtra = "store.extra", Error;
+    /// An object was written anew with other bytes, or marked as deleted.
+    StoreVersion = "store.version", Error;
+    /// The storage does not say that an object is kept as long as it should be.
+    StoreUnlocked = "store.unlocked", Warning;
     /// The records come less often than the policy asks.
     PolicyCadence = "policy.cadence", Error;
     /// The records are of another client or host than the policy names.

@@ -17,6 +17,7 @@ pub mod canon;
 pub mod chain;
 pub mod clock;
 pub mod codes;
+pub mod copies;
 pub mod digest;
 pub mod dsse;
 pub mod export;

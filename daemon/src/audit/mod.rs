@@ -5,8 +5,10 @@ pub mod anchor;
 pub mod attestation;
 pub mod bundle;
 pub mod chain;
+pub mod copies;
 mod coverage;
 mod documents;
+pub mod fleet;
 mod join;
 pub mod logs;
 pub mod packet;
@@ -92,6 +94,9 @@ pub enum AuditError {
     /// The policy could not be read.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// The copies could not be read.
+    #[error(transparent)]
+    Copies(#[from] crate::copies::CopyError),
     /// [`Stop::now`] was called.
     #[error("stopped before the end: nobody waits for it any more")]
     Stopped,

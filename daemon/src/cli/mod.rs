@@ -5,12 +5,15 @@ mod aggregate;
 mod anchor;
 mod attest;
 mod check_time;
+mod copies;
 mod health;
 mod mcp;
 mod papers;
 pub mod provctl;
 pub mod provenanced;
 mod render;
+mod storage;
+mod store;
 mod trust;
 mod verify_store;
 

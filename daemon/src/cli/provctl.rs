@@ -11,7 +11,8 @@ use provenance_core::{
 };
 
 use super::{
-    Exit, Failure, bar, check_time, completions, io_exit, mcp, render, say,
+    Exit, Failure, bar, check_time, completions, copies, io_exit, mcp, render, say,
+    storage::{self, StorageArgs},
     trust::{BlockArgs, PolicyArgs, held},
     verify_store,
 };
@@ -46,12 +47,13 @@ enum Command {
         after_help = "Example:\n  provctl verify-chain --state ./state --policy policy.toml --logs"
     )]
     VerifyChain(VerifyChain),
-    /// Verify evidence bundles, compliance packets and attestations of builds by themselves
+    /// Verify evidence bundles, compliance packets, attestations of builds, and copies in WORM storage
     #[command(after_help = "Example:\n  provctl verify EB-20261121-0001 --policy policy.toml\n  \
-        provctl verify MSP-clinic-001-2026-11-01-2026-12-01.zip --policy policy.toml")]
+        provctl verify MSP-clinic-001-2026-11-01-2026-12-01.zip --policy policy.toml\n  \
+        provctl verify s3://evidence/clinic-001 --policy policy.toml --credentials-file key")]
     Verify {
-        /// Bundle folders, packets, attestations
-        #[arg(required = true, value_name = "FILE|DIR")]
+        /// Bundle folders, packets, attestations, copies in a bucket or in a folder
+        #[arg(required = true, value_name = "FILE|DIR|s3://…")]
         paths: Vec<PathBuf>,
         /// For attestations: where the file system with the Nix store is mounted
         #[arg(long, value_name = "DIR", default_value = "/")]
@@ -60,10 +62,17 @@ enum Command {
         policy: PolicyArgs,
         #[command(flatten)]
         blocks: BlockArgs,
+        #[command(flatten)]
+        storage: StorageArgs,
         /// Answer in JSON
         #[arg(long)]
         json: bool,
     },
+    /// Verify the copies of every appliance in WORM storage, several at a time
+    #[command(after_help = "Example:\n  provctl verify-fleet s3://evidence --policy policies/ \
+        --credentials-file key\n\n\
+        Exit codes: 0 all verified, 1 one failed, 2 else.")]
+    VerifyFleet(copies::FleetArgs),
     /// Ask every time source now, and judge as the daemon does
     #[command(
         after_help = "Example:\n  provctl check-time --config /etc/msp-provenance/provenance.toml\n\n\
@@ -246,9 +255,10 @@ impl Cli {
     pub fn run(self) -> Result<Exit, Failure> {
         match self.command {
             Command::VerifyChain(args) => verify_chain(&args),
-            Command::Verify { paths, root, policy, blocks, json } => {
-                verify(&paths, &root, &blocks.add(policy.load()?)?, json)
+            Command::Verify { paths, root, policy, blocks, storage, json } => {
+                verify(&paths, &root, &blocks.add(policy.load()?)?, &storage, json)
             }
+            Command::VerifyFleet(args) => args.run(),
             Command::CheckTime { config, set, json } => check_time::run(config, &set, json),
             Command::Status { state, json } => show_status(&state.state, json),
             Command::Registry { command } => look(command),
@@ -299,9 +309,19 @@ fn verify_chain(args: &VerifyChain) -> Result<Exit, Failure> {
     conclude(&report.map_err(failure)?, args.json)
 }
 
-fn verify(paths: &[PathBuf], root: &Path, trust: &Trust, json: bool) -> Result<Exit, Failure> {
+fn verify(
+    paths: &[PathBuf],
+    root: &Path,
+    trust: &Trust,
+    storage: &StorageArgs,
+    json: bool,
+) -> Result<Exit, Failure> {
     let mut reports = vec![];
     for path in paths {
+        if copies::is_copies(path, storage) {
+            reports.push((path, copies::verify(path, storage, trust)?));
+            continue;
+        }
         let report = if packet::is_packet(path) {
             let bar = bar("records");
             let report = packet::verify(path, trust, &mut |count| bar.set_position(count));
@@ -431,6 +451,7 @@ pub(super) fn failure(error: AuditError) -> Failure {
         AuditError::Registry(RegistryError::Io(source)) => io_exit(source),
         AuditError::Registry(error @ RegistryError::Sqlite(_)) if !error.is_damage() => Exit::Io,
         AuditError::Registry(_) => Exit::Data,
+        AuditError::Copies(error) => storage::exit_of_copies(error),
         AuditError::Stopped => Exit::Temporary,
         AuditError::Policy(PolicyError::Read { source, .. }) => io_exit(source),
         AuditError::Policy(PolicyError::Invalid { .. }) => Exit::Config,

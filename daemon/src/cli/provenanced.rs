@@ -5,7 +5,7 @@ use std::{io::IsTerminal, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 use provenance_core::{canon::Value, key::PublicKey, registry::Entry, time::Timestamp};
 
-use super::{Exit, Failure, aggregate, anchor, attest, health, io_exit, papers};
+use super::{Exit, Failure, aggregate, anchor, attest, health, io_exit, papers, storage, store};
 use crate::{
     alert::AlertError,
     bitcoin::NodeError,
@@ -149,6 +149,17 @@ enum Command {
         --from 2026-11-01 --to 2026-12-01 --out november.zip\n  \
         provenanced packet --config provenance.toml --due")]
     Packet(papers::PacketArgs),
+    /// Copy what is not yet in WORM storage, read it back, and record it
+    #[command(after_help = "Example:\n  provenanced store --config provenance.toml\n\n\
+        Exit codes: 0 done, 1 the storage does not keep what is put there, 75 try again (no answer, \
+        clocks differ), 78 settings (no Object Lock, access refused). Killed at any point, the next \
+        call goes on.")]
+    Store(store::StoreArgs),
+    /// Rebuild a lost appliance's state folder from its copies, and verify it
+    #[command(after_help = "Example:\n  provenanced restore --from s3://evidence/clinic-001 \
+        --to /var/lib/msp-provenance --credentials-file key --policy policy.toml\n\n\
+        Exit codes: 0 verified, 1 verification failed, 2 inconclusive.")]
+    Restore(store::RestoreArgs),
     /// Record that a person looked at something, and with which outcome
     #[command(after_help = "Example:\n  provenanced review --config provenance.toml \
         --what EB-20261121-0001 --outcome 'no irregularities'")]
@@ -221,6 +232,8 @@ impl Cli {
             Command::Health { config, verify, policy, json } => {
                 return look(&config.load()?, verify, policy, json);
             }
+            Command::Store(args) => return args.run(),
+            Command::Restore(args) => return args.run(),
             Command::Run { config, ticks } => daemon(&config, ticks),
             Command::CheckConfig { config, json } => check_config(&config, json),
             Command::Keygen { out, name } => keygen(&out, &name),
@@ -394,6 +407,8 @@ pub(super) fn failure(error: ServiceError) -> Failure {
         ServiceError::Sbom(SbomError::Unknown(_)) => Exit::NoInput,
         ServiceError::Sbom(SbomError::Write(_)) => Exit::Internal,
         ServiceError::Sbom(_) => Exit::Data,
+        ServiceError::Store(error) => storage::exit_of(error),
+        ServiceError::Copies(error) => storage::exit_of_copies(error),
         ServiceError::Signer(_) | ServiceError::Alert(_) | ServiceError::Pattern(_) => Exit::Config,
         ServiceError::Io { source, .. } => io_exit(source),
     };

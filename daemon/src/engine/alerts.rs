@@ -6,10 +6,12 @@
 //! looks one after the other: what comes and goes at each tick is one alert.
 
 mod anchors;
+mod copies;
 
 use std::collections::BTreeMap;
 
 pub use anchors::{Anchoring, anchors};
+pub use copies::{Copying, copies};
 use provenance_core::{
     alert::{Alert, AlertCode, MAX_MESSAGE, MAX_SUBJECT},
     canon::Value,
@@ -50,6 +52,8 @@ pub enum Scope {
     Verification,
     /// The anchors.
     Anchors,
+    /// The copies in WORM storage.
+    Copies,
 }
 
 /// By which look a condition is found.
@@ -65,6 +69,7 @@ pub fn scope(code: AlertCode) -> Scope {
         AlertCode::RecordsUnwritable => Scope::Writing,
         AlertCode::VerifyFailed => Scope::Verification,
         AlertCode::AnchorOverdue | AlertCode::AnchorStuck | AlertCode::WalletLow => Scope::Anchors,
+        AlertCode::StoreOverdue | AlertCode::StoreUnlocked => Scope::Copies,
     }
 }
 
@@ -73,7 +78,7 @@ pub fn scope(code: AlertCode) -> Scope {
 pub fn quiet(scope: Scope) -> u32 {
     match scope {
         Scope::Tick | Scope::Disk | Scope::Writing => 2,
-        Scope::Verification | Scope::Anchors => 1,
+        Scope::Verification | Scope::Anchors | Scope::Copies => 1,
     }
 }
 

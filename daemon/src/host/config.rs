@@ -8,6 +8,7 @@ mod alert;
 mod anchor;
 mod papers;
 mod sources;
+mod store;
 mod tiers;
 
 use std::{io, os::unix::ffi::OsStrExt, path::PathBuf};
@@ -21,6 +22,7 @@ pub use alert::{Alert, Webhook};
 pub use anchor::Anchor;
 pub use papers::{Packets, Period, Sbom, SbomFormat};
 pub use sources::{Access, CHRONY_SOCKET, GPSD, Listen, NodeSettings, Receiver, Sources, Typed};
+pub use store::{S3, Store};
 pub use tiers::Tier;
 
 use super::{durable, systime};
@@ -106,6 +108,8 @@ pub struct Config {
     pub sbom: Sbom,
     /// Compliance packets.
     pub packet: Packets,
+    /// Where copies go; `None` nowhere.
+    pub store: Option<Store>,
     /// Digest of all of this.
     pub sha256: Digest,
 }
@@ -152,6 +156,8 @@ struct File {
     sbom: papers::SbomFile,
     #[serde(default)]
     packet: papers::PacketFile,
+    #[serde(default)]
+    store: store::File,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -300,6 +306,7 @@ impl Config {
         .with_some("anchor", self.anchor.as_ref().map(Anchor::to_value))
         .with_some("bitcoin", self.node.as_ref().map(NodeSettings::to_value))
         .with_some("bundle_every_s", self.bundle_every_s)
+        .with_some("store", self.store.as_ref().map(Store::to_value))
     }
 }
 
@@ -369,6 +376,7 @@ impl Judge<'_> {
             sources::judge(time.ntp, time.gps, &time.bitcoin, node.as_ref()).map_err(wrong)?;
         let anchor = file.anchor.judge(tier.anchored, node.as_ref(), network).map_err(wrong)?;
         let by_calendars = anchor.as_ref().is_some_and(|anchor| !anchor.calendars.is_empty());
+        let bundle_days = file.retention.bundle_days.unwrap_or(tier.retention_days);
         let every = file.bundle.every.as_deref().unwrap_or(&tier.bundle_every);
         let mut config = Config {
             client: file.client,
@@ -389,13 +397,14 @@ impl Judge<'_> {
             node,
             bundle_every_s: self.every(every)?,
             controls: file.bundle.controls,
-            bundle_days: file.retention.bundle_days.unwrap_or(tier.retention_days),
+            bundle_days,
             metrics: file.metrics.judge().map_err(wrong)?,
             alert: file.alert.judge().map_err(|(key, message)| self.wrong(key, message))?,
             anchor,
             aggregate: file.aggregate.judge(by_calendars).map_err(wrong)?,
             sbom: file.sbom.judge(tier.sbom),
             packet: file.packet.judge(tier.packets).map_err(wrong)?,
+            store: file.store.judge(bundle_days).map_err(wrong)?,
             sha256: Digest::ZERO,
         };
         self.controls(&config.controls)?;

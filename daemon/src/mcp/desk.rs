@@ -332,6 +332,7 @@ impl From<AuditError> for Refusal {
             AuditError::Registry(RegistryError::Busy) => "the registry is busy: ask again",
             AuditError::Registry(_) => "the registry cannot be read: ask verify_chain",
             AuditError::Policy(_) => "the policy could not be read",
+            AuditError::Copies(_) => "the copies cannot be read",
             AuditError::Stopped => "stopped before the end",
         };
         Self { said, detail: error.to_string() }

@@ -7,6 +7,7 @@
 
 mod error;
 pub mod reader;
+pub mod rebuild;
 mod schema;
 mod writer;
 

@@ -162,6 +162,18 @@ impl Reader {
     /// # Errors
     /// [`RegistryError`].
     pub fn last_of_kind(&self, kind: &str) -> Result<Option<Row>, RegistryError> {
+        self.last_such(kind, |_| true)
+    }
+
+    /// The last record of a kind that is such as is wanted.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub fn last_such(
+        &self,
+        kind: &str,
+        such: impl Fn(&Record<'_>) -> bool,
+    ) -> Result<Option<Row>, RegistryError> {
         // The envelope decides, never what the data holds; rows are walked
         // from the newest on.
         let mut statement = self.connection.prepare_cached(
@@ -171,7 +183,7 @@ impl Reader {
         let limit = i64::try_from(MAX_RECORD + 1).unwrap_or(i64::MAX);
         for row in statement.query_map([limit], read_row)? {
             let row = row?;
-            if Record::parse(&row.body).is_ok_and(|record| record.kind == kind) {
+            if Record::parse(&row.body).is_ok_and(|record| record.kind == kind && such(&record)) {
                 return Ok(Some(row));
             }
         }

@@ -72,21 +72,40 @@ pub(super) fn create(connection: &mut Connection) -> Result<(), RegistryError> {
         transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     // Another process may have been first.
     if objects == 0 {
-        for (_, sql) in OBJECTS {
-            transaction.execute_batch(sql)?;
-        }
-        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        transaction.pragma_update(None, "user_version", VERSION)?;
+        create_tables(&transaction)?;
+        create_rest(&transaction)?;
     }
     transaction.commit()?;
     Ok(())
+}
+
+/// The tables alone: what is put into them is looked at by nobody.
+pub(super) fn create_tables(connection: &Connection) -> Result<(), RegistryError> {
+    for (_, sql) in OBJECTS.iter().filter(|(_, sql)| is_table(sql)) {
+        connection.execute_batch(sql)?;
+    }
+    Ok(())
+}
+
+/// Triggers, views and what tells that the file is a registry.
+pub(super) fn create_rest(connection: &Connection) -> Result<(), RegistryError> {
+    for (_, sql) in OBJECTS.iter().filter(|(_, sql)| !is_table(sql)) {
+        connection.execute_batch(sql)?;
+    }
+    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    connection.pragma_update(None, "user_version", VERSION)?;
+    Ok(())
+}
+
+fn is_table(sql: &str) -> bool {
+    sql.starts_with("CREATE TABLE")
 }
 
 /// Whether both tables are exactly as they must be.
 pub(super) fn has_tables(connection: &Connection) -> Result<bool, RegistryError> {
     let mut statement =
         connection.prepare("SELECT coalesce(sql, '') FROM sqlite_schema WHERE name = ?1")?;
-    for (name, sql) in OBJECTS.iter().filter(|(_, sql)| sql.starts_with("CREATE TABLE")) {
+    for (name, sql) in OBJECTS.iter().filter(|(_, sql)| is_table(sql)) {
         let rows = statement.query_map([name], |row| row.get::<_, String>(0))?;
         if rows.collect::<Result<Vec<_>, _>>()? != [*sql] {
             return Ok(false);

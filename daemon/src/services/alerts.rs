@@ -16,7 +16,7 @@ use provenance_core::{
     report::Head,
     time::{Now, Timestamp},
 };
-use recorded::{Anchors, Recorded, recorded, verifications};
+use recorded::{Anchors, Copies, Recorded, recorded, verifications};
 
 use super::{ServiceError, evidence::Evidence};
 use crate::{
@@ -44,6 +44,7 @@ pub struct Alerts {
     /// The registry's record up to which verifications were looked at.
     verified_to: u64,
     anchoring: Anchors,
+    copying: Copies,
     /// What is to be recorded.
     pending: Vec<Alert>,
     /// How many of those were sent although they could not be recorded yet.
@@ -86,6 +87,7 @@ impl Alerts {
             looked_at: newest,
             verified_to: verified,
             anchoring: Anchors::default(),
+            copying: Copies::default(),
             pending: vec![],
             told: 0,
             refused: None,
@@ -145,6 +147,7 @@ impl Alerts {
             self.look(now, head, Scope::Writing, found.collect());
             self.verifications(now, head, evidence);
             self.anchors(config, now, head, evidence);
+            self.copies(config, now, head, evidence);
         }
         self.record(now, evidence);
     }
@@ -176,6 +179,14 @@ impl Alerts {
         match found {
             Ok(found) => self.look(now, head, Scope::Anchors, found),
             Err(error) => tracing::warn!("the anchors cannot be looked at: {error}"),
+        }
+    }
+
+    /// Looks at the copies, which another process makes.
+    fn copies(&mut self, config: &Config, now: Timestamp, head: Head, evidence: &mut Evidence) {
+        match self.copying.look(config, evidence, now) {
+            Ok(found) => self.look(now, head, Scope::Copies, found),
+            Err(error) => tracing::warn!("the copies cannot be looked at: {error}"),
         }
     }
 

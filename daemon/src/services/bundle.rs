@@ -306,7 +306,7 @@ fn finished(path: &Path, id: BundleId) -> Option<(Statement, Vec<u8>)> {
     whole.then_some((statement, bytes))
 }
 
-fn digest_of(path: &Path) -> io::Result<Digest> {
+pub(super) fn digest_of(path: &Path) -> io::Result<Digest> {
     let (mut file, mut hasher) = (File::open(path)?, Hasher::new());
     let mut buffer = vec![0; 128 << 10];
     loop {

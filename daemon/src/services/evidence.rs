@@ -279,11 +279,7 @@ impl Evidence {
     /// Signs the tree and keeps the note as the newest, unless another
     /// process kept one of a larger tree meanwhile.
     fn checkpoint(&self, tail: Tail) -> Result<Option<String>, ServiceError> {
-        let Some(signer) = &self.signer else { return Ok(None) };
-        let checkpoint =
-            Checkpoint { origin: self.origin.clone(), size: tail.size, root: tail.root };
-        let text = checkpoint.to_text();
-        let note = note::sign(&text, &self.origin, signer.public(), |m| signer.sign(m));
+        let Some(note) = self.checkpoint_at(tail) else { return Ok(None) };
         // From the look at the kept one until this one is in its place, no other
         // process may keep one.
         let _turn =
@@ -294,6 +290,15 @@ impl Evidence {
                 .map_err(ServiceError::io("cannot write the checkpoint"))?;
         }
         Ok(Some(note))
+    }
+
+    /// A checkpoint over the first records; it is kept nowhere. `None` without a
+    /// key.
+    pub fn checkpoint_at(&self, tail: Tail) -> Option<String> {
+        let signer = self.signer.as_ref()?;
+        let origin = self.origin.clone();
+        let text = Checkpoint { origin, size: tail.size, root: tail.root }.to_text();
+        Some(note::sign(&text, &self.origin, signer.public(), |m| signer.sign(m)))
     }
 
     fn checkpoint_turn(&self) -> io::Result<fs::File> {
@@ -361,7 +366,7 @@ pub fn read_entry(body: &[u8]) -> Option<Entry> {
 }
 
 /// Every key event of the registry, in order.
-fn keys_on_record(reader: &Reader) -> Result<Vec<KeyEntry>, ServiceError> {
+pub(super) fn keys_on_record(reader: &Reader) -> Result<Vec<KeyEntry>, ServiceError> {
     let mut keys = vec![];
     for row in reader.rows_of_kind("key")? {
         if let Some(Entry::Key(entry)) = read_entry(&row.body) {

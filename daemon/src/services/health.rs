@@ -12,7 +12,7 @@ use provenance_core::{
     time::{Timestamp, human_span},
 };
 
-use super::{alerts, anchor, evidence::read_entry};
+use super::{alerts, anchor, evidence::read_entry, store};
 use crate::{
     host::{
         chainfiles,
@@ -53,7 +53,8 @@ impl Health {
 /// One part.
 #[derive(Clone, Debug)]
 pub struct Check {
-    /// `time`, `chain`, `registry`, `checkpoint`, `verification`, `alerts`, `anchors`, `disk`
+    /// `time`, `chain`, `registry`, `checkpoint`, `verification`, `alerts`, `anchors`, `copies`,
+    /// `disk`
     pub what: &'static str,
     /// How it stands.
     pub health: Health,
@@ -93,6 +94,7 @@ pub fn look(config: &Config, clock: &Attestation<'_>, now: Timestamp) -> Vec<Che
             checks.push(verification(&reader, now));
             checks.push(open_alerts(&reader));
             checks.extend(config.anchor.as_ref().map(|_| anchors(&state, &reader, now)));
+            checks.extend(copies(config, &state, &reader, now));
         }
     }
     checks.push(disk(config, &state));
@@ -232,6 +234,38 @@ fn anchors(state: &StateDir, reader: &Reader, now: Timestamp) -> Check {
         // One that is late is an alert.
         None => check(Health::Ok, said),
     }
+}
+
+/// One for each place where copies go.
+fn copies(config: &Config, state: &StateDir, reader: &Reader, now: Timestamp) -> Vec<Check> {
+    let Some(settings) = &config.store else { return vec![] };
+    let check = |health, message: String| Check::new("copies", health, message);
+    let genesis = reader.record(0).ok().flatten().and_then(|row| read_entry(&row.body));
+    let Some(Entry::Genesis { chain, .. }) = genesis else {
+        return vec![check(Health::Failing, "the registry's record 0 is no genesis".into())];
+    };
+    let one = |place: &String| {
+        let said = match store::newest(reader, place) {
+            Err(error) => return check(Health::Failing, error.to_string()),
+            Ok(None) => return check(Health::Unknown, format!("{place}: none was made yet")),
+            Ok(Some((run, time))) if run.unlocked > 0 && place.starts_with("s3:") => {
+                let age = human_span(now.since(time));
+                let message = format!("{place}: run {} is {age} old, and not kept", run.run);
+                return check(Health::Failing, message);
+            }
+            Ok(Some((run, time))) => {
+                format!("{place}: run {} is {} old", run.run, human_span(now.since(time)))
+            }
+        };
+        match store::Status::error(state, place) {
+            Some(error) => {
+                check(Health::Failing, format!("{said}; the last attempt failed: {error}"))
+            }
+            // One that is late is an alert.
+            None => check(Health::Ok, said),
+        }
+    };
+    store::places(config, settings, &chain).iter().map(one).collect()
 }
 
 fn disk(config: &Config, state: &StateDir) -> Check {

@@ -15,6 +15,7 @@ pub mod recover;
 pub mod retain;
 pub mod run;
 pub mod sbom;
+pub mod store;
 
 use std::fs::File;
 
@@ -52,6 +53,12 @@ pub enum ServiceError {
     /// A calendar.
     #[error(transparent)]
     Calendar(#[from] crate::calendar::CalendarError),
+    /// Storage for copies.
+    #[error(transparent)]
+    Store(#[from] crate::store::StoreError),
+    /// Copies that were read.
+    #[error(transparent)]
+    Copies(#[from] crate::copies::CopyError),
     /// Another process is at it.
     #[error("{0} is locked: another process is at work; try again")]
     Locked(String),

@@ -48,7 +48,7 @@ pub(crate) fn of_days(folder: &Path, days: u64) -> Years {
         let _ = fs::remove_dir_all(&root);
         fs::create_dir_all(&root).unwrap();
         println!("making {days} days of records, once");
-        let public = live(&root, days * 1440);
+        let public = live(&root, ("c", "h"), days * 1440);
         let text = format!(
             "client = \"c\"\nhost = \"h\"\n[[keys]]\nname = \"k\"\npublic_key = \"\"\"\n{public}\"\"\"\n"
         );
@@ -57,17 +57,10 @@ pub(crate) fn of_days(folder: &Path, days: u64) -> Years {
     years
 }
 
-/// Returns the public key.
-fn live(root: &Path, records: u64) -> String {
+/// A state folder in `root`, of so many records. Returns the public key.
+pub(crate) fn live(root: &Path, (client, host): (&str, &str), records: u64) -> String {
     let (secret, public, _) = signer::keygen(root, "k").unwrap();
-    let text = format!(
-        "client = \"c\"\nhost = \"h\"\ntier = \"enterprise\"\nstate_dir = \"{}/state\"\n\
-         signing_key = \"{}\"\n[chain]\ninterval_s = 60\nwatch = [\"/var/log/**\"]\n",
-        root.display(),
-        secret.display()
-    );
-    fs::write(root.join("p.toml"), &text).unwrap();
-    let config = Config::parse("bench", &text, &[]).unwrap();
+    let config = settings(root, (client, host));
     let state = StateDir::new(&config.state_dir);
     let signer = Signer::load(secret.to_str().unwrap()).unwrap();
     let time = Timestamp::parse(b"2024-01-01T00:00:00.000000000Z").unwrap();
@@ -101,12 +94,24 @@ fn live(root: &Path, records: u64) -> String {
     fs::read_to_string(public).unwrap()
 }
 
+/// The settings of a state folder that [`live`] makes; copies go into `root`.
+pub(crate) fn settings(root: &Path, (client, host): (&str, &str)) -> Config {
+    let folder = root.display();
+    let text = format!(
+        "client = \"{client}\"\nhost = \"{host}\"\ntier = \"enterprise\"\n\
+         state_dir = \"{folder}/state\"\nsigning_key = \"{folder}/k.key\"\n\
+         [chain]\ninterval_s = 60\nwatch = [\"/var/log/**\"]\n[store]\nlocal = \"{folder}/worm\"\n"
+    );
+    fs::write(root.join("p.toml"), &text).unwrap();
+    Config::parse("bench", &text, &[]).unwrap()
+}
+
 fn genesis(config: &Config, evidence: &Evidence) -> Body<'static> {
     Body::Genesis(Genesis {
         chain: evidence.chain().to_owned().into(),
-        client: "c".into(),
+        client: config.client.clone().into(),
         config_sha256: config.sha256,
-        host: "h".into(),
+        host: config.host.clone().into(),
         interval_s: 60,
         machine: "m".into(),
         software: "s".into(),

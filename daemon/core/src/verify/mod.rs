@@ -6,6 +6,7 @@ pub mod anchors;
 pub mod attestation;
 pub mod bundle;
 pub mod chain;
+pub mod copies;
 pub mod packet;
 pub mod registry;
 mod sources;

@@ -12,14 +12,15 @@ use provenance_core::{
 
 use crate::{
     engine::{
-        alerts::{Anchoring, Condition, anchors},
+        alerts::{Anchoring, Condition, Copying, anchors, copies},
         anchor::Book,
     },
-    host::durable::StateDir,
+    host::{config::Config, durable::StateDir},
     registry::Reader,
     services::{
         ServiceError, anchor,
         evidence::{Evidence, read_entry},
+        store,
     },
 };
 
@@ -130,5 +131,59 @@ impl Anchors {
             balance: status.as_ref().and_then(|status| status.balance),
         };
         Ok(anchors(&known, now))
+    }
+}
+
+/// The runs of copies on record, read on from where the last look ended.
+#[derive(Debug, Default)]
+pub(super) struct Copies {
+    next: u64,
+    begun: Option<Timestamp>,
+    /// By place: when the newest run was recorded, and what it found unlocked.
+    places: BTreeMap<String, (Timestamp, u64)>,
+}
+
+impl Copies {
+    pub(super) fn look(
+        &mut self,
+        config: &Config,
+        evidence: &mut Evidence,
+        now: Timestamp,
+    ) -> Result<Vec<Condition>, ServiceError> {
+        let Some(settings) = &config.store else { return Ok(vec![]) };
+        let size = evidence.size()?;
+        while self.next < size {
+            let page = evidence.reader()?.page_of_kind("store", self.next, PAGE)?;
+            self.next = match page.last() {
+                Some(last) if page.len() >= PAGE as usize => last.seq.saturating_add(1),
+                Some(last) => size.max(last.seq.saturating_add(1)),
+                None => size,
+            };
+            for row in &page {
+                let (Ok(record), Some(Entry::Store(run))) =
+                    (Record::parse(&row.body), read_entry(&row.body))
+                else {
+                    continue;
+                };
+                self.places.insert(run.place, (record.time, run.unlocked));
+            }
+        }
+        // Where nothing was ever copied, all that there is waits for it.
+        if self.begun.is_none() {
+            let genesis = evidence.reader()?.record(0)?;
+            self.begun = genesis.and_then(|row| Some(Record::parse(&row.body).ok()?.time));
+        }
+        let begun = self.begun.unwrap_or(now);
+        let state = StateDir::new(&config.state_dir);
+        let places = store::places(config, settings, evidence.chain());
+        Ok(places
+            .iter()
+            .flat_map(|place| {
+                let (last, unlocked) = self.places.get(place).copied().unwrap_or((begun, 0));
+                let unlocked = if place.starts_with("s3:") { unlocked } else { 0 };
+                let error = store::Status::error(&state, place);
+                copies(&Copying { place, last, unlocked, error: error.as_deref() }, now)
+            })
+            .collect())
     }
 }

@@ -1,0 +1,118 @@
+//! A registry's file made anew from its records: from a copy that somebody else
+//! keeps. It only makes a file where there is none. Nothing is judged here; a
+//! verifier finds in the new file what it would have found in the old one.
+
+use std::path::Path;
+
+use provenance_core::{
+    digest::Digest,
+    merkle::{Frontier, leaf_hash},
+};
+use rusqlite::{Connection, OpenFlags, params};
+
+use super::{RegistryError, reader, schema, writer};
+
+/// A registry in the making.
+#[derive(Debug)]
+pub struct Rebuild {
+    connection: Connection,
+    frontier: Frontier,
+}
+
+impl Rebuild {
+    /// Begins a registry at `path`, where there is no file.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub fn begin(path: &Path) -> Result<Self, RegistryError> {
+        let made = std::fs::OpenOptions::new().write(true).create_new(true).open(path)?;
+        drop(made);
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        writer::harden(&connection)?;
+        // One transaction at the end, or no file at all: nothing is lost by a
+        // power cut that a second attempt would not bring back.
+        connection.pragma_update(None, "journal_mode", "OFF")?;
+        connection.pragma_update(None, "synchronous", "OFF")?;
+        schema::create_tables(&connection)?;
+        connection.execute_batch("BEGIN")?;
+        Ok(Self { connection, frontier: Frontier::new() })
+    }
+
+    /// How many records there are.
+    pub fn size(&self) -> u64 {
+        self.frontier.size()
+    }
+
+    /// Adds a record, whatever is in it.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub fn push(&mut self, body: &[u8]) -> Result<(), RegistryError> {
+        let seq = writer::signed(self.frontier.size());
+        self.connection
+            .prepare_cached(
+                "INSERT INTO records(seq, hash, body) VALUES (?1, ?2, CAST(?3 AS TEXT))",
+            )?
+            .execute(params![seq, Digest::of(body).0, body])?;
+        let mut insert = self
+            .connection
+            .prepare_cached("INSERT INTO nodes(level, idx, hash) VALUES (?1, ?2, ?3)")?;
+        let mut inserted = Ok(0);
+        self.frontier.push(leaf_hash(body), |node, hash| {
+            if inserted.is_ok() {
+                inserted = insert.execute(params![node.level, writer::signed(node.index), hash.0]);
+            }
+        });
+        inserted?;
+        Ok(())
+    }
+
+    /// Ends it: triggers and views as they must be.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub fn finish(self, path: &Path) -> Result<(), RegistryError> {
+        schema::create_rest(&self.connection)?;
+        self.connection.execute_batch("COMMIT")?;
+        reader::identify(&self.connection, path)?;
+        self.connection.close().map_err(|(_, error)| error)?;
+        std::fs::File::open(path)?.sync_all()?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use provenance_core::{canon::Value, time::Timestamp};
+
+    use super::*;
+    use crate::registry::{Reader, Writer};
+
+    #[test]
+    fn it_is_the_registry_that_its_records_are_of() {
+        let dir = tempfile::tempdir().unwrap();
+        let (old, new) = (dir.path().join("old.db"), dir.path().join("new.db"));
+        let mut writer = Writer::open(&old).unwrap();
+        for n in 0..13_u64 {
+            let data = Value::object([("n", n.into())]);
+            writer.append(Timestamp::from_nanos(5), &[("review", data)]).unwrap();
+        }
+        let tail = writer.tail().unwrap();
+        let rows = Reader::open(&old).unwrap().page(0, 100).unwrap();
+        let mut rebuild = Rebuild::begin(&new).unwrap();
+        for row in &rows {
+            rebuild.push(&row.body).unwrap();
+        }
+        assert_eq!(rebuild.size(), 13);
+        rebuild.finish(&new).unwrap();
+        let reader = Reader::open_for_audit(&new).unwrap();
+        assert_eq!(reader.page(0, 100).unwrap(), rows);
+        assert!(reader.schema_differences().unwrap().is_empty());
+        assert!(reader.structure_problems().unwrap().is_empty());
+        assert_eq!((reader.surplus_nodes().unwrap(), reader.root_at(13).unwrap()), (0, tail.root));
+        drop(reader);
+        // The writer goes on with it.
+        assert_eq!(Writer::open(&new).unwrap().tail().unwrap(), tail);
+        assert!(Rebuild::begin(&new).is_err());
+    }
+}

@@ -1,0 +1,293 @@
+//! A folder as storage: what every storage has in common.
+
+use std::{fs, path::Path};
+
+use crate::world::{
+    Answer, PROVCTL, PROVENANCED, World, files, json, run, said, set_mode, wait_until,
+};
+
+fn world() -> (World, String) {
+    let dir = tempfile::tempdir().unwrap().keep();
+    let worm = dir.join("worm").display().to_string();
+    (World::new(&format!("[store]\nlocal = \"{worm}\"\n")), worm)
+}
+
+/// The folder's files can be changed again.
+fn unlock(root: &Path) {
+    for name in files(root) {
+        let path = root.join(name);
+        let file = fs::File::open(&path).unwrap();
+        if let Ok(flags) = rustix::fs::ioctl_getflags(&file) {
+            let _ = rustix::fs::ioctl_setflags(&file, flags - rustix::fs::IFlags::IMMUTABLE);
+        }
+        set_mode(&path, 0o644);
+    }
+}
+
+fn remove(root: &str) {
+    unlock(Path::new(root));
+    fs::remove_dir_all(Path::new(root).parent().unwrap()).unwrap();
+}
+
+#[test]
+fn the_copies_alone_verify_to_the_state_folders_head_and_a_second_call_does_nothing() {
+    let (world, worm) = world();
+    let first = world.store();
+    assert!(first.status.success(), "{}", said(&first));
+    let answer = json(&first);
+    assert_eq!(answer["stores"][0]["runs"][0]["run"], 0);
+    assert!(answer["stores"][0]["where"].as_str().unwrap().starts_with("file:"));
+    let second = json(&world.store());
+    assert_eq!(second["stores"][0]["runs"].as_array().unwrap().len(), 0, "{second}");
+
+    let here = world.audit_state("state");
+    let there = world.audit(&worm, &[]);
+    assert_eq!((here.code, there.code), (0, 0), "{here:?} {there:?}");
+    assert_eq!((&there.verdict, &there.head), (&"verified".to_owned(), &here.head));
+    assert_eq!(there.value["checked"]["bundles"], 2);
+
+    // What comes later is in a run of its own, with what is new of each file.
+    world.tick("four");
+    let third = json(&world.store());
+    assert_eq!(third["stores"][0]["runs"][0]["run"], 1);
+    let (here, there) = (world.audit_state("state"), world.audit(&worm, &[]));
+    assert_eq!((there.code, &there.head), (0, &here.head), "{there:?}");
+    assert_eq!(there.value["checked"]["runs"], 2);
+    remove(&worm);
+}
+
+#[test]
+fn a_lost_state_folder_is_rebuilt_and_goes_on_where_the_copies_ended() {
+    let (world, worm) = world();
+    assert!(world.store().status.success());
+    world.tick("four");
+    assert!(world.store().status.success());
+    let before = world.audit_state("state");
+    fs::rename(world.path("state"), world.path("lost")).unwrap();
+    let (state, policy) = (world.text("state"), world.text("policy.toml"));
+    let args = ["restore", "--from", &worm, "--to", &state, "--policy", &policy, "--json"];
+    let restored = run(PROVENANCED, &args);
+    assert_eq!(restored.status.code(), Some(0), "{}", said(&restored));
+    let after = world.audit_state("state");
+    assert_eq!((after.code, &after.head), (0, &before.head));
+    for name in ["bundles", "keys"] {
+        let (lost, made) = (world.path("lost").join(name), world.path("state").join(name));
+        assert_eq!(files(&lost), files(&made));
+        for file in files(&lost) {
+            assert_eq!(fs::read(lost.join(&file)).unwrap(), fs::read(made.join(&file)).unwrap());
+        }
+    }
+    // It is an appliance's again: it records, and copies into the same storage.
+    world.tick("five");
+    let store = world.store();
+    assert!(store.status.success(), "{}", said(&store));
+    let (here, there) = (world.audit_state("state"), world.audit(&worm, &[]));
+    assert_eq!((there.code, &there.head), (0, &here.head), "{there:?}");
+    // Not over what is there.
+    assert_eq!(run(PROVENANCED, &args).status.code(), Some(64));
+    remove(&worm);
+}
+
+#[test]
+fn each_object_that_is_altered_missing_or_added_is_found() {
+    let (world, worm) = world();
+    assert!(world.store().status.success());
+    world.tick("four");
+    assert!(world.store().status.success());
+    let root = Path::new(&worm);
+    unlock(root);
+    let names = files(root);
+    assert!(names.len() > 20, "{names:?}");
+    for name in &names {
+        let path = root.join(name);
+        let bytes = fs::read(&path).unwrap();
+        let mut bad = bytes.clone();
+        let middle = bad.len() / 2;
+        bad[middle] ^= 1;
+        fs::write(&path, &bad).unwrap();
+        let altered = world.audit(&worm, &[]);
+        assert_eq!(altered.code, 1, "{name} altered: {altered:?}");
+        fs::remove_file(&path).unwrap();
+        let missing = world.audit(&worm, &[]);
+        // Without its end the last run is one that is not finished yet.
+        let last = name.contains("/0000000001/");
+        let end = last && (name.ends_with("/checkpoint") || name.ends_with("/manifest.json.sig"));
+        match end && missing.code != 1 {
+            true => assert!(unfinished(&missing), "{name} missing: {missing:?}"),
+            false => assert_eq!(missing.code, 1, "{name} missing: {missing:?}"),
+        }
+        fs::write(&path, &bytes).unwrap();
+    }
+    let base = names[0].split('/').take(3).collect::<Vec<_>>().join("/");
+    for (name, code) in [
+        ("0000000000/bundles/EB-20261121-0009/statement.json", "store.extra"),
+        ("0000000001/chain/2026/11/20.jsonl", "store.extra"),
+        ("stray", "store.extra"),
+        ("0000000007/stray", "store.missing"),
+    ] {
+        let path = root.join(&base).join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "x").unwrap();
+        let added = world.audit(&worm, &[]);
+        assert_eq!((added.code, added.errors()), (1, vec![code.to_owned()]), "{name}");
+        fs::remove_file(&path).unwrap();
+        if name.contains("0007") {
+            fs::remove_dir(path.parent().unwrap()).unwrap();
+        }
+    }
+    assert_eq!(world.audit(&worm, &[]).code, 0);
+    remove(&worm);
+}
+
+fn unfinished(answer: &Answer) -> bool {
+    let gaps = answer.value["not_checked"].as_array().unwrap();
+    gaps.iter().any(|gap| gap["why"].as_str().unwrap().contains("not finished"))
+}
+
+#[test]
+fn killed_at_any_moment_the_storage_verifies_and_the_next_call_goes_on() {
+    let (world, worm) = world();
+    for (line, objects) in [("four", 1), ("five", 4), ("six", 9), ("seven", 16)] {
+        let before = Path::new(&worm).exists().then(|| files(Path::new(&worm)).len());
+        world.tick(line);
+        world.with("bundle", &[]);
+        let mut store = world.start_store();
+        let enough = before.unwrap_or_default() + objects;
+        wait_until("objects come", || {
+            let there = Path::new(&worm).exists().then(|| files(Path::new(&worm)).len());
+            there.unwrap_or_default() >= enough || store.try_wait().unwrap().is_some()
+        });
+        let _ = store.kill();
+        store.wait().unwrap();
+        if before.is_some() {
+            let there = world.audit(&worm, &[]);
+            assert_eq!(there.code, 0, "killed after {objects}: {there:?}");
+        }
+        let next = world.store();
+        assert!(next.status.success(), "{}", said(&next));
+        let (here, there) = (world.audit_state("state"), world.audit(&worm, &[]));
+        assert_eq!((there.code, &there.head), (0, &here.head), "{there:?}");
+    }
+    remove(&worm);
+}
+
+#[test]
+fn a_run_whose_files_changed_before_it_was_finished_is_given_up_and_made_anew() {
+    let (world, worm) = world();
+    assert!(world.store().status.success());
+    world.tick("four");
+    world.with("bundle", &[]);
+    // Something is in the way of one object.
+    let bundle = names(&world.path("state/bundles")).pop().unwrap();
+    let run = files(Path::new(&worm))[0].split('/').take(3).collect::<Vec<_>>().join("/");
+    let proof = format!("{run}/0000000001/bundles/{bundle}/proof.json");
+    let in_the_way = Path::new(&worm).join(&proof);
+    fs::create_dir_all(&in_the_way).unwrap();
+    assert_eq!(world.store().status.code(), Some(74));
+    assert_eq!(world.audit(&worm, &[]).code, 0);
+    fs::remove_dir(&in_the_way).unwrap();
+    // Before it is out of the way, the proof is another one.
+    let here = world.path("state/bundles").join(&bundle).join("proof.json");
+    let before = fs::read(&here).unwrap();
+    fs::remove_file(&here).unwrap();
+    world.tick("five");
+    world.with("bundle", &[]);
+    assert_ne!(fs::read(&here).unwrap(), before);
+    let answer = json(&world.store());
+    assert_eq!(answer["stores"][0]["given_up"], serde_json::json!([1]), "{answer}");
+    assert_eq!(answer["stores"][0]["runs"][0]["run"], 2);
+    let (state, there) = (world.audit_state("state"), world.audit(&worm, &[]));
+    assert_eq!((there.code, &there.head), (0, &state.head), "{there:?}");
+    let gaps = there.value["not_checked"].as_array().unwrap();
+    assert!(gaps.iter().any(|gap| gap["what"] == "run 1 of the copies"), "{gaps:?}");
+    remove(&worm);
+}
+
+#[test]
+fn a_state_folder_that_was_put_back_does_not_go_on_in_the_same_storage() {
+    let (world, worm) = world();
+    assert!(world.store().status.success());
+    let old = world.path("old");
+    copy(&world.path("state"), &old);
+    world.tick("four");
+    assert!(world.store().status.success());
+    fs::remove_dir_all(world.path("state")).unwrap();
+    copy(&old, &world.path("state"));
+    world.tick("other");
+    let refused = world.store();
+    assert_eq!(refused.status.code(), Some(65), "{}", said(&refused));
+    assert!(said(&refused).contains("provenanced restore"), "{}", said(&refused));
+    remove(&worm);
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+fn copy(from: &Path, to: &Path) {
+    let copied = std::process::Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap();
+    assert!(copied.success());
+}
+
+#[test]
+fn a_fleet_is_verified_and_one_that_fails_hides_no_other() {
+    let worm = tempfile::tempdir().unwrap().keep().join("worm");
+    let store = format!("[store]\nlocal = \"{}\"\n", worm.display());
+    let worlds = [World::new(&store), World::new(&store), World::new(&store)];
+    let policies = worlds[0].path("policies");
+    fs::create_dir(&policies).unwrap();
+    for (n, world) in worlds.iter().enumerate() {
+        let client = format!("clinic-{n}");
+        for name in ["p.toml", "policy.toml"] {
+            let text = fs::read_to_string(world.path(name)).unwrap();
+            fs::write(world.path(name), text.replace("clinic-001", &client)).unwrap();
+        }
+        // The state folder is of another client now: a new one.
+        fs::remove_dir_all(world.path("state")).unwrap();
+        world.tick("x");
+        assert!(world.store().status.success());
+        fs::copy(world.path("policy.toml"), policies.join(format!("{client}.toml"))).unwrap();
+    }
+    let address = worm.display().to_string();
+    let fleet = |policies: &Path| {
+        let policies = policies.display().to_string();
+        run(PROVCTL, &["verify-fleet", &address, "--policy", &policies, "--json"])
+    };
+    let all = fleet(&policies);
+    assert_eq!(all.status.code(), Some(0), "{}", said(&all));
+    assert_eq!(json(&all)["counts"]["verified"], 3);
+
+    unlock(&worm);
+    let of = |n: usize| {
+        let start = format!("clinic-{n}/");
+        files(&worm).into_iter().filter(move |name| name.starts_with(&start))
+    };
+    let bad = of(1).find(|name| name.contains("/chain/")).unwrap();
+    let text = fs::read_to_string(worm.join(&bad)).unwrap();
+    fs::write(worm.join(&bad), text.replace("\"kind\":\"start\"", "\"kind\":\"stxrt\"")).unwrap();
+    // One whose copies cannot be read at all.
+    for name in of(2).filter(|name| name.ends_with("manifest.json")) {
+        fs::remove_file(worm.join(name)).unwrap();
+    }
+    let some = fleet(&policies);
+    assert_eq!(some.status.code(), Some(1), "{}", said(&some));
+    let answer = json(&some);
+    let verdicts: Vec<_> = answer["appliances"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["verdict"].as_str().unwrap())
+        .collect();
+    assert_eq!(verdicts, ["verified", "failed", "unread"], "{answer}");
+    assert_eq!(answer["clients"]["clinic-1"]["failed"], 1);
+    assert!(answer["appliances"][1]["findings"]["store.digest"].as_u64() > Some(0));
+    // Without a policy of its own nobody says whose one is.
+    fs::remove_file(policies.join("clinic-0.toml")).unwrap();
+    let less = json(&fleet(&policies));
+    assert_eq!(less["appliances"][0]["verdict"], "inconclusive");
+    remove(&address);
+}
