@@ -10,8 +10,8 @@ use clap::Args as ClapArgs;
 use provenance_core::{canon::Value, report::Report};
 
 use super::{
-    Exit, Failure,
-    provctl::{bar, exit_of, failure, say_value},
+    Exit, Failure, bar,
+    provctl::{exit_of, failure, say_value},
     render, say,
     storage::{self, Storage, StorageArgs},
 };
@@ -21,7 +21,7 @@ use crate::{
         fleet::{self, Fleet, Standing},
     },
     copies::{Appliance, appliances, only},
-    host::policy::{self, Policy},
+    host::policy,
     store::{Bucket, StoreError},
 };
 
@@ -99,7 +99,7 @@ impl Fleet for Named<'_> {
             }
             path => path.map(Path::to_owned),
         };
-        Trust::of(policy.as_deref().map(Policy::load).transpose()?)
+        Trust::of(policy.as_deref().map(policy::load).transpose()?)
     }
 }
 

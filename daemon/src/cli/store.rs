@@ -20,8 +20,7 @@ use crate::{
     copies::{self, Fetched, Trusting},
     host::{
         config::{self, Config},
-        durable,
-        policy::Policy,
+        durable, policy,
         systime::{Clock as _, SystemClock},
     },
     services::store::{self, Asked, Outcome},
@@ -160,7 +159,7 @@ fn text(outcome: &Outcome) -> String {
 
 impl RestoreArgs {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
-        let policy = self.policy.as_deref().map(Policy::load).transpose();
+        let policy = self.policy.as_deref().map(policy::load).transpose();
         let policy = policy.map_err(|error| Failure::new(Exit::Config, error))?;
         let trust = Trust::of(policy).map_err(|error| Failure::new(Exit::Config, error))?;
         empty(&self.to)?;
