@@ -185,9 +185,10 @@ fn a_server_that_dies_in_the_middle_is_said_and_the_next_call_finishes_the_run()
     let Some(rgw) = Rgw::start() else { return };
     rgw.s3.make("evidence", true);
     let world = World::new("");
-    world.settings(
-        &(format!("[store]\nmax_kib_s = 20\n") + &world.bucket(&rgw.endpoint(), "evidence")),
-    );
+    world.settings(&format!(
+        "[store]\nmax_kib_s = 20\n{}",
+        world.bucket(&rgw.endpoint(), "evidence")
+    ));
     std::fs::write(world.path("large"), vec![7; 300 << 10]).unwrap();
     world.tick("four");
     world.with("bundle", &["--artifact", &world.text("large")]);
