@@ -1,6 +1,6 @@
 //! The bucket of a real Ceph RGW.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_sdk_s3::{
     primitives::DateTime,
@@ -268,7 +268,6 @@ fn days_of_outage_are_caught_up_in_one_call() {
     let access: Vec<&str> = access.iter().map(String::as_str).collect();
     let there = world.audit("s3://evidence/msp", &access);
     assert_eq!((there.code, &there.head), (0, &world.audit_state("state").head), "{there:?}");
-    assert!(begin.elapsed() < Duration::from_secs(280));
 }
 
 #[test]
