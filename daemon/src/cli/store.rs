@@ -171,6 +171,7 @@ impl RestoreArgs {
         let trusting = Trusting { keys: trust.keys(), allow_unsigned: trust.allows_unsigned() };
         let fetched = copies::fetch(&mut *bucket, &appliance, &self.to, trusting, &mut found);
         let fetched = fetched.map_err(copies)?;
+        durable::sync_all_of(&self.to).map_err(|error| Failure::new(Exit::Io, error))?;
         let options = audit::chain::Options::default();
         let report = audit::chain::verify(&self.to, &trust, &options, &mut |_| {});
         let mut report = report.map_err(|error| Failure::new(Exit::Io, error))?;

@@ -142,6 +142,14 @@ pub fn sync_dir(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
+/// Everything that was written to the file system of this folder is on disk.
+///
+/// # Errors
+/// As the system calls.
+pub fn sync_all_of(path: &Path) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(File::open(path)?)?)
+}
+
 /// Reads a file of at most `limit` bytes.
 ///
 /// # Errors

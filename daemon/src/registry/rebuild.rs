@@ -29,8 +29,8 @@ impl Rebuild {
         drop(made);
         let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         writer::harden(&connection)?;
-        // One transaction at the end, or no file at all: nothing is lost by a
-        // power cut that a second attempt would not bring back.
+        // Nothing is lost by a power cut that a second attempt would not bring
+        // back; whoever wants to keep the file sees to its being on disk.
         connection.pragma_update(None, "journal_mode", "OFF")?;
         connection.pragma_update(None, "synchronous", "OFF")?;
         schema::create_tables(&connection)?;
@@ -67,7 +67,7 @@ impl Rebuild {
         Ok(())
     }
 
-    /// Ends it: triggers and views as they must be.
+    /// Ends it: triggers and views as they must be. It may not be on disk yet.
     ///
     /// # Errors
     /// [`RegistryError`].
@@ -76,7 +76,6 @@ impl Rebuild {
         self.connection.execute_batch("COMMIT")?;
         reader::identify(&self.connection, path)?;
         self.connection.close().map_err(|(_, error)| error)?;
-        std::fs::File::open(path)?.sync_all()?;
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! A state folder of so many days of an enterprise appliance, as the daemon
 //! would have left it: a tick a minute, hourly heads and signed checkpoints,
 //! closed days.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "made for benches")]
+#![allow(dead_code, clippy::unwrap_used, clippy::indexing_slicing, reason = "made for benches")]
 
 use std::{
     fs::{self, File},
