@@ -36,7 +36,7 @@ pub trait Source {
     fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize>;
 }
 
-impl Source for [u8] {
+impl Source for &[u8] {
     fn length(&self) -> io::Result<u64> {
         Ok(self.len() as u64)
     }
