@@ -7,7 +7,6 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod measure;
-#[allow(dead_code, reason = "the other benches keep one state for years")]
 mod years;
 
 use std::{

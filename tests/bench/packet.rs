@@ -9,7 +9,6 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod measure;
-#[allow(dead_code, reason = "the other bench verifies the state itself")]
 mod years;
 
 use std::{
