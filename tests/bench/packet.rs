@@ -23,18 +23,18 @@ use provenance_core::time::Timestamp;
 use years::{Years, of_days};
 
 const DAY: i64 = 86_400_000_000_000;
-const RUNS: usize = 3;
 
 fn main() {
     if !measure::is_asked() {
         return;
     }
     let days = measure::setting("BENCH_DAYS", 73);
+    let runs = measure::setting("BENCH_RUNS", 3);
     let folder = measure::folder();
     let (large, small) = (with_bundles(&folder, days), with_bundles(&folder, (days / 10).max(1)));
     let out = folder.join("bench-packet.zip");
     let (mut made, mut zipped) = (vec![], vec![]);
-    for _ in 0..RUNS {
+    for _ in 0..runs {
         made.push(ran(&make(&large, &out)));
         let state = large.0.state.display();
         zipped.push(ran(&format!("find {state}/chain {state}/bundles -type f | xargs cat | gzip")));
@@ -47,7 +47,7 @@ fn main() {
     ran(&format!("unzip -q {} -d {}", out.display(), unpacked.display()));
     let hash = format!("find {} -type f | xargs openssl dgst -sha256", unpacked.display());
     let (mut ours, mut theirs) = (vec![], vec![]);
-    for _ in 0..RUNS {
+    for _ in 0..runs {
         ours.push(ran(&verify(&large, &out)));
         theirs.push(ran(&hash));
     }
