@@ -205,7 +205,7 @@ fn msp_provenance_hash(line: &str) -> String {
 fn bad_command_lines_are_usage_errors_that_help() {
     let world = World::new();
     refuses(&world.provctl(&["verify-chian"]), 64, "verify-chain");
-    refuses(&world.provctl(&["verify"]), 64, "<FILE|DIR>");
+    refuses(&world.provctl(&["verify"]), 64, "<FILE|DIR|s3://…>");
     refuses(&world.provctl(&["verify-chain", "--sate", "x"]), 64, "--state");
     refuses(&world.provctl(&["verify-chain", "--expect-head", "abc"]), 64, "64 lower-case");
     refuses(&world.provctl(&["verify-chain", "--from", "yesterday"]), 64, "2026-11-21");

@@ -234,6 +234,56 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
+fn a_run_that_somebody_else_put_there_is_found_and_is_no_part_of_the_state() {
+    let (world, worm) = world();
+    assert!(world.store().status.success());
+    let root = Path::new(&worm);
+    unlock(root);
+    let base = files(root)[0].split('/').take(3).collect::<Vec<_>>().join("/");
+    let bytes = fs::read(root.join(&base).join("0000000000/manifest.json")).unwrap();
+    let mut forged: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    let to = forged["registry"]["to"].as_u64().unwrap();
+    let record = b"{}\n";
+    let file = serde_json::json!({
+        "bytes": record.len(), "days": 1, "from": 0, "name": "registry.jsonl",
+        "sha256": provenance_core::digest::Digest::of(record).to_hex(),
+    });
+    forged["files"] = serde_json::json!([file]);
+    forged["follows"] = serde_json::json!({
+        "run": 0, "sha256": provenance_core::digest::Digest::of(&bytes).to_hex(),
+    });
+    forged["registry"]["from"] = to.into();
+    forged["registry"]["to"] = (to + 1).into();
+    for (run, signed) in [(1, false), (1, true), (9_999_999_999_u64, false)] {
+        forged["run"] = run.into();
+        forged["signed"] = signed.into();
+        let folder = root.join(&base).join(format!("{run:010}"));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("registry.jsonl"), record).unwrap();
+        fs::write(folder.join("manifest.json"), serde_json::to_vec(&forged).unwrap()).unwrap();
+        let there = world.audit(&worm, &[]);
+        let code = if signed { "store.missing" } else { "bundle.unsigned" };
+        assert_eq!(there.code, 1, "{there:?}");
+        assert!(there.errors().contains(&code.to_owned()), "{there:?}");
+        assert!(there.errors().len() <= 2, "the one before is there still: {there:?}");
+        assert_eq!(there.head, world.audit_state("state").head);
+        if run > 1 {
+            fs::remove_dir_all(folder).unwrap();
+        }
+    }
+    // It neither ends ours nor keeps anybody from a state folder of them.
+    world.tick("four");
+    let next = json(&world.store());
+    assert_eq!(next["stores"][0]["runs"][0]["run"], 2, "{next}");
+    let (to, policy) = (world.text("again"), world.text("policy.toml"));
+    let args = ["restore", "--from", &worm, "--to", &to, "--policy", &policy, "--json"];
+    assert_eq!(run(PROVENANCED, &args).status.code(), Some(1));
+    let (state, again) = (world.audit_state("state"), world.audit_state("again"));
+    assert_eq!((again.code, &again.head), (0, &state.head), "{again:?}");
+    remove(&worm);
+}
+
+#[test]
 fn a_fleet_is_verified_and_one_that_fails_hides_no_other() {
     let worm = tempfile::tempdir().unwrap().keep().join("worm");
     let store = format!("[store]\nlocal = \"{}\"\n", worm.display());

@@ -287,7 +287,7 @@ mod tests {
                 shared += 1;
             }
         }
-        assert_eq!(shared, 5);
+        assert_eq!(shared, 6);
     }
 
     #[test]

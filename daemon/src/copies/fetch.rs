@@ -12,7 +12,7 @@ use std::{
 use provenance_core::{
     copies::{MANIFEST, MAX_MANIFEST, Manifest, REGISTRY, SIGNATURE},
     digest::Digest,
-    report::{Code, Finding, Place, Report},
+    report::{Code, Finding, Place, Report, Verdict},
     time::Timestamp,
     verify::{bundle::Trusted, copies},
 };
@@ -155,13 +155,20 @@ impl Work<'_> {
         let Some(manifest) = manifest else { return Ok(None) };
         let Trusting { keys, allow_unsigned } = self.trusting;
         let signed = (&*bytes, signature.as_deref());
-        copies::signature(signed, &manifest, (keys, allow_unsigned), place.clone(), report);
+        let mut own = Report::new();
+        copies::signature(signed, &manifest, (keys, allow_unsigned), place.clone(), &mut own);
         let named = [&manifest.client, &manifest.host, &manifest.chain];
         let Appliance { client, host, chain, .. } = self.appliance;
         if named != [client, host, chain] {
             let message = "the run's manifest is of another appliance than its place";
             let finding = Finding::new(Code::StoreManifest, place, message);
-            report.find(finding.values(format!("{client}/{host}/{chain}"), manifest.base()));
+            own.find(finding.values(format!("{client}/{host}/{chain}"), manifest.base()));
+        }
+        // What somebody else put there is said, and is no part of the state.
+        let foreign = own.verdict() == Verdict::Failed;
+        report.absorb(own);
+        if foreign {
+            return Ok(None);
         }
         let missing = manifest.files.iter().enumerate();
         let missing = missing.filter(|(_, file)| run.first(&file.name).is_none());

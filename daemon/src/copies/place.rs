@@ -6,7 +6,7 @@ use super::{Appliance, CopyError};
 use crate::store::Bucket;
 
 /// Above an appliance's copies lie so many folders at most.
-const MAX_DEPTH: usize = 16;
+const MAX_DEPTH: usize = 8;
 
 /// Every appliance with copies at `path` or below, by name. `path` is a prefix
 /// that ends where a folder does.

@@ -118,7 +118,12 @@ impl Work<'_> {
         // folder was rebuilt from the copies.
         let mut runs = Runs::new(&self.base, last.as_ref().map(|last| last.manifest.run));
         while let Some(run) = runs.next(self.bucket, &mut Report::new())? {
-            number = number.max(run.number.saturating_add(1));
+            // Ours follow one another. What lies further on is somebody else's, and
+            // decides no number of ours.
+            if run.number > number {
+                break;
+            }
+            number = number.saturating_add(1);
             let Some((manifest, bytes)) = self.ours(&run, last.as_ref())? else {
                 self.outcome.given_up.push(run.number);
                 continue;

@@ -68,7 +68,7 @@ fn parse(text: &str) -> Option<Credentials> {
     for line in text.lines().map(str::trim) {
         if line.starts_with('[') {
             sections += 1;
-            if sections > 1 {
+            if sections > 1 || id.is_some() || secret.is_some() {
                 break;
             }
         }

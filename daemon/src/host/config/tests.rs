@@ -188,3 +188,54 @@ fn a_webhook_is_encrypted_or_on_this_machine_and_signed() {
     }
     assert_eq!(parse(least).unwrap().alert, Alert { webhook: None, disk_low_percent: 10 });
 }
+
+/// The settings of an appliance that copies into this bucket.
+fn with_bucket(more: &str) -> Result<Config, ConfigError> {
+    let text = format!(
+        "client = \"c\"\nhost = \"h\"\ntier = \"essential\"\n[store.s3]\nbucket = \"evidence\"\n{more}"
+    );
+    parse(&text)
+}
+
+#[test]
+fn copies_are_kept_as_long_as_the_tier_says_and_documents_for_six_years() {
+    let store = with_bucket("").unwrap().store.unwrap();
+    assert_eq!((store.retain_days, store.document_days), (30, 2_192));
+    let s3 = store.s3.unwrap();
+    assert_eq!((s3.url().as_str(), s3.path_style), ("s3://evidence/", false));
+    let more = "endpoint = \"https://s3.example.org\"\nprefix = \"msp/a/\"\nretain_days = 4000\n";
+    let store = with_bucket(more).unwrap().store.unwrap();
+    assert_eq!((store.retain_days, store.document_days), (4_000, 4_000));
+    let s3 = store.s3.unwrap();
+    assert_eq!((s3.url().as_str(), s3.path_style), ("s3://evidence/msp/a/", true));
+    let none = "client = \"c\"\nhost = \"h\"\ntier = \"essential\"\n";
+    assert_eq!(parse(none).unwrap().store, None);
+}
+
+#[test]
+fn a_bucket_that_keeps_nothing_or_that_is_none_is_refused() {
+    for bad in [
+        "mode = \"GOVERNANCE\"\n",
+        "endpoint = \"http://s3.example.org\"\n",
+        "endpoint = \"s3.example.org\"\n",
+        "prefix = \"../x\"\n",
+        "prefix = \"a//b\"\n",
+        "region = \"\"\n",
+        "retain_days = 0\n",
+        "document_days = 40000\n",
+        "secret = \"x\"\n",
+        "[store]\nmax_kib_s = 0\nlocal = \"/w\"\n",
+        "[store]\nlocal = \"worm\"\n",
+    ] {
+        let text = match bad.starts_with('[') {
+            true => parse(&format!("client = \"c\"\ntier = \"essential\"\n{bad}")),
+            false => with_bucket(bad),
+        };
+        assert!(text.is_err(), "{bad}");
+    }
+    for bucket in ["x", "Evidence", "a/b", ""] {
+        let text =
+            format!("client = \"c\"\ntier = \"essential\"\n[store.s3]\nbucket = \"{bucket}\"\n");
+        assert!(parse(&text).is_err(), "{bucket}");
+    }
+}
