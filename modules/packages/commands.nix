@@ -7,6 +7,7 @@
   provenanced = [
     "aggregate"
     "anchor"
+    "attest"
     "bundle"
     "check-config"
     "completions"

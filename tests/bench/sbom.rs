@@ -55,7 +55,7 @@ fn main() {
 fn path_info(count: usize) -> String {
     const DIGITS: &[u8; 32] = b"0123456789abcdfghijklmnpqrsvwxyz";
     let name = |at: usize| {
-        let mut rest = at as u64 * 0x9E37_79B9_7F4A_7C15 + 1;
+        let mut rest = (at as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(1);
         let digits: String = (0..32)
             .map(|_| {
                 rest = rest.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
