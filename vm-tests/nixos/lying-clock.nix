@@ -1,4 +1,4 @@
-# Most time servers lie by a minute: the ticks say so, and an alert is on record.
+# A time server that lies by a minute is named in the ticks, and moves nothing.
 { appliance }:
 let
   server = {
@@ -39,17 +39,13 @@ in
     for server in [one, two, three]:
         server.wait_for_unit("chronyd.service")
     machine.wait_for_unit("provenanced.service")
+    two_address = machine.succeed("getent ahostsv4 two | head -n 1").split()[0]
     last = "tail -n 1 $(find /var/lib/msp-provenance/chain -name '*.jsonl' | sort | tail -n 1)"
     machine.wait_until_succeeds(last + " | grep -q '\"verdict\":\"agreed\"'", timeout=120)
-    for server in [two, three]:
-        server.succeed("chronyc settime $(date -u -d '+1 minute' '+%b %d, %Y %H:%M:%S')")
-        server.succeed("date -s '+1 minute'")
+    two.succeed("chronyc settime $(date -u -d '+1 minute' +%H:%M:%S)")
     machine.wait_until_succeeds(
-        last + " | grep -E -q '\"verdict\":\"(anomalous|disputed)\"'", timeout=300
+        last + " | grep -q '\"falsetickers\":\[\"" + two_address + "\"\]'", timeout=300
     )
-    machine.wait_until_succeeds(
-        "provctl registry export --state /var/lib/msp-provenance --kind alert | grep -E 'clock.(anomalous|disputed)'",
-        timeout=60,
-    )
+    machine.succeed(last + " | grep -q '\"verdict\":\"agreed\"'")
   '';
 }
