@@ -62,21 +62,11 @@ in
       systemd.services.provenance-anchor = {
         description = "Bring the registry's root into Bitcoin, one step";
         after = [ "provenanced.service" ];
-        serviceConfig =
-          common.oneshot {
-            relax = [
-              "readClock"
-              "bootId"
-            ]
-            ++ common.toSources
-            ++ lib.optional byCalendars "network";
-            secrets = [
-              "signing-key"
-              "bitcoin-rpc"
-            ];
-            exec = "${common.provenanced} anchor ${common.configArgs}";
-          }
-          // common.writesState;
+        serviceConfig = common.recorder {
+          relax = common.toSources ++ lib.optional byCalendars "network";
+          secrets = [ "bitcoin-rpc" ];
+          exec = "${common.provenanced} anchor ${common.configArgs}";
+        };
       };
       systemd.timers.provenance-anchor = {
         description = "Anchor the registry";

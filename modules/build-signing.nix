@@ -83,15 +83,9 @@ in
       documentation = [ "man:provctl-verify-store(1)" ];
       after = [ "provenanced.service" ];
       serviceConfig =
-        common.oneshot {
-          relax = [
-            "readClock"
-            "bootId"
-          ];
-          secrets = [ "signing-key" ];
+        common.recorder {
           exec = "${common.provctl} verify-store ${lib.concatStringsSep " " flags}";
         }
-        // common.writesState
         // {
           # Also of a system that fails: that is evidence too.
           ExecStopPost = "${common.provenanced} bundle --config /etc/msp-provenance/provenance.toml --artifact ${report} --control 164.312(c)(1) --reason verify-store";

@@ -19,19 +19,11 @@ in
       after = [ "provenanced.service" ];
       environment.MSP_CHRONY_PROBE = "${cfg.chronyProbe}/bin/chrony-probe";
       serviceConfig =
-        common.oneshot {
-          relax = [
-            "readClock"
-            "bootId"
-          ]
-          ++ common.toSources;
-          secrets = [
-            "signing-key"
-            "bitcoin-rpc"
-          ];
+        common.recorder {
+          relax = common.toSources;
+          secrets = [ "bitcoin-rpc" ];
           exec = "${common.provenanced} health --verify ${common.configArgs}";
         }
-        // common.writesState
         # Without a key to trust no verdict is better than inconclusive, by design.
         // lib.optionalAttrs (cfg.policy.keys == [ ]) { SuccessExitStatus = 2; };
     };

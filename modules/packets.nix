@@ -32,16 +32,9 @@ in
     systemd.services.provenance-packet = {
       description = "Compliance packets that are due";
       after = [ "provenanced.service" ];
-      serviceConfig =
-        common.oneshot {
-          relax = [
-            "readClock"
-            "bootId"
-          ];
-          secrets = [ "signing-key" ];
-          exec = "${common.provenanced} packet --config /etc/msp-provenance/provenance.toml --due";
-        }
-        // common.writesState;
+      serviceConfig = common.recorder {
+        exec = "${common.provenanced} packet --config /etc/msp-provenance/provenance.toml --due";
+      };
     };
     systemd.timers.provenance-packet = {
       description = "Compliance packets";

@@ -25,16 +25,9 @@ in
     systemd.services.provenance-sbom = {
       description = "List what the running system is made of";
       after = [ "provenanced.service" ];
-      serviceConfig =
-        common.oneshot {
-          relax = [
-            "readClock"
-            "bootId"
-          ];
-          secrets = [ "signing-key" ];
-          exec = "${common.provenanced} sbom --config /etc/msp-provenance/provenance.toml --system /run/current-system --out ${common.stateDir}/sbom";
-        }
-        // common.writesState;
+      serviceConfig = common.recorder {
+        exec = "${common.provenanced} sbom --config /etc/msp-provenance/provenance.toml --system /run/current-system --out ${common.stateDir}/sbom";
+      };
     };
     systemd.paths.provenance-sbom = {
       description = "A switch to another system";

@@ -92,20 +92,11 @@ in
         "provenanced.service"
       ];
       wants = [ "network-online.target" ];
-      serviceConfig =
-        common.oneshot {
-          relax = [
-            "readClock"
-            "bootId"
-            "network"
-          ];
-          secrets = [
-            "signing-key"
-            "s3"
-          ];
-          exec = "${common.provenanced} store ${common.configArgs}";
-        }
-        // common.writesState;
+      serviceConfig = common.recorder {
+        relax = [ "network" ];
+        secrets = [ "s3" ];
+        exec = "${common.provenanced} store ${common.configArgs}";
+      };
     };
     systemd.timers.provenance-store = {
       description = "Copy evidence to WORM storage";

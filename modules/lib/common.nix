@@ -102,6 +102,24 @@ rec {
       IOSchedulingClass = "idle";
     };
 
+  # One that adds to the registry, with a checkpoint over it.
+  recorder =
+    {
+      relax ? [ ],
+      secrets ? [ ],
+      exec,
+    }:
+    oneshot {
+      relax = [
+        "readClock"
+        "bootId"
+      ]
+      ++ relax;
+      secrets = [ "signing-key" ] ++ secrets;
+      inherit exec;
+    }
+    // writesState;
+
   # At a time of its own on each appliance, and after a pause if it was missed.
   timer = schedule: {
     OnCalendar = schedule;
