@@ -3,7 +3,15 @@
 { appliance }:
 {
   nodes.machine =
-    { lib, pkgs, ... }:
+    {
+      config,
+      lib,
+      pkgs,
+      ...
+    }:
+    let
+      old = config.services.msp-provenance.package;
+    in
     {
       imports = [ appliance ];
       specialisation.next.configuration.services.msp-provenance = {
@@ -11,7 +19,8 @@
         package = lib.mkForce (
           pkgs.symlinkJoin {
             name = "msp-provenance-next";
-            paths = [ pkgs.msp-provenance ];
+            paths = [ old ];
+            passthru = { inherit (old) commands; };
           }
         );
         settings.time.offset_alarm_ms = 90;
