@@ -4,16 +4,12 @@
 #[cfg(test)]
 mod tests;
 
-use alloc::{
-    collections::BTreeSet,
-    format,
-    string::{String, ToString},
-    vec::Vec,
-};
+use alloc::{collections::BTreeSet, format, string::String, vec::Vec};
 
 use crate::{
     canon::Value,
     digest::Digest,
+    intoto::{self, text},
     logs::read_digest,
     packet::is_safe_name,
     scan::{Scan, ScanError},
@@ -273,11 +269,7 @@ fn read(scan: &mut Scan<'_>) -> Result<(Manifest, u64), ScanError> {
     let run = count(scan, "run")?;
     scan.key("signed")?;
     let signed = scan.boolean()?;
-    scan.key("time")?;
-    let time = match Timestamp::parse(scan.plain()?.as_bytes()) {
-        Some(time) => time,
-        None => return scan.fail("expected a time"),
-    };
+    let time = intoto::time(scan, "time")?;
     let version = count(scan, "v")?;
     scan.close()?;
     let manifest = Manifest {
@@ -302,9 +294,4 @@ fn read(scan: &mut Scan<'_>) -> Result<(Manifest, u64), ScanError> {
 fn count(scan: &mut Scan<'_>, name: &str) -> Result<u64, ScanError> {
     scan.key(name)?;
     scan.uint()
-}
-
-fn text(scan: &mut Scan<'_>, name: &str) -> Result<String, ScanError> {
-    scan.key(name)?;
-    Ok(scan.string()?.to_string())
 }

@@ -6,6 +6,7 @@ use alloc::{borrow::ToOwned, string::String, vec::Vec};
 
 use crate::{
     canon::Value,
+    copies::is_chain_id,
     digest::Digest,
     logs::read_digest,
     scan::{Scan, ScanError},
@@ -145,7 +146,7 @@ impl ChainRange {
         let first = Link::read(scan)?;
         scan.key("id")?;
         let id = scan.plain()?.to_owned();
-        if id.len() != 32 || !id.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f')) {
+        if !is_chain_id(&id) {
             return scan.fail("a chain's id is 32 lower-case hex digits");
         }
         scan.key("last")?;

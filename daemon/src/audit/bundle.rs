@@ -3,14 +3,14 @@
 use std::{
     collections::BTreeSet,
     fs::{self, File},
-    io::{self, Read},
+    io,
     path::{Path, PathBuf},
 };
 
 use provenance_core::{
     bundle::BundleId,
     chain::Body,
-    digest::{Digest, Hasher},
+    digest::Digest,
     ots::MAX_OTS,
     proof::MAX_PROOF,
     report::{Code, Finding, Place, Report, Severity, Verdict},
@@ -364,15 +364,7 @@ pub(super) fn digest(path: &Path) -> io::Result<Digest> {
     if !fs::symlink_metadata(path)?.is_file() {
         return Err(io::Error::other("not a regular file"));
     }
-    let (mut file, mut hasher) = (File::open(path)?, Hasher::new());
-    let mut buffer = vec![0; 128 << 10];
-    loop {
-        let count = file.read(&mut buffer)?;
-        match buffer.get(..count) {
-            Some(bytes) if !bytes.is_empty() => hasher.update(bytes),
-            _ => return Ok(hasher.finish()),
-        }
-    }
+    Ok(durable::digest(File::open(path)?)?.0)
 }
 
 /// The bundle's folder: given itself, or by one of its files.

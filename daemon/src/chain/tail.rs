@@ -143,17 +143,10 @@ pub(super) fn unrecorded(
         if of.is_none_or(|of| of < seq) || known(&name) {
             continue;
         }
-        let (mut file, mut hasher, mut bytes) = (File::open(entry.path())?, Hasher::new(), 0);
-        let mut buffer = [0; 16 << 10];
-        loop {
-            let count = file.read(&mut buffer)?;
-            let Some(read) = buffer.get(..count).filter(|read| !read.is_empty()) else { break };
-            hasher.update(read);
-            bytes += count as u64;
-        }
+        let (sha256, bytes) = durable::digest(File::open(entry.path())?)?;
         found.push(Recovered {
             bytes,
-            sha256: Some(hasher.finish()),
+            sha256: Some(sha256),
             file: Some(name.into()),
             reason: "an append that never finished was set aside".into(),
             ..Recovered::default()

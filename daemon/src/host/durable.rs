@@ -9,6 +9,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use provenance_core::digest::{Digest, Hasher};
+
 /// Where the parts of the state folder are.
 #[derive(Clone, Debug)]
 pub struct StateDir {
@@ -148,6 +150,25 @@ pub fn sync_dir(path: &Path) -> io::Result<()> {
 /// As the system calls.
 pub fn sync_all_of(path: &Path) -> io::Result<()> {
     Ok(rustix::fs::syncfs(File::open(path)?)?)
+}
+
+/// The digest of what is read to its end, and how many bytes that are; no
+/// more than a piece of it is in memory.
+///
+/// # Errors
+/// As reading.
+pub fn digest(mut source: impl Read) -> io::Result<(Digest, u64)> {
+    let (mut hasher, mut total, mut buffer) = (Hasher::new(), 0, vec![0; 128 << 10]);
+    loop {
+        let count = source.read(&mut buffer)?;
+        match buffer.get(..count) {
+            Some(bytes) if !bytes.is_empty() => {
+                hasher.update(bytes);
+                total += bytes.len() as u64;
+            }
+            _ => return Ok((hasher.finish(), total)),
+        }
+    }
 }
 
 /// Reads a file of at most `limit` bytes.

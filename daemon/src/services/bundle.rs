@@ -5,7 +5,7 @@ mod work;
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Read},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -15,7 +15,7 @@ use provenance_core::{
     bundle::BundleId,
     canon::Value,
     clock,
-    digest::{Digest, Hasher},
+    digest::Digest,
     proof::Proof,
     registry::{BundleEntry, Entry},
     report::Head,
@@ -307,15 +307,7 @@ fn finished(path: &Path, id: BundleId) -> Option<(Statement, Vec<u8>)> {
 }
 
 pub(super) fn digest_of(path: &Path) -> io::Result<Digest> {
-    let (mut file, mut hasher) = (File::open(path)?, Hasher::new());
-    let mut buffer = vec![0; 128 << 10];
-    loop {
-        let count = file.read(&mut buffer)?;
-        match buffer.get(..count) {
-            Some(bytes) if !bytes.is_empty() => hasher.update(bytes),
-            _ => return Ok(hasher.finish()),
-        }
-    }
+    Ok(durable::digest(File::open(path)?)?.0)
 }
 
 fn set_aside(state: &StateDir, path: &Path, name: &str) -> Result<(), ServiceError> {

@@ -27,6 +27,8 @@ use crate::{
 
 /// A checkpoint file is at most this long.
 const MAX_CHECKPOINT: u64 = 64 << 10;
+/// Rows that are read at once.
+const PAGE: u32 = 128;
 
 /// The registry with the key that signs its checkpoints.
 #[derive(Debug)]
@@ -363,6 +365,31 @@ pub fn size_of(note: &str) -> Option<u64> {
 pub fn read_entry(body: &[u8]) -> Option<Entry> {
     let record = Record::parse(body).ok()?;
     Entry::read(record.kind, record.data).ok()
+}
+
+/// Hands out the bodies of the registry's records `from` up to `to`; no more
+/// than a page of them is in memory.
+///
+/// # Errors
+/// [`ServiceError`], those of `each` too; a missing record is one.
+pub fn each_row(
+    reader: &Reader,
+    (from, to): (u64, u64),
+    mut each: impl FnMut(&[u8]) -> Result<(), ServiceError>,
+) -> Result<(), ServiceError> {
+    let mut next = from;
+    while next < to {
+        let page = reader.page(next, PAGE)?;
+        let Some(last) = page.last() else {
+            let message = format!("registry record {next} is missing; run `provctl verify-chain`");
+            return Err(ServiceError::State(message));
+        };
+        next = last.seq.saturating_add(1);
+        for row in page.iter().filter(|row| row.seq < to) {
+            each(&row.body)?;
+        }
+    }
+    Ok(())
 }
 
 /// Every key event of the registry, in order.

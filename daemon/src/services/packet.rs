@@ -11,7 +11,6 @@ use std::{
 
 use provenance_core::{
     chain::Body,
-    digest::{Digest, Hasher},
     dsse,
     key::PublicKey,
     note::{self, Checkpoint},
@@ -28,7 +27,7 @@ use provenance_verifier::page::Page;
 use super::{
     ServiceError,
     bundle::{self, FILES},
-    evidence::{Evidence, read_entry},
+    evidence::{Evidence, each_row, read_entry},
 };
 use crate::{
     host::{
@@ -39,9 +38,6 @@ use crate::{
     registry::Reader,
 };
 use write::Zip;
-
-/// Rows of the registry that are read at once.
-const PAGE: u32 = 128;
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -107,7 +103,8 @@ pub fn make(
     let _ = fs::remove_file(&tmp.0);
     let files = assemble(config, state, evidence, (request, &tmp.0), progress)?;
     drop(lock);
-    let (sha256, bytes) = digest(&tmp.0).map_err(ServiceError::io("cannot read the packet"))?;
+    let digest = fs::File::open(&tmp.0).and_then(durable::digest);
+    let (sha256, bytes) = digest.map_err(ServiceError::io("cannot read the packet"))?;
     let publish = || -> io::Result<()> {
         // Never over a file that came meanwhile.
         fs::hard_link(&tmp.0, &request.out)?;
@@ -279,7 +276,7 @@ fn registry_facts(
     told: &mut Told,
 ) -> Result<Vec<PublicKey>, ServiceError> {
     let mut keys = std::collections::BTreeMap::new();
-    each_row(reader, size, |body| {
+    each_row(reader, (0, size), |body| {
         let record = Record::parse(body).map_err(|error| {
             ServiceError::State(format!("the registry: {error}; run `provctl verify-chain`"))
         })?;
@@ -294,29 +291,6 @@ fn registry_facts(
     })?;
     told.facts.end_of_registry();
     Ok(keys.into_values().collect())
-}
-
-fn each_row(
-    reader: &Reader,
-    size: u64,
-    mut each: impl FnMut(&[u8]) -> Result<(), ServiceError>,
-) -> Result<(), ServiceError> {
-    let mut next = 0;
-    while next < size {
-        let page = reader.page(next, PAGE)?;
-        if page.is_empty() {
-            let message = format!("registry record {next} is missing; run `provctl verify-chain`");
-            return Err(ServiceError::State(message));
-        }
-        for row in page {
-            if row.seq >= size {
-                return Ok(());
-            }
-            each(&row.body)?;
-            next = row.seq.saturating_add(1);
-        }
-    }
-    Ok(())
 }
 
 /// The records of the period: from the first that lies in it, without a hole.
@@ -385,7 +359,7 @@ fn add_chain(zip: &mut Zip, range: &Range, progress: Progress<'_>) -> Result<(),
 
 fn add_registry(zip: &mut Zip, reader: &Reader, size: u64) -> Result<(), ServiceError> {
     zip.deflated(packet::REGISTRY, |sink| {
-        each_row(reader, size, |body| {
+        each_row(reader, (0, size), |body| {
             sink(body)?;
             sink(b"\n")
         })
@@ -414,20 +388,4 @@ fn add_bundle(zip: &mut Zip, folder: &Path, id: &str, expired: bool) -> Result<(
         zip.copy(&name, &path)?;
     }
     Ok(())
-}
-
-fn digest(path: &Path) -> io::Result<(Digest, u64)> {
-    use io::Read as _;
-    let (mut file, mut hasher, mut total) = (fs::File::open(path)?, Hasher::new(), 0);
-    let mut buffer = vec![0; 128 << 10];
-    loop {
-        let count = file.read(&mut buffer)?;
-        match buffer.get(..count) {
-            Some(bytes) if !bytes.is_empty() => {
-                hasher.update(bytes);
-                total += bytes.len() as u64;
-            }
-            _ => return Ok((hasher.finish(), total)),
-        }
-    }
 }

@@ -25,7 +25,10 @@ use super::{Last, Work, send::spool};
 use crate::{
     host::{chainfiles, durable},
     registry::{Reader, Tail},
-    services::{ServiceError, bundle, evidence::read_entry},
+    services::{
+        ServiceError, bundle,
+        evidence::{each_row, read_entry},
+    },
 };
 
 /// Rows that are read at once.
@@ -37,8 +40,6 @@ const SLACK_NS: i64 = 120_000_000_000;
 /// Takes a line of the chain, with its file and where in that the walk began;
 /// says whether it wants more.
 type EachLine<'e> = dyn FnMut((&str, u64), &Record<'_>, &[u8]) -> bool + 'e;
-/// Takes the body of a registry record.
-type EachRow<'e> = dyn FnMut(&[u8]) -> Result<(), ServiceError> + 'e;
 
 /// Where a run ends, and what it found on the way.
 struct Chain {
@@ -264,7 +265,7 @@ impl Work<'_> {
         let file = fs::File::create(folder.join(REGISTRY)).map_err(failed())?;
         let mut file = io::BufWriter::new(file);
         let reader = self.evidence.reader()?;
-        each_row(&reader, (manifest.from, manifest.to), &mut |body| {
+        each_row(&reader, (manifest.from, manifest.to), |body| {
             file.write_all(body).and_then(|()| file.write_all(b"\n")).map_err(failed())
         })?;
         file.flush().map_err(failed())
@@ -283,7 +284,7 @@ impl Files<'_, '_> {
     /// Gives the last record of the chain that they name.
     fn registry(&mut self, reader: &Reader, span: (u64, u64)) -> Result<u64, ServiceError> {
         let (mut hasher, mut bytes, mut named) = (Hasher::new(), 0, 0);
-        each_row(reader, span, &mut |body| {
+        each_row(reader, span, |body| {
             hasher.update(body);
             hasher.update(b"\n");
             bytes += body.len() as u64 + 1;
@@ -391,25 +392,6 @@ fn closed((file, hasher): (File, Hasher)) -> File {
 
 fn malformed(error: ManifestError) -> ServiceError {
     ServiceError::State(format!("the copies of one run: {error}"))
-}
-
-fn each_row(
-    reader: &Reader,
-    (from, to): (u64, u64),
-    each: &mut EachRow<'_>,
-) -> Result<(), ServiceError> {
-    let mut next = from;
-    while next < to {
-        let page = reader.page(next, PAGE)?;
-        let Some(last) = page.last() else {
-            return Err(ServiceError::State(format!("the registry has no record {next}")));
-        };
-        next = last.seq.saturating_add(1);
-        for row in page.iter().filter(|row| row.seq < to) {
-            each(&row.body)?;
-        }
-    }
-    Ok(())
 }
 
 /// Why a walk ended.

@@ -8,14 +8,14 @@ use std::{
 
 use provenance_core::{
     copies::{CHECKPOINT, File, MANIFEST, Manifest, REGISTRY, SIGNATURE, folder},
-    digest::{Digest, Hasher},
+    digest::Digest,
     time::Timestamp,
 };
 
 use super::{super::ServiceError, progress::Progress};
 use crate::{
     copies::Run,
-    host::durable::StateDir,
+    host::durable::{self, StateDir},
     store::{self, Bucket, Lock, Object, Put, StoreError},
 };
 
@@ -219,19 +219,10 @@ impl<'a> Sending<'a> {
 /// Whether the file still is what the manifest names.
 fn is_such(path: &Path, file: &File) -> bool {
     use std::io::{Read as _, Seek as _, SeekFrom};
-    let read = || -> std::io::Result<(u64, Digest)> {
+    let read = || -> std::io::Result<(Digest, u64)> {
         let mut source = fs::File::open(path)?;
         source.seek(SeekFrom::Start(file.from))?;
-        let (mut source, mut hasher) = (source.take(file.bytes), Hasher::new());
-        let (mut buffer, mut bytes) = (vec![0; 128 << 10], 0);
-        loop {
-            let count = source.read(&mut buffer)?;
-            match buffer.get(..count) {
-                Some(chunk) if !chunk.is_empty() => hasher.update(chunk),
-                _ => return Ok((bytes, hasher.finish())),
-            }
-            bytes += count as u64;
-        }
+        durable::digest(source.take(file.bytes))
     };
-    read().is_ok_and(|found| found == (file.bytes, file.sha256))
+    read().is_ok_and(|found| found == (file.sha256, file.bytes))
 }
