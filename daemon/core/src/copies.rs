@@ -210,7 +210,8 @@ pub fn is_chain_id(text: &str) -> bool {
 /// Whether a name is of what is copied out of a state folder: whoever rebuilds
 /// one puts a file there.
 pub fn is_copied(name: &str) -> bool {
-    let folders = ["bundles/", "chain/", "keys/", "packets/", "sboms/"];
+    let folders =
+        ["bundles/", "certificates/", "chain/", "keys/", "packages/", "packets/", "sboms/"];
     let below = folders.iter().any(|folder| name.len() > folder.len() && name.starts_with(folder));
     is_safe_name(name) && (below || [REGISTRY, CHECKPOINT].contains(&name))
 }

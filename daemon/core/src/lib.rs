@@ -31,6 +31,7 @@ pub mod ots;
 pub mod packet;
 pub mod path;
 pub mod proof;
+pub mod publication;
 pub mod record;
 pub mod registry;
 pub mod report;
