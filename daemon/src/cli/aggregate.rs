@@ -1,8 +1,6 @@
 //! `provenanced aggregate`.
 
-use tokio::signal::unix::{SignalKind, signal};
-
-use super::{Exit, Failure, provenanced::failure};
+use super::{Exit, Failure, provenanced::failure, until_ended};
 use crate::{
     host::{
         config::Config,
@@ -25,20 +23,7 @@ pub(super) fn run(config: &Config) -> Result<(), Failure> {
     // Begins the registry where there is none: it needs no daemon beside it.
     let state = StateDir::new(&config.state_dir);
     let evidence = Evidence::open(config, &state, signer, clock.now().time).map_err(failure)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(2)
-        .build()
-        .map_err(internal)?;
-    runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate()).map_err(internal)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(internal)?;
-        let end = async {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        };
+    until_ended(async |end| {
         let now = move || clock.now().time;
         aggregate::run(settings, &state, evidence, now, end).await.map_err(failure)
     })

@@ -3,11 +3,14 @@
 
 mod aggregate;
 mod anchor;
+mod api;
 mod attest;
+mod cert;
 mod check_time;
 mod copies;
 mod health;
 mod mcp;
+mod package;
 mod papers;
 pub mod provctl;
 pub mod provenanced;
@@ -17,7 +20,10 @@ mod store;
 mod trust;
 mod verify_store;
 
-use std::fmt;
+use std::{
+    fmt,
+    pin::{Pin, pin},
+};
 
 /// Exit codes, after sysexits(3) where that has one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -134,6 +140,30 @@ pub fn time(text: &str) -> Result<provenance_core::time::Timestamp, String> {
         provenance_core::time::Timestamp::parse(padded.as_bytes())
     });
     parsed.ok_or_else(|| "write 2026-11-21T04:20:00Z or 2026-11-21 (always UTC)".into())
+}
+
+/// Runs a server until a signal ends it.
+fn until_ended(
+    serve: impl AsyncFnOnce(Pin<&mut dyn Future<Output = ()>>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let internal = |error: std::io::Error| Failure::new(Exit::Io, error);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(2)
+        .build()
+        .map_err(internal)?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate()).map_err(internal)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(internal)?;
+        let mut end = pin!(async {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        });
+        serve(end.as_mut()).await
+    })
 }
 
 /// Progress on standard error, after a second, where that is a terminal.

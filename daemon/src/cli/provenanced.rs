@@ -5,7 +5,10 @@ use std::{io::IsTerminal, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 use provenance_core::{canon::Value, key::PublicKey, registry::Entry, time::Timestamp};
 
-use super::{Exit, Failure, aggregate, anchor, attest, health, io_exit, papers, storage, store};
+use super::{
+    Exit, Failure, aggregate, anchor, api, attest, cert, health, io_exit, package, papers, storage,
+    store,
+};
 use crate::{
     alert::AlertError,
     bitcoin::NodeError,
@@ -144,6 +147,23 @@ enum Command {
     #[command(after_help = "Example:\n  provenanced sbom --config provenance.toml --out .\n  \
         provenanced sbom --config provenance.toml --system /run/booted-system --out .")]
     Sbom(papers::SbomArgs),
+    /// Certificates for packages, services and appliances, by a local authority
+    Cert {
+        #[command(subcommand)]
+        command: cert::CertCommand,
+    },
+    /// Answer over HTTP about certificates and packages; who has the token reports, too
+    #[command(after_help = "Example:\n  provenanced api --config provenance.toml\n\n\
+        It runs until a signal. GET /openapi.json tells all that it answers.")]
+    Api {
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// The chronicle of packages: events, publications, status
+    Package {
+        #[command(subcommand)]
+        command: package::PackageCommand,
+    },
     /// Write a compliance packet, a ZIP file for auditors, and record that it was exported
     #[command(after_help = "Example:\n  provenanced packet --config provenance.toml \
         --from 2026-11-01 --to 2026-12-01 --out november.zip\n  \
@@ -250,6 +270,9 @@ impl Cli {
             Command::Packet(args) => papers::packet(args),
             Command::Attest(args) => attest::run(args),
             Command::Sbom(args) => papers::sbom(args),
+            Command::Api { config } => api::run(&config.load()?),
+            Command::Cert { command } => cert::run(command),
+            Command::Package { command } => package::run(command),
             Command::Review { config, what, outcome, who } => {
                 review(&config.load()?, what, outcome, who)
             }
@@ -342,13 +365,17 @@ fn review(
     who: Option<String>,
 ) -> Result<(), Failure> {
     let (_, mut evidence, now) = open(config)?;
-    let user = || std::env::var("SUDO_USER").or_else(|_| std::env::var("USER"));
-    let who = who
-        .or_else(|| user().ok())
-        .ok_or_else(|| Failure::new(Exit::Usage, "cannot tell who reviews: give --who NAME"))?;
+    let who = self::who(who)?;
     evidence.record(now, &[Entry::Review { what, who, outcome }]).map_err(failure)?;
     say("recorded");
     Ok(())
+}
+
+/// Who does it: as said, or the user of this process.
+pub(super) fn who(said: Option<String>) -> Result<String, Failure> {
+    let user = || std::env::var("SUDO_USER").or_else(|_| std::env::var("USER"));
+    said.or_else(|| user().ok())
+        .ok_or_else(|| Failure::new(Exit::Usage, "cannot tell who does it: give --who NAME"))
 }
 
 fn revoke_key(config: &Config, key: &std::path::Path, reason: String) -> Result<(), Failure> {
@@ -401,6 +428,7 @@ pub(super) fn failure(error: ServiceError) -> Failure {
             Exit::Io
         }
         ServiceError::Signer(SignerError::Exists(_)) | ServiceError::Request(_) => Exit::Usage,
+        ServiceError::Conflict(_) => Exit::Data,
         ServiceError::Signer(SignerError::Write { .. }) => Exit::Io,
         ServiceError::Alert(AlertError::Outbox(source)) => io_exit(source),
         ServiceError::Sbom(SbomError::Io { source, .. }) => io_exit(source),

@@ -6,6 +6,8 @@
 mod aggregate;
 mod alert;
 mod anchor;
+mod api;
+mod authority;
 mod papers;
 mod sources;
 mod store;
@@ -20,6 +22,8 @@ use serde::{Deserialize, Serialize};
 pub use aggregate::Aggregate;
 pub use alert::{Alert, Webhook};
 pub use anchor::Anchor;
+pub use api::{Api, Tls};
+pub use authority::Authority;
 pub use papers::{Packets, Period, Sbom, SbomFormat};
 pub use sources::{Access, CHRONY_SOCKET, GPSD, Listen, NodeSettings, Receiver, Sources, Typed};
 pub use store::{S3, Store};
@@ -110,6 +114,10 @@ pub struct Config {
     pub packet: Packets,
     /// Where copies go; `None` nowhere.
     pub store: Option<Store>,
+    /// The local certificate authority, where there is one.
+    pub certificates: Option<Authority>,
+    /// Where packages and certificates can be asked for.
+    pub api: Option<Api>,
     /// Digest of all of this.
     pub sha256: Digest,
 }
@@ -158,6 +166,10 @@ struct File {
     packet: papers::PacketFile,
     #[serde(default)]
     store: store::File,
+    #[serde(default)]
+    certificates: authority::File,
+    #[serde(default)]
+    api: api::File,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -307,6 +319,8 @@ impl Config {
         .with_some("bitcoin", self.node.as_ref().map(NodeSettings::to_value))
         .with_some("bundle_every_s", self.bundle_every_s)
         .with_some("store", self.store.as_ref().map(Store::to_value))
+        .with_some("certificates", self.certificates.as_ref().map(Authority::to_value))
+        .with_some("api", self.api.as_ref().map(Api::to_value))
     }
 }
 
@@ -378,6 +392,7 @@ impl Judge<'_> {
         let by_calendars = anchor.as_ref().is_some_and(|anchor| !anchor.calendars.is_empty());
         let bundle_days = file.retention.bundle_days.unwrap_or(tier.retention_days);
         let every = file.bundle.every.as_deref().unwrap_or(&tier.bundle_every);
+        let authority = file.certificates.judge(file.signing_key.as_deref()).map_err(wrong)?;
         let mut config = Config {
             client: file.client,
             host,
@@ -405,6 +420,8 @@ impl Judge<'_> {
             sbom: file.sbom.judge(tier.sbom),
             packet: file.packet.judge(tier.packets).map_err(wrong)?,
             store: file.store.judge(bundle_days).map_err(wrong)?,
+            certificates: authority,
+            api: file.api.judge().map_err(wrong)?,
             sha256: Digest::ZERO,
         };
         self.controls(&config.controls)?;

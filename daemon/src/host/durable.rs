@@ -78,6 +78,16 @@ impl StateDir {
         self.root.join("sboms")
     }
 
+    /// Certificates, as files: made from the registry's records.
+    pub fn certificates(&self) -> PathBuf {
+        self.root.join("certificates")
+    }
+
+    /// Published packages.
+    pub fn packages(&self) -> PathBuf {
+        self.root.join("packages")
+    }
+
     /// Compliance packets that fell due.
     pub fn packets(&self) -> PathBuf {
         self.root.join("packets")

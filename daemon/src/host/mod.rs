@@ -9,5 +9,6 @@ pub mod durable;
 pub mod https;
 pub mod policy;
 pub mod secret;
+pub mod serve;
 pub mod systime;
 pub mod unpack;

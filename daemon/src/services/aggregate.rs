@@ -14,18 +14,14 @@ mod serve;
 use std::{future::Future, sync::Arc};
 
 use provenance_core::time::Timestamp;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 
 use self::{answers::Answers, committer::Committer, serve::Calendar};
 use super::{ServiceError, evidence::Evidence, notify};
 use crate::{
-    host::{config::Aggregate, durable::StateDir},
+    host::{config::Aggregate, durable::StateDir, serve as host_serve},
     registry::Reader,
 };
-
-/// Open files beside the connections: the registry's, standard streams.
-const OTHER_FILES: u64 = 64;
 
 /// Takes and answers until `end`.
 ///
@@ -39,7 +35,7 @@ pub async fn run(
     end: impl Future<Output = ()>,
 ) -> Result<(), ServiceError> {
     let _lock = super::lock(state, "aggregate.lock")?;
-    make_room(settings.max_connections);
+    host_serve::make_room(settings.max_connections);
     let what = format!("cannot listen at {}", settings.listen);
     let listener = TcpListener::bind(settings.listen).await.map_err(ServiceError::io(what))?;
     let answers = Answers::new(Reader::open(&state.registry())?)?;
@@ -54,18 +50,4 @@ pub async fn run(
     // What was taken is committed before the end.
     committer.finish().await;
     Ok(())
-}
-
-/// Raises the limit of open files to what the connections need, where it may.
-fn make_room(connections: usize) {
-    let needed = connections as u64 + OTHER_FILES;
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current.is_none_or(|current| current >= needed) {
-        return;
-    }
-    let current = limit.maximum.map_or(needed, |most| most.min(needed));
-    let raised = Rlimit { current: Some(current), ..limit };
-    if setrlimit(Resource::Nofile, raised).is_err() || current < needed {
-        tracing::warn!("{connections} connections need {needed} open files: raise LimitNOFILE=");
-    }
 }

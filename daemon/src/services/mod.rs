@@ -3,13 +3,16 @@
 pub mod aggregate;
 pub mod alerts;
 pub mod anchor;
+pub mod api;
 pub mod attest;
 pub mod bundle;
+pub mod certificates;
 pub mod evidence;
 pub mod follow;
 pub mod health;
 pub mod metrics;
 mod notify;
+pub mod packages;
 pub mod packet;
 pub mod recover;
 pub mod retain;
@@ -74,6 +77,9 @@ pub enum ServiceError {
     /// What the caller asked for cannot be done.
     #[error("{0}")]
     Request(String),
+    /// It contradicts what is on record.
+    #[error("{0}")]
+    Conflict(String),
     /// Nothing was recorded that could be bundled.
     #[error("there is nothing to do: {0}")]
     Empty(String),

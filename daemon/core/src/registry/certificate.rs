@@ -1,7 +1,9 @@
 //! The records of certificates: a local authority begins, a certificate is
 //! issued, renewed or revoked.
 
-use alloc::string::String;
+use alloc::{string::String, vec::Vec};
+
+use base64ct::{Base64, Encoding as _};
 
 use super::{EntryError, Members, wrong};
 use crate::{canon::Value, copies::is_chain_id, digest::Digest, time::Timestamp};
@@ -33,7 +35,9 @@ pub struct Issued {
     pub name: String,
     /// A package's version, where it is for one alone.
     pub version: Option<String>,
-    /// Digest of the certificate's DER: its fingerprint.
+    /// The certificate itself, in DER.
+    pub der: Vec<u8>,
+    /// Digest of that: its fingerprint.
     pub sha256: Digest,
     /// Digest of the certified key's SubjectPublicKeyInfo.
     pub key: Digest,
@@ -136,12 +140,19 @@ impl Issued {
             Some(_) => Some(members.digest("artifact_sha256")?),
             None => None,
         };
+        let der = Base64::decode_vec(&members.text("der")?);
+        let der = der.map_err(|_| wrong("der", "canonical base64"))?;
+        let sha256 = members.digest("sha256")?;
+        if Digest::of(&der) != sha256 {
+            return Err(wrong("sha256", "the digest of `der`"));
+        }
         Ok(Self {
             id,
+            der,
             subject: subject.ok_or_else(|| wrong("subject", "what a certificate is for"))?,
             name: members.text("name")?,
             version: members.maybe_text("version"),
-            sha256: members.digest("sha256")?,
+            sha256,
             key: members.digest("key")?,
             issuer: members.digest("issuer")?,
             not_before: members.time("not_before")?,
@@ -156,6 +167,7 @@ impl Issued {
         let action = if self.renews.is_some() { "renew" } else { "issue" };
         let value = Value::object([
             ("action", action.into()),
+            ("der", Base64::encode_string(&self.der).into()),
             ("id", self.id.as_str().into()),
             ("issuer", self.issuer.into()),
             ("key", self.key.into()),
@@ -205,6 +217,7 @@ mod tests {
             subject: SubjectKind::Package,
             name: "@acme/agent".into(),
             version: Some("1.2.3".into()),
+            der: b"x".to_vec(),
             sha256: digest,
             key: digest,
             issuer: digest,
@@ -240,7 +253,13 @@ mod tests {
             }
         }
         let first = CertificateEntry::Issued(issued()).to_value();
-        for (member, bad) in [("subject", "person"), ("not_after", "soon"), ("renews", "x")] {
+        for (member, bad) in [
+            ("subject", "person"),
+            ("not_after", "soon"),
+            ("renews", "x"),
+            ("der", "eA"),
+            ("der", "eQ=="),
+        ] {
             let bad = first.clone().with(member, bad).encode();
             assert!(Entry::read("certificate", &bad).is_err(), "{member}");
         }

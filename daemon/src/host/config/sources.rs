@@ -154,13 +154,18 @@ impl std::fmt::Display for Listen {
 impl MetricsFile {
     pub(super) fn judge(self) -> Result<Option<Listen>, Wrong> {
         let Some(text) = self.listen else { return Ok(None) };
-        let listen = match text.strip_prefix("unix:") {
-            Some(path) if path.starts_with('/') => Some(Listen::Unix(path.into())),
-            Some(_) => None,
-            None => text.parse().ok().map(Listen::Tcp),
-        };
+        let listen = listen(&text);
         let message = "\"127.0.0.1:9469\" or \"unix:/run/msp-provenance/metrics.sock\"";
         listen.map(Some).ok_or_else(|| ("listen", message.into()))
+    }
+}
+
+/// Where a server listens.
+pub(super) fn listen(text: &str) -> Option<Listen> {
+    match text.strip_prefix("unix:") {
+        Some(path) if path.starts_with('/') => Some(Listen::Unix(path.into())),
+        Some(_) => None,
+        None => text.parse().ok().map(Listen::Tcp),
     }
 }
 

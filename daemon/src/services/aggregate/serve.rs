@@ -4,9 +4,7 @@
 use std::{
     convert::Infallible,
     future::Future,
-    pin::pin,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -14,38 +12,25 @@ use hyper::{
     Method, Request, Response, StatusCode,
     body::{Body as _, Bytes, Incoming},
     header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER},
-    server::conn::http1,
     service::service_fn,
 };
-use hyper_util::rt::{TokioIo, TokioTimer};
 use provenance_core::{
     digest::from_hex,
     ots::{COMMITMENT, Commitment},
 };
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{Semaphore, oneshot, watch},
-};
+use tokio::{net::TcpListener, sync::oneshot};
 
 use super::{
     answers::{Answer, Answers},
     committer::{Queue, Submission},
 };
-use crate::services::ServiceError;
+use crate::{
+    host::serve::{self, ANSWER, Door, PATIENCE},
+    services::ServiceError,
+};
 
 /// The longest digest, as stock calendars have it.
 const MAX_DIGEST: usize = 64;
-/// A request's head is at most this long.
-const MAX_HEAD: usize = 8 << 10;
-const MAX_HEADERS: usize = 64;
-/// A request's head and body come within this time, and so does the next
-/// request of a connection.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// The disk may take so long.
-const ANSWER: Duration = Duration::from_secs(20);
-/// A connection makes room for others after this time.
-const LIFETIME: Duration = Duration::from_secs(60);
-
 /// What is the same for a long time, for a minute, and for moments.
 const FOREVER: &str = "public, max-age=31536000";
 const MINUTE: &str = "public, max-age=60";
@@ -69,58 +54,11 @@ pub(super) async fn until(
     calendar: Arc<Calendar>,
     end: impl Future<Output = ()>,
 ) {
-    let room = Arc::new(Semaphore::new(most));
-    let (closing, closed) = watch::channel(false);
-    let mut end = pin!(end);
-    loop {
-        // Who finds no room waits in the listener's queue.
-        let accepted = async {
-            let place = room.clone().acquire_owned().await;
-            (listener.accept().await, place)
-        };
-        let (accepted, place) = tokio::select! {
-            () = &mut end => break,
-            accepted = accepted => accepted,
-        };
-        let (Ok((stream, _)), Ok(place)) = (accepted, place) else {
-            // Out of files, mostly: those that are open end some time.
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            continue;
-        };
-        let (calendar, closed) = (calendar.clone(), closed.clone());
-        tokio::spawn(async move {
-            converse(stream, calendar, closed).await;
-            drop(place);
-        });
-    }
-    drop(listener);
-    let _ = closing.send(true);
-    let all = u32::try_from(most).unwrap_or(u32::MAX);
-    let _ = tokio::time::timeout(ANSWER, room.acquire_many(all)).await;
-}
-
-async fn converse(stream: TcpStream, calendar: Arc<Calendar>, mut closed: watch::Receiver<bool>) {
-    // Answers are short, and nothing follows that they could wait for.
-    let _ = stream.set_nodelay(true);
     let service = service_fn(move |request| {
         let calendar = calendar.clone();
         async move { Ok::<_, Infallible>(calendar.answer(request).await) }
     });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE)
-        .max_buf_size(MAX_HEAD)
-        .max_headers(MAX_HEADERS)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = pin!(connection);
-    tokio::select! {
-        // What went wrong between us and a stranger is nobody's business.
-        _ = connection.as_mut() => return,
-        () = tokio::time::sleep(LIFETIME) => {}
-        _ = closed.wait_for(|closed| *closed) => {}
-    }
-    connection.as_mut().graceful_shutdown();
-    let _ = tokio::time::timeout(ANSWER + PATIENCE, connection).await;
+    serve::until(Door::Tcp(listener), most, service, end).await;
 }
 
 impl Calendar {

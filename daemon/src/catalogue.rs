@@ -1,0 +1,221 @@
+//! What the registry says of certificates and packages: read from its records
+//! each time, so that nothing beside it can be wrong.
+
+use std::collections::BTreeMap;
+
+use provenance_core::{
+    canon::Value,
+    digest::Digest,
+    record::Record,
+    registry::{CertificateEntry, Entry, Issued, PackageEntry, SubjectKind, package::Status},
+    time::Timestamp,
+};
+
+use crate::registry::reader::{Reader, RegistryError, Row};
+
+/// Rows that are read at once.
+const PAGE: u32 = 256;
+
+/// A certificate on record.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Known {
+    /// What was issued.
+    pub issued: Issued,
+    /// Its record's number.
+    pub seq: u64,
+    /// Its revocation, where there is one.
+    pub revoked: Option<Revoked>,
+}
+
+/// That a certificate was revoked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Revoked {
+    /// The record's number.
+    pub seq: u64,
+    /// The record's time.
+    pub time: Timestamp,
+    /// Who said so.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl Known {
+    /// As JSON.
+    pub fn to_value(&self) -> Value {
+        let entry = CertificateEntry::Issued(self.issued.clone());
+        let revoked = self.revoked.as_ref().map(|revoked| {
+            Value::object([
+                ("by", revoked.by.as_str().into()),
+                ("reason", revoked.reason.as_str().into()),
+                ("registry_record", revoked.seq.into()),
+                ("time", revoked.time.into()),
+            ])
+        });
+        let value = Entry::Certificate(entry).to_value();
+        value.with("registry_record", self.seq).with_some("revoked", revoked)
+    }
+}
+
+/// Every certificate on record, by its id.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Certificates(BTreeMap<String, Known>);
+
+/// Reads every certificate's records.
+///
+/// # Errors
+/// [`RegistryError`].
+pub fn certificates(reader: &Reader) -> Result<Certificates, RegistryError> {
+    let mut known = Certificates::default();
+    each(reader, "certificate", 0, |row, record, entry| {
+        match entry {
+            Entry::Certificate(CertificateEntry::Issued(issued)) => {
+                let known_as = Known { issued, seq: row.seq, revoked: None };
+                known.0.entry(known_as.issued.id.clone()).or_insert(known_as);
+            }
+            Entry::Certificate(CertificateEntry::Revoked { id, by, reason }) => {
+                if let Some(known) = known.0.get_mut(&id) {
+                    let revoked = Revoked { seq: row.seq, time: record.time, by, reason };
+                    known.revoked.get_or_insert(revoked);
+                }
+            }
+            _ => {}
+        }
+        true
+    })?;
+    Ok(known)
+}
+
+impl Certificates {
+    /// The certificate with this id.
+    pub fn get(&self, id: &str) -> Option<&Known> {
+        self.0.get(id)
+    }
+
+    /// All of them, by id.
+    pub fn iter(&self) -> impl Iterator<Item = &Known> {
+        self.0.values()
+    }
+
+    /// What was issued, by id.
+    pub fn issued(&self) -> impl Iterator<Item = &Issued> {
+        self.iter().map(|known| &known.issued)
+    }
+
+    /// The certificate of the authority with this key.
+    pub fn authority(&self, key: Digest) -> Option<&Issued> {
+        let own = |issued: &&Issued| issued.subject == SubjectKind::Authority && issued.key == key;
+        self.issued().find(own)
+    }
+
+    /// What that authority revoked, and when.
+    pub fn revoked_by(&self, key: Digest) -> Vec<(String, Timestamp)> {
+        let of = self.iter().filter(|known| known.issued.issuer == key);
+        of.filter_map(|known| Some((known.issued.id.clone(), known.revoked.as_ref()?.time)))
+            .collect()
+    }
+}
+
+/// An event on record.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Event {
+    /// What happened.
+    pub entry: PackageEntry,
+    /// Its record's number.
+    pub seq: u64,
+    /// Its record's time.
+    pub time: Timestamp,
+}
+
+/// A version of a package, as its events leave it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Version {
+    /// How it stands.
+    pub status: Status,
+    /// Digest of its archive.
+    pub sha256: Option<Digest>,
+    /// Its certificate.
+    pub certificate: Option<String>,
+    /// The number of the last record about it.
+    pub seq: u64,
+    /// That record's time.
+    pub time: Timestamp,
+}
+
+/// A package's name, and a version.
+pub type Named = (String, String);
+
+/// Hands out the events from record `from` on, until `take` has enough.
+///
+/// # Errors
+/// [`RegistryError`].
+pub fn events(
+    reader: &Reader,
+    from: u64,
+    mut take: impl FnMut(Event) -> bool,
+) -> Result<(), RegistryError> {
+    each(reader, "package", from, |row, record, entry| match entry {
+        Entry::Package(entry) => take(Event { entry, seq: row.seq, time: record.time }),
+        _ => true,
+    })
+}
+
+/// Every version of the packages that `wanted` takes.
+///
+/// # Errors
+/// [`RegistryError`].
+pub fn versions(
+    reader: &Reader,
+    wanted: impl Fn(&PackageEntry) -> bool,
+) -> Result<BTreeMap<Named, Version>, RegistryError> {
+    let mut versions = BTreeMap::<Named, Version>::new();
+    events(reader, 0, |event| {
+        if wanted(&event.entry) {
+            apply(&mut versions, event);
+        }
+        true
+    })?;
+    Ok(versions)
+}
+
+/// What an event makes of the versions; one that cannot follow changes nothing.
+fn apply(versions: &mut BTreeMap<Named, Version>, event: Event) {
+    let Event { entry, seq, time } = event;
+    let name = (entry.package, entry.version);
+    let before = versions.get(&name);
+    let Ok(status) = Status::after(before.map(|version| version.status), &entry.event) else {
+        return;
+    };
+    let was = before.map(|version| version.status);
+    let (sha256, certificate) = match (was, status) {
+        (None, _) | (Some(Status::Registered), Status::Published) => {
+            (entry.sha256, entry.certificate)
+        }
+        // What is published stays as it is, whatever is said later.
+        _ => before.map(|v| (v.sha256, v.certificate.clone())).unwrap_or_default(),
+    };
+    versions.insert(name, Version { status, sha256, certificate, seq, time });
+}
+
+/// Hands out the records of a kind from number `from` on, until `take` has
+/// enough; no more than a page of them is in memory.
+fn each(
+    reader: &Reader,
+    kind: &str,
+    from: u64,
+    mut take: impl FnMut(&Row, &Record<'_>, Entry) -> bool,
+) -> Result<(), RegistryError> {
+    let mut next = from;
+    loop {
+        let page = reader.page_of_kind(kind, next, PAGE)?;
+        let Some(last) = page.last() else { return Ok(()) };
+        next = last.seq.saturating_add(1);
+        for row in &page {
+            let Ok(record) = Record::parse(&row.body) else { continue };
+            let Ok(entry) = Entry::read(record.kind, record.data) else { continue };
+            if !take(row, &record, entry) {
+                return Ok(());
+            }
+        }
+    }
+}

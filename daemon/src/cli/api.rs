@@ -1,0 +1,27 @@
+//! `provenanced api`.
+
+use super::{
+    Exit, Failure,
+    provenanced::{failure, open},
+    until_ended,
+};
+use crate::{
+    host::{
+        config::Config,
+        systime::{Clock as _, SystemClock},
+    },
+    services::api,
+};
+
+pub(super) fn run(config: &Config) -> Result<(), Failure> {
+    let Some(settings) = &config.api else {
+        let message = "nothing says where it answers: set [api] listen";
+        return Err(Failure::new(Exit::Config, message));
+    };
+    let clock = SystemClock::new().map_err(|error| Failure::new(Exit::Io, error))?;
+    let (_, evidence, _) = open(config)?;
+    until_ended(async |end| {
+        let now = move || clock.now().time;
+        api::run(settings, config, evidence, now, end).await.map_err(failure)
+    })
+}

@@ -1,0 +1,119 @@
+//! The HTTP API of certificates and packages (docs/packages-api.md): whoever
+//! reaches it reads; who has the token writes, over TLS or a Unix socket.
+//!
+//! Trust: who has the token can put events and certificates on record, under
+//! the name of this appliance, and can change nothing that is there. The
+//! authority's key stays in this process.
+
+mod answer;
+mod requests;
+mod routes;
+
+use std::{
+    future::Future,
+    sync::{Arc, Mutex},
+};
+
+use hyper_util::service::TowerToHyperService;
+use provenance_core::{digest::Digest, time::Timestamp};
+use tokio_rustls::rustls::{
+    ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+};
+
+use super::{ServiceError, evidence::Evidence, lock, notify};
+use crate::host::{
+    config::{Api, Config, Tls},
+    durable::{self, StateDir},
+    secret::{self, Named},
+    serve::{self, Door},
+};
+
+/// A certificate chain is at most this long.
+const MAX_CHAIN: u64 = 256 << 10;
+/// A token has at least so many characters: it can be tried over the network.
+const MIN_TOKEN: usize = 24;
+
+/// What every request shares.
+struct Shared {
+    config: Config,
+    state: StateDir,
+    evidence: Mutex<Evidence>,
+    now: Box<dyn Fn() -> Timestamp + Send + Sync>,
+    /// The digest of the token; comparing it tells nothing of the token.
+    token: Option<Digest>,
+    private: bool,
+}
+
+/// Answers until `end`.
+///
+/// # Errors
+/// [`ServiceError`]: another is at it, a secret is missing, or the address
+/// cannot be listened at.
+pub async fn run(
+    settings: &Api,
+    config: &Config,
+    evidence: Evidence,
+    now: impl Fn() -> Timestamp + Send + Sync + 'static,
+    end: impl Future<Output = ()>,
+) -> Result<(), ServiceError> {
+    let state = StateDir::new(&config.state_dir);
+    let _lock = lock(&state, "api.lock")?;
+    let token = settings.token_file.as_deref().map(token).transpose()?;
+    let tls = settings.tls.as_ref().map(tls).transpose()?;
+    serve::make_room(settings.max_connections);
+    let what = format!("cannot listen at {}", settings.listen);
+    let door = Door::open(&settings.listen, tls).await.map_err(ServiceError::io(what))?;
+    match door.address() {
+        Some(address) => tracing::info!("answers at {address}"),
+        None => tracing::info!("answers at {}", settings.listen),
+    }
+    let shared = Arc::new(Shared {
+        config: config.clone(),
+        state,
+        evidence: Mutex::new(evidence),
+        now: Box::new(now),
+        token,
+        private: door.is_private(),
+    });
+    let service = TowerToHyperService::new(routes::router(shared));
+    notify::ready();
+    serve::until(door, settings.max_connections, service, end).await;
+    notify::stopping();
+    Ok(())
+}
+
+fn token(place: &str) -> Result<Digest, ServiceError> {
+    let named = Named { what: "token", setting: "api.token_file" };
+    let (bytes, path) =
+        secret::read(named, place).map_err(|error| ServiceError::Signer(error.into()))?;
+    let token = bytes.trim_ascii();
+    let plain = token.iter().all(u8::is_ascii_graphic);
+    if token.len() < MIN_TOKEN || !plain {
+        return Err(ServiceError::Request(format!(
+            "{}: a token has {MIN_TOKEN} or more printable characters: `openssl rand -hex 32` \
+             makes one",
+            path.display()
+        )));
+    }
+    Ok(Digest::of(token))
+}
+
+fn tls(settings: &Tls) -> Result<Arc<ServerConfig>, ServiceError> {
+    let path = &settings.certificate;
+    let bytes = durable::read_limited(path, MAX_CHAIN)
+        .map_err(ServiceError::io(format!("cannot read {}", path.display())))?;
+    let unfit = |what: String| ServiceError::Request(what);
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    let chain = chain.map_err(|error| unfit(format!("{}: {error}", path.display())))?;
+    let named = Named { what: "TLS key", setting: "api.tls_key" };
+    let (key, path) =
+        secret::read(named, &settings.key).map_err(|error| ServiceError::Signer(error.into()))?;
+    let key = PrivateKeyDer::from_pem_slice(&key)
+        .map_err(|_| unfit(format!("{} is no private key in PEM", path.display())))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key));
+    config.map(Arc::new).map_err(|error| unfit(format!("api.tls_certificate: {error}")))
+}

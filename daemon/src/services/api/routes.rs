@@ -1,0 +1,398 @@
+//! Which request does what.
+
+use std::sync::{Arc, PoisonError};
+
+use axum::{
+    Router,
+    body::{Bytes, to_bytes},
+    extract::{Path, RawQuery, Request, State},
+    http::{StatusCode, header},
+    response::IntoResponse,
+    routing::{get, post},
+};
+use provenance_core::{
+    canon::Value,
+    copies::is_chain_id,
+    digest::Digest,
+    registry::package::{is_package, is_version},
+};
+use serde::de::DeserializeOwned;
+
+use super::{
+    Shared,
+    answer::{Answer, Failure, Outcome},
+    requests::{Event, Issue, Register, Revoke, SetStatus},
+};
+use crate::{
+    catalogue::{self, Known, Version},
+    host::serve::PATIENCE,
+    registry::Reader,
+    services::{
+        certificates::{Authority, to_pem},
+        evidence::Evidence,
+        packages::{Chronicle, Recorded},
+    },
+};
+
+/// A request's body is at most this long.
+const MAX_BODY: usize = 64 << 10;
+/// An answer lists so many at most; the next page begins behind the last.
+const MAX_LISTED: usize = 1_000;
+
+/// What the API is, for programs.
+const OPENAPI: &str = include_str!("openapi.json");
+
+type Us = State<Arc<Shared>>;
+
+pub(super) fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/openapi.json", get(openapi))
+        .route("/v1/certificates/issue", post(issue))
+        .route("/v1/certificates/verify/{id}", get(verify))
+        .route("/v1/certificates/package/{*name}", get(of_package))
+        .route("/v1/certificates/{id}", get(certificate))
+        .route("/v1/certificates/{id}/revoke", post(revoke))
+        .route("/chronicle/events", post(report))
+        .route("/chronicle/events/{id}", get(event))
+        .route("/chronicle/packages/{*rest}", get(events))
+        .route("/registry/api/packages/register", post(register))
+        .route("/registry/packages", get(packages))
+        .route("/registry/packages/{*rest}", get(package).put(set_status))
+        .fallback(async || Failure::Missing("there is no such address: see /openapi.json"))
+        .method_not_allowed_fallback(not_allowed)
+        .with_state(shared)
+}
+
+async fn openapi() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], OPENAPI)
+}
+
+async fn not_allowed() -> impl IntoResponse {
+    let body = Value::object([("error", "not with this method: see /openapi.json".into())]);
+    let headers = [(header::CONTENT_TYPE, "application/json")];
+    (StatusCode::METHOD_NOT_ALLOWED, headers, body.encode())
+}
+
+async fn issue(State(us): Us, request: Request) -> Outcome {
+    write(us, request, |us, evidence, body: Issue| {
+        let request = body.request()?;
+        let authority = Authority::open(&us.config, &us.state)?;
+        let (seq, issued) = authority.issue(evidence, (us.now)(), &request)?;
+        Ok(Answer::created(&described(&Known { issued, seq, revoked: None })?))
+    })
+    .await
+}
+
+async fn revoke(State(us): Us, Path(id): Path<String>, request: Request) -> Outcome {
+    write(us, request, move |us, evidence, body: Revoke| {
+        known(&evidence.reader()?, &id)?;
+        let authority = Authority::open(&us.config, &us.state)?;
+        authority.revoke(evidence, (us.now)(), &id, (&body.by, &body.reason))?;
+        Ok(Answer::ok(&described(&known(&evidence.reader()?, &id)?)?))
+    })
+    .await
+}
+
+async fn certificate(State(us): Us, Path(id): Path<String>) -> Outcome {
+    read(us, move |_, reader| Ok(Answer::ok(&described(&known(reader, &id)?)?))).await
+}
+
+async fn verify(State(us): Us, Path(id): Path<String>) -> Outcome {
+    read(us, move |us, reader| {
+        let Known { issued, seq, revoked } = known(reader, &id)?;
+        let now = (us.now)();
+        let state = match &revoked {
+            Some(_) => "revoked",
+            None if now < issued.not_before => "not_yet_valid",
+            None if now > issued.not_after => "expired",
+            None => "valid",
+        };
+        let value = Value::object([
+            ("id", id.into()),
+            ("state", state.into()),
+            ("time", now.into()),
+            ("registry_record", seq.into()),
+            ("registry_size", reader.len()?.into()),
+            ("sha256", issued.sha256.into()),
+        ]);
+        Ok(Answer::ok(&value.with_some("revoked_with", revoked.map(|revoked| revoked.seq))))
+    })
+    .await
+}
+
+async fn of_package(State(us): Us, Path(name): Path<String>) -> Outcome {
+    read(us, move |_, reader| {
+        if !is_package(&name) {
+            return Err(Failure::Missing("no package is called so"));
+        }
+        let known = catalogue::certificates(reader)?;
+        let of = known.iter().filter(|known| known.issued.name == name);
+        let all: Result<Vec<Value>, Failure> = of.take(MAX_LISTED).map(described).collect();
+        Ok(Answer::ok(&Value::object([("certificates", all?.into())])))
+    })
+    .await
+}
+
+async fn report(State(us): Us, request: Request) -> Outcome {
+    write(us, request, |us, evidence, body: Event| record(us, evidence, body.report()?)).await
+}
+
+async fn register(State(us): Us, request: Request) -> Outcome {
+    write(us, request, |us, evidence, body: Register| record(us, evidence, body.report())).await
+}
+
+async fn set_status(State(us): Us, Path(rest): Path<String>, request: Request) -> Outcome {
+    write(us, request, move |us, evidence, body: SetStatus| {
+        let rest = rest.strip_suffix("/status").ok_or(Failure::Missing("PUT …/status"))?;
+        let (package, version) = split(rest)?;
+        let version = version.ok_or(Failure::Missing("which version?"))?;
+        record(us, evidence, body.report(package, version)?)
+    })
+    .await
+}
+
+fn record(
+    us: &Shared,
+    evidence: &mut Evidence,
+    report: crate::services::packages::Report,
+) -> Outcome {
+    let chronicle = Chronicle::open(&us.state)?;
+    let Recorded { entry, seq, status, before } = chronicle.record(evidence, (us.now)(), report)?;
+    let value = entry.to_value().with("registry_record", seq).with("status", status.as_str());
+    Ok(if before { Answer::ok(&value) } else { Answer::created(&value) })
+}
+
+async fn event(State(us): Us, Path(id): Path<String>) -> Outcome {
+    read(us, move |_, reader| {
+        let mut found = None;
+        if is_chain_id(&id) {
+            catalogue::events(reader, 0, |event| {
+                if event.entry.id == id {
+                    found = Some(happened(&event));
+                }
+                found.is_none()
+            })?;
+        }
+        found.map(|value| Answer::ok(&value)).ok_or(Failure::Missing("no event has this id"))
+    })
+    .await
+}
+
+async fn events(State(us): Us, Path(rest): Path<String>, RawQuery(query): RawQuery) -> Outcome {
+    read(us, move |_, reader| {
+        let package = rest.strip_suffix("/events").ok_or(Failure::Missing("GET …/events"))?;
+        if !is_package(package) {
+            return Err(Failure::Missing("no package is called so"));
+        }
+        let page = Page::read(query.as_deref())?;
+        let from = match &page.after {
+            Some(after) => after.parse::<u64>().ok().and_then(|after| after.checked_add(1)),
+            None => Some(0),
+        };
+        let from = from.ok_or_else(|| Failure::Bad("after: a registry record's number".into()))?;
+        let mut found = vec![];
+        let mut more = None;
+        catalogue::events(reader, from, |event| {
+            if event.entry.package == package {
+                if found.len() == page.limit {
+                    return false;
+                }
+                more = Some(event.seq);
+                found.push(happened(&event));
+            }
+            true
+        })?;
+        let next = more.filter(|_| found.len() == page.limit);
+        let value = Value::object([("events", found.into())]).with_some("next_after", next);
+        Ok(Answer::ok(&value))
+    })
+    .await
+}
+
+async fn packages(State(us): Us, RawQuery(query): RawQuery) -> Outcome {
+    read(us, move |_, reader| {
+        let page = Page::read(query.as_deref())?;
+        let after = page.after.unwrap_or_default();
+        let versions = catalogue::versions(reader, |entry| entry.package > after)?;
+        let mut packages = std::collections::BTreeMap::<&str, Vec<Value>>::new();
+        for ((package, number), version) in &versions {
+            packages.entry(package).or_default().push(described_version(number, version));
+        }
+        let more = packages.len() > page.limit;
+        let listed: Vec<Value> = packages
+            .iter()
+            .take(page.limit)
+            .map(|(name, versions)| {
+                let versions = Value::Array(versions.clone().into());
+                Value::object([("package", (*name).into()), ("versions", versions)])
+            })
+            .collect();
+        let last = packages.keys().nth(page.limit.saturating_sub(1)).filter(|_| more);
+        let value = Value::object([("packages", listed.into())]);
+        Ok(Answer::ok(&value.with_some("next_after", last.copied())))
+    })
+    .await
+}
+
+async fn package(State(us): Us, Path(rest): Path<String>) -> Outcome {
+    read(us, move |_, reader| {
+        let (package, wanted) = split(&rest)?;
+        let versions = catalogue::versions(reader, |entry| entry.package == package)?;
+        let unknown = Failure::Missing("no such package or version is on record");
+        let mut all = versions
+            .iter()
+            .filter(|((_, number), _)| wanted.as_ref().is_none_or(|wanted| wanted == number));
+        if wanted.is_some() {
+            let ((_, number), version) = all.next().ok_or(unknown)?;
+            let value = described_version(number, version).with("package", package.as_str());
+            return Ok(Answer::ok(&value));
+        }
+        let all: Vec<Value> =
+            all.map(|((_, number), version)| described_version(number, version)).collect();
+        if all.is_empty() {
+            return Err(unknown);
+        }
+        Ok(Answer::ok(&Value::object([
+            ("package", package.as_str().into()),
+            ("versions", all.into()),
+        ])))
+    })
+    .await
+}
+
+/// `name`, `@scope/name`, each with or without `/version`.
+fn split(rest: &str) -> Result<(String, Option<String>), Failure> {
+    let unknown = Failure::Missing("no package or version is called so");
+    if is_package(rest) {
+        return Ok((rest.into(), None));
+    }
+    match rest.rsplit_once('/') {
+        Some((package, version)) if is_package(package) && is_version(version) => {
+            Ok((package.into(), Some(version.into())))
+        }
+        _ => Err(unknown),
+    }
+}
+
+fn known(reader: &Reader, id: &str) -> Result<Known, Failure> {
+    let known = catalogue::certificates(reader)?;
+    known.get(id).cloned().ok_or(Failure::Missing("no certificate on record has this id"))
+}
+
+fn described(known: &Known) -> Result<Value, Failure> {
+    Ok(known.to_value().with("pem", to_pem(&known.issued.der)?))
+}
+
+fn described_version(number: &str, version: &Version) -> Value {
+    Value::object([
+        ("version", number.into()),
+        ("status", version.status.as_str().into()),
+        ("registry_record", version.seq.into()),
+        ("time", version.time.into()),
+    ])
+    .with_some("certificate", version.certificate.as_deref())
+    .with_some("sha256", version.sha256)
+}
+
+fn happened(event: &catalogue::Event) -> Value {
+    let value = event.entry.to_value();
+    value.with("registry_record", event.seq).with("time", event.time)
+}
+
+/// `?after=…&limit=…`
+struct Page {
+    after: Option<String>,
+    limit: usize,
+}
+
+impl Page {
+    fn read(query: Option<&str>) -> Result<Self, Failure> {
+        let mut page = Self { after: None, limit: 100 };
+        for (name, value) in form(query.unwrap_or_default())? {
+            match name.as_str() {
+                "after" => page.after = Some(value),
+                "limit" => {
+                    let limit = value.parse().ok().filter(|n| (1..=MAX_LISTED).contains(n));
+                    page.limit = limit.ok_or_else(|| Failure::Bad("limit: 1 to 1000".into()))?;
+                }
+                _ => return Err(Failure::Bad("only `after` and `limit`".into())),
+            }
+        }
+        Ok(page)
+    }
+}
+
+/// The pairs of a query, decoded.
+fn form(query: &str) -> Result<Vec<(String, String)>, Failure> {
+    let bad = || Failure::Bad("a query of percent-encoded NAME=VALUE".into());
+    let decode = |text: &str| {
+        let text = text.replace('+', " ");
+        percent_encoding::percent_decode_str(&text)
+            .decode_utf8()
+            .map(|text| text.into_owned())
+            .map_err(|_| bad())
+    };
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    pairs
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').ok_or_else(bad)?;
+            Ok((decode(name)?, decode(value)?))
+        })
+        .collect()
+}
+
+/// Answers from the registry, beside the thread that serves everybody.
+async fn read(
+    us: Arc<Shared>,
+    look: impl FnOnce(&Shared, &Reader) -> Outcome + Send + 'static,
+) -> Outcome {
+    blocking(move || look(&us, &Reader::open(&us.state.registry())?)).await
+}
+
+/// Does what a body asks, if whoever asks may: one after the other.
+async fn write<B: DeserializeOwned + Send + 'static>(
+    us: Arc<Shared>,
+    request: Request,
+    act: impl FnOnce(&Shared, &mut Evidence, B) -> Outcome + Send + 'static,
+) -> Outcome {
+    us.lets(&request)?;
+    let body = body(request).await?;
+    let body: B = serde_json::from_slice(&body).map_err(|error| Failure::Bad(error.to_string()))?;
+    blocking(move || {
+        let mut evidence = us.evidence.lock().unwrap_or_else(PoisonError::into_inner);
+        act(&us, &mut evidence, body)
+    })
+    .await
+}
+
+async fn body(request: Request) -> Result<Bytes, Failure> {
+    let body = to_bytes(request.into_body(), MAX_BODY);
+    match tokio::time::timeout(PATIENCE, body).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(_)) => Err(Failure::Bad("the body is over 64 KiB, or did not come whole".into())),
+        Err(_) => Err(Failure::Bad("the body did not come in time".into())),
+    }
+}
+
+async fn blocking(work: impl FnOnce() -> Outcome + Send + 'static) -> Outcome {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|_| Err(Failure::Broken("a request's work ended early".into())))
+}
+
+impl Shared {
+    /// Who has the token, where nobody on the way can read it.
+    fn lets(&self, request: &Request) -> Result<(), Failure> {
+        let Some(token) = self.token else {
+            return Err(Failure::Forbidden("nobody may write here: api.token_file is not set"));
+        };
+        if !self.private {
+            return Err(Failure::Forbidden("writing takes TLS or a Unix socket"));
+        }
+        let given = request.headers().get(header::AUTHORIZATION);
+        let given = given.and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+        match given {
+            Some(given) if Digest::of(given.as_bytes()) == token => Ok(()),
+            _ => Err(Failure::Unauthorised),
+        }
+    }
+}

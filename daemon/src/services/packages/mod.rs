@@ -1,0 +1,179 @@
+//! The chronicle of packages (docs/format.md §17): what happened to which
+//! version, and how it stands. Each event is a registry record; one that cannot
+//! follow from those before it is refused.
+
+pub mod metadata;
+mod publish;
+
+use std::{collections::BTreeMap, fs};
+
+use provenance_core::{
+    digest::{Digest, to_hex},
+    registry::{
+        Entry, PackageEntry, SubjectKind,
+        package::{Status, is_package, is_version},
+    },
+    time::Timestamp,
+};
+
+pub use publish::{Published, Publishing};
+
+use super::{ServiceError, certificates, evidence::Evidence, lock};
+use crate::{catalogue, host::durable::StateDir, registry::Reader};
+
+/// Something that is reported of a package.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Report {
+    /// The event's id, where whoever reports gives one: the same report twice
+    /// is one event.
+    pub id: Option<String>,
+    /// What happened.
+    pub event: String,
+    /// To which package.
+    pub package: String,
+    /// To which version.
+    pub version: String,
+    /// Who says so.
+    pub who: String,
+    /// More, in words.
+    pub details: BTreeMap<String, String>,
+    /// Digest of the archive.
+    pub sha256: Option<Digest>,
+    /// The certificate that goes with it.
+    pub certificate: Option<String>,
+}
+
+/// An event on record.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Recorded {
+    /// What is on record.
+    pub entry: PackageEntry,
+    /// Its record's number.
+    pub seq: u64,
+    /// How the version stands with it.
+    pub status: Status,
+    /// Whether it was on record before.
+    pub before: bool,
+}
+
+/// The chronicle, while nobody else writes it.
+#[derive(Debug)]
+pub struct Chronicle {
+    _turn: fs::File,
+}
+
+impl Chronicle {
+    /// Keeps others out.
+    ///
+    /// # Errors
+    /// [`ServiceError::Locked`].
+    pub fn open(state: &StateDir) -> Result<Self, ServiceError> {
+        Ok(Self { _turn: lock(state, "packages.lock")? })
+    }
+
+    /// Records an event, if it can follow from those before it.
+    ///
+    /// # Errors
+    /// [`ServiceError`]: `Request` where it makes no sense, `Conflict` where
+    /// it contradicts what is on record.
+    pub fn record(
+        &self,
+        evidence: &mut Evidence,
+        now: Timestamp,
+        report: Report,
+    ) -> Result<Recorded, ServiceError> {
+        let entry = entry(report)?;
+        let reader = evidence.reader()?;
+        let mut found = None;
+        catalogue::events(&reader, 0, |event| {
+            if event.entry.id == entry.id {
+                found = Some(event);
+            }
+            found.is_none()
+        })?;
+        if let Some(event) = found {
+            if event.entry != entry {
+                let message = format!("event {} is on record, and says otherwise", entry.id);
+                return Err(ServiceError::Conflict(message));
+            }
+            let status = status(&reader, &entry)?.unwrap_or(Status::Registered);
+            return Ok(Recorded { entry, seq: event.seq, status, before: true });
+        }
+        let status = Status::after(status(&reader, &entry)?, &entry.event).map_err(|refusal| {
+            ServiceError::Conflict(format!("{} {}: {refusal}", entry.package, entry.version))
+        })?;
+        fits_certificate(&reader, &entry, now)?;
+        let seq = evidence.record_at(now, &Entry::Package(entry.clone()))?;
+        Ok(Recorded { entry, seq, status, before: false })
+    }
+}
+
+/// The event as it is put on record.
+fn entry(report: Report) -> Result<PackageEntry, ServiceError> {
+    let id = match report.id {
+        Some(id) => id,
+        None => {
+            let mut bytes = [0; 16];
+            certificates::random(&mut bytes)?;
+            to_hex(&bytes)
+        }
+    };
+    let Report { event, package, version, who, details, sha256, certificate, .. } = report;
+    let entry = PackageEntry { id, event, package, version, who, details, sha256, certificate };
+    entry.check().map_err(|error| ServiceError::Request(error.to_string()))?;
+    Ok(entry)
+}
+
+/// How a version stands; `None` where nothing is known of it.
+///
+/// # Errors
+/// [`ServiceError`].
+fn status(reader: &Reader, entry: &PackageEntry) -> Result<Option<Status>, ServiceError> {
+    let same =
+        |other: &PackageEntry| (&other.package, &other.version) == (&entry.package, &entry.version);
+    Ok(catalogue::versions(reader, same)?.into_values().next().map(|version| version.status))
+}
+
+/// A certificate that an event names is one for this package, in force.
+fn fits_certificate(
+    reader: &Reader,
+    entry: &PackageEntry,
+    now: Timestamp,
+) -> Result<(), ServiceError> {
+    let Some(id) = &entry.certificate else { return Ok(()) };
+    let refuse = |why: &str| Err(ServiceError::Conflict(format!("certificate {id}: {why}")));
+    let known = catalogue::certificates(reader)?;
+    let Some(known) = known.get(id) else { return refuse("there is none with this id") };
+    let issued = &known.issued;
+    if issued.subject != SubjectKind::Package || issued.name != entry.package {
+        return refuse("it is for something else");
+    }
+    if issued.version.as_ref().is_some_and(|version| *version != entry.version) {
+        return refuse("it is for another version");
+    }
+    if known.revoked.is_some() {
+        return refuse("it is revoked");
+    }
+    if !(issued.not_before..=issued.not_after).contains(&now) {
+        return refuse("it is not valid now");
+    }
+    if let (Some(certified), Some(archive)) = (issued.artifact_sha256, entry.sha256)
+        && certified != archive
+    {
+        return refuse("it is for another archive");
+    }
+    Ok(())
+}
+
+/// A package and its version as somebody typed them.
+///
+/// # Errors
+/// What would be right.
+pub fn named(package: &str, version: &str) -> Result<(), ServiceError> {
+    if is_package(package) && is_version(version) {
+        return Ok(());
+    }
+    let message = "a package is `name` or `@scope/name` of letters, digits and . _ - +, a version \
+                   of the same and ~";
+    Err(ServiceError::Request(message.into()))
+}

@@ -1,0 +1,1 @@
+//! Certificates of others, and damaged ones.
