@@ -66,6 +66,53 @@ pub struct Certificates(BTreeMap<String, Known>);
 /// # Errors
 /// [`RegistryError`].
 pub fn certificates(reader: &Reader) -> Result<Certificates, RegistryError> {
+    certificates_at(reader, u64::MAX)
+}
+
+/// What the registry's first `size` records say of certificates.
+///
+/// # Errors
+/// [`RegistryError`].
+pub fn certificates_at(reader: &Reader, size: u64) -> Result<Certificates, RegistryError> {
+    let mut known = Certificates::default();
+    each(reader, "certificate", 0, |row, record, entry| {
+        if let Entry::Certificate(entry) = entry
+            && row.seq < size
+        {
+            // The first word counts; the auditor says what cannot follow.
+            let _ = known.take(entry, (row.seq, record.time));
+        }
+        row.seq < size
+    })?;
+    Ok(known)
+}
+
+impl Known {
+    /// As JSON.
+    pub fn to_value(&self) -> Value {
+        let entry = CertificateEntry::Issued(self.issued.clone());
+        let revoked = self.revoked.as_ref().map(|revoked| {
+            Value::object([
+                ("by", revoked.by.as_str().into()),
+                ("reason", revoked.reason.as_str().into()),
+                ("registry_record", revoked.seq.into()),
+                ("time", revoked.time.into()),
+            ])
+        });
+        let value = Entry::Certificate(entry).to_value();
+        value.with("registry_record", self.seq).with_some("revoked", revoked)
+    }
+}
+
+/// Every certificate on record, by its id.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Certificates(BTreeMap<String, Known>);
+
+/// Reads every certificate's records.
+///
+/// # Errors
+/// [`RegistryError`].
+pub fn certificates(reader: &Reader) -> Result<Certificates, RegistryError> {
     let mut known = Certificates::default();
     each(reader, "certificate", 0, |row, record, entry| {
         match entry {
@@ -87,6 +134,38 @@ pub fn certificates(reader: &Reader) -> Result<Certificates, RegistryError> {
 }
 
 impl Certificates {
+    /// Takes the next record, of this number and time.
+    ///
+    /// # Errors
+    /// Why it cannot follow from those before it.
+    pub fn take(
+        &mut self,
+        entry: CertificateEntry,
+        (seq, time): (u64, Timestamp),
+    ) -> Result<(), &'static str> {
+        match entry {
+            CertificateEntry::Issued(issued) => {
+                let known = |id| self.get(id).is_some_and(|known| known.revoked.is_none());
+                if self.get(&issued.id).is_some() {
+                    return Err("a certificate of this id is on record already");
+                }
+                if issued.renews.as_deref().is_some_and(|id| !known(id)) {
+                    return Err("it renews one that is not on record, or revoked");
+                }
+                self.0.insert(issued.id.clone(), Known { issued, seq, revoked: None });
+                Ok(())
+            }
+            CertificateEntry::Revoked { id, by, reason } => match self.0.get_mut(&id) {
+                None => Err("it revokes one that is not on record"),
+                Some(Known { revoked: Some(_), .. }) => Err("it is revoked already"),
+                Some(known) => {
+                    known.revoked = Some(Revoked { seq, time, by, reason });
+                    Ok(())
+                }
+            },
+        }
+    }
+
     /// The certificate with this id.
     pub fn get(&self, id: &str) -> Option<&Known> {
         self.0.get(id)
@@ -145,6 +224,10 @@ pub struct Version {
 /// A package's name, and a version.
 pub type Named = (String, String);
 
+/// Versions of packages, as their events leave them.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Versions(BTreeMap<Named, Version>);
+
 /// Hands out the events from record `from` on, until `take` has enough.
 ///
 /// # Errors
@@ -160,6 +243,28 @@ pub fn events(
     })
 }
 
+/// Every version of the packages that `wanted` takes, as the registry's first
+/// `size` records leave them.
+///
+/// # Errors
+/// [`RegistryError`].
+pub fn versions_at(
+    reader: &Reader,
+    size: u64,
+    wanted: impl Fn(&PackageEntry) -> bool,
+) -> Result<Versions, RegistryError> {
+    let mut versions = Versions::default();
+    events(reader, 0, |event| {
+        let within = event.seq < size;
+        if within && wanted(&event.entry) {
+            // What cannot follow changes nothing; the auditor says so.
+            let _ = versions.take(event);
+        }
+        within
+    })?;
+    Ok(versions)
+}
+
 /// Every version of the packages that `wanted` takes.
 ///
 /// # Errors
@@ -167,34 +272,41 @@ pub fn events(
 pub fn versions(
     reader: &Reader,
     wanted: impl Fn(&PackageEntry) -> bool,
-) -> Result<BTreeMap<Named, Version>, RegistryError> {
-    let mut versions = BTreeMap::<Named, Version>::new();
-    events(reader, 0, |event| {
-        if wanted(&event.entry) {
-            apply(&mut versions, event);
-        }
-        true
-    })?;
-    Ok(versions)
+) -> Result<Versions, RegistryError> {
+    versions_at(reader, u64::MAX, wanted)
 }
 
-/// What an event makes of the versions; one that cannot follow changes nothing.
-fn apply(versions: &mut BTreeMap<Named, Version>, event: Event) {
-    let Event { entry, seq, time } = event;
-    let name = (entry.package, entry.version);
-    let before = versions.get(&name);
-    let Ok(status) = Status::after(before.map(|version| version.status), &entry.event) else {
-        return;
-    };
-    let was = before.map(|version| version.status);
-    let (sha256, certificate) = match (was, status) {
-        (None, _) | (Some(Status::Registered), Status::Published) => {
-            (entry.sha256, entry.certificate)
-        }
-        // What is published stays as it is, whatever is said later.
-        _ => before.map(|v| (v.sha256, v.certificate.clone())).unwrap_or_default(),
-    };
-    versions.insert(name, Version { status, sha256, certificate, seq, time });
+impl Versions {
+    /// Takes the next event.
+    ///
+    /// # Errors
+    /// Why it cannot follow from those before it.
+    pub fn take(&mut self, event: Event) -> Result<Status, Refusal> {
+        let Event { entry, seq, time } = event;
+        let name = (entry.package, entry.version);
+        let before = self.0.get(&name);
+        let was = before.map(|version| version.status);
+        let status = Status::after(was, &entry.event)?;
+        let (sha256, certificate) = match (was, status) {
+            (None, _) | (Some(Status::Registered), Status::Published) => {
+                (entry.sha256, entry.certificate)
+            }
+            // What is published stays as it is, whatever is said later.
+            _ => before.map(|v| (v.sha256, v.certificate.clone())).unwrap_or_default(),
+        };
+        self.0.insert(name, Version { status, sha256, certificate, seq, time });
+        Ok(status)
+    }
+
+    /// A version.
+    pub fn get(&self, package: &str, version: &str) -> Option<&Version> {
+        self.0.get(&(package.to_owned(), version.to_owned()))
+    }
+
+    /// All of them, by name and version.
+    pub fn iter(&self) -> impl Iterator<Item = (&Named, &Version)> {
+        self.0.iter()
+    }
 }
 
 /// Hands out the records of a kind from number `from` on, until `take` has

@@ -175,6 +175,27 @@ codes! {
     StoreVersion = "store.version", Error;
     /// The storage does not say that an object is kept as long as it should be.
     StoreUnlocked = "store.unlocked", Warning;
+    /// A certificate on record is none, is not what its record says, was not
+    /// signed by its authority, or cannot follow from the records before it.
+    CertificateRecord = "certificate.record", Error;
+    /// A certificate or revocation list is none, or not of that authority.
+    CertificateInvalid = "certificate.invalid", Error;
+    /// A certificate is not valid at that time.
+    CertificateExpired = "certificate.expired", Error;
+    /// A certificate was revoked.
+    CertificateRevoked = "certificate.revoked", Error;
+    /// A certificate is not for that package, version or file.
+    CertificateSubject = "certificate.subject", Error;
+    /// An event of a package cannot follow from those before it.
+    PackageEvent = "package.event", Error;
+    /// A published archive is not the one on record.
+    PackageAltered = "package.altered", Error;
+    /// A published archive is not there.
+    PackageMissing = "package.missing", Error;
+    /// A version is there, and should not be used any more.
+    PackageDeprecated = "package.deprecated", Warning;
+    /// A version is not published, or was taken back.
+    PackageUnpublished = "package.unpublished", Error;
     /// The records come less often than the policy asks.
     PolicyCadence = "policy.cadence", Error;
     /// The records are of another client or host than the policy names.

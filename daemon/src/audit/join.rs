@@ -19,6 +19,7 @@ use provenance_core::{
 };
 use provenance_verifier::join::{bounded, compare_head, compare_segment};
 
+use super::packages::Packages;
 use crate::registry::reader::{Reader, RegistryError, Row};
 
 /// Rows that are read at once.
@@ -76,6 +77,8 @@ pub(super) struct Join<'a> {
     pub documents: BTreeMap<String, (Document, u64)>,
     /// Documents recorded since the audit began.
     pub later_documents: BTreeSet<String>,
+    /// Certificates and packages on record.
+    pub packages: Packages,
     /// Bundles whose artifacts were removed.
     pub expired: BTreeMap<String, u64>,
 }
@@ -106,6 +109,7 @@ impl<'a> Join<'a> {
             later_bundles: BTreeSet::new(),
             documents: BTreeMap::new(),
             later_documents: BTreeSet::new(),
+            packages: Packages::default(),
             expired: BTreeMap::new(),
         }
     }
@@ -316,6 +320,8 @@ impl<'a> Join<'a> {
             Some(Entry::Alert(alert)) => {
                 self.heads.push_back(Expected { seq: alert.seq, hash: alert.hash, row: number });
             }
+            Some(Entry::Certificate(entry)) => self.packages.certificate(entry, number, report),
+            Some(Entry::Package(entry)) => self.packages.package(entry, number, report),
             Some(Entry::Segment(segment)) => self.segment(segment, number, report),
             Some(Entry::Bundle(bundle)) => {
                 self.bundles.insert(bundle.id.clone(), (bundle, number));

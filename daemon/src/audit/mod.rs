@@ -4,6 +4,7 @@
 pub mod anchor;
 pub mod attestation;
 pub mod bundle;
+pub mod certificate;
 pub mod chain;
 pub mod copies;
 mod coverage;
@@ -11,6 +12,7 @@ mod documents;
 pub mod fleet;
 mod join;
 pub mod logs;
+mod packages;
 pub mod packet;
 mod recovered;
 pub mod registry;

@@ -18,6 +18,7 @@ mod render;
 mod storage;
 mod store;
 mod trust;
+mod verify_cert;
 mod verify_store;
 
 use std::{

@@ -206,7 +206,8 @@ fn list(config: &ConfigArgs) -> Result<(), Failure> {
     let (_, evidence, _) = open(&config.load()?)?;
     let reader = evidence.reader().map_err(failure)?;
     let versions = catalogue::versions(&reader, |_| true);
-    for ((package, number), version) in versions.map_err(|error| failure(error.into()))? {
+    let versions = versions.map_err(|error| failure(error.into()))?;
+    for ((package, number), version) in versions.iter() {
         let digest = version.sha256.map(|digest| digest.to_hex()).unwrap_or_default();
         say(&format!("{package}  {number}  {}  {digest}", version.status.as_str()));
     }
@@ -222,7 +223,8 @@ fn write_metadata(which: &Which, into: &PathBuf) -> Result<(), Failure> {
     let same = |entry: &provenance_core::registry::PackageEntry| {
         (&entry.package, &entry.version) == (&which.package, &which.version)
     };
-    let version = catalogue::versions(&reader, same).map_err(known)?.into_values().next();
+    let versions = catalogue::versions(&reader, same).map_err(known)?;
+    let version = versions.get(&which.package, &which.version);
     let version = version.ok_or_else(|| missing("this version is not on record"))?;
     let certificates = catalogue::certificates(&reader).map_err(known)?;
     let certificate = version.certificate.as_ref().and_then(|id| certificates.get(id));
@@ -231,7 +233,7 @@ fn write_metadata(which: &Which, into: &PathBuf) -> Result<(), Failure> {
         Failure::new(io_exit(&error), format!("{}: {error}", into.display()))
     };
     let bytes = durable::read_limited(into, metadata::MAX_BYTES).map_err(unreadable)?;
-    let value = metadata::of(&which.package, &which.version, &version, certificate);
+    let value = metadata::of(&which.package, &which.version, version, certificate);
     let text = metadata::put(&String::from_utf8_lossy(&bytes), &value).map_err(|why| {
         Failure::new(Exit::Data, format!("{} is no package.json: {why}", into.display()))
     })?;

@@ -14,7 +14,7 @@ use super::{
     Exit, Failure, bar, check_time, completions, copies, io_exit, mcp, render, say,
     storage::{self, StorageArgs},
     trust::{BlockArgs, PolicyArgs, held},
-    verify_store,
+    verify_cert, verify_store,
 };
 use crate::{
     audit::{
@@ -118,6 +118,12 @@ enum Command {
     #[command(after_help = "Example:\n  provctl verify-store --trusted-keys \
         cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY= --rehash")]
     VerifyStore(verify_store::Args),
+    /// Verify a certificate of a local authority, and what it is for
+    #[command(
+        after_help = "Example:\n  provctl verify-cert 1.2.3.cert.pem --ca ca.pem --crl crl.pem \
+        --for agent-1.2.3.tgz --publication 1.2.3.publication.sigstore.json --policy policy.toml"
+    )]
+    VerifyCert(verify_cert::Args),
     /// Print shell completions
     #[command(after_help = "Example:\n  provctl completions bash > /etc/bash_completion.d/provctl")]
     Completions {
@@ -275,6 +281,7 @@ impl Cli {
                 Ok(Exit::Done)
             }
             Command::Mcp(args) => args.run(),
+            Command::VerifyCert(args) => verify_cert::run(args),
             Command::VerifyStore(args) => verify_store::run(&args),
             Command::Completions { shell } => {
                 completions::<Self>(shell, "provctl");

@@ -22,6 +22,10 @@ pub const EVENTS: [&str; 9] = [
 pub const MAX_DETAILS: usize = 32;
 /// A detail is at most so many bytes.
 pub const MAX_DETAIL: usize = 1024;
+/// The endings of the files of a published version: the archive, its
+/// certificate, the statement, the attestation of its build.
+pub const PUBLISHED: [&str; 4] =
+    ["tgz", "cert.pem", "publication.sigstore.json", "provenance.sigstore.json"];
 const MAX_NAME: usize = 214;
 const MAX_VERSION: usize = 64;
 

@@ -215,7 +215,7 @@ async fn packages(State(us): Us, RawQuery(query): RawQuery) -> Outcome {
         let after = page.after.unwrap_or_default();
         let versions = catalogue::versions(reader, |entry| entry.package > after)?;
         let mut packages = std::collections::BTreeMap::<&str, Vec<Value>>::new();
-        for ((package, number), version) in &versions {
+        for ((package, number), version) in versions.iter() {
             packages.entry(package).or_default().push(described_version(number, version));
         }
         let more = packages.len() > page.limit;

@@ -169,11 +169,7 @@ impl<'a> Authority<'a> {
         let failed = || ServiceError::io(format!("cannot write into {}", folder.display()));
         durable::create_dirs(&folder).map_err(failed())?;
         for issued in known.issued() {
-            let name = match issued.subject {
-                SubjectKind::Authority => format!("ca-{}.pem", issued.id),
-                _ => format!("{}.pem", issued.id),
-            };
-            let path = folder.join(name);
+            let path = self.state.root().join(file(issued));
             if fs::metadata(&path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
                 durable::replace(&path, to_pem(&issued.der)?.as_bytes(), 0o644).map_err(failed())?;
             }
@@ -275,6 +271,14 @@ impl<'a> Authority<'a> {
             place: place.to_owned(),
             policy_version: self.settings.policy_version.clone(),
         }
+    }
+}
+
+/// The name below the state folder of a certificate's file.
+pub fn file(issued: &Issued) -> String {
+    match issued.subject {
+        SubjectKind::Authority => format!("certificates/ca-{}.pem", issued.id),
+        _ => format!("certificates/{}.pem", issued.id),
     }
 }
 

@@ -131,7 +131,8 @@ fn entry(report: Report) -> Result<PackageEntry, ServiceError> {
 fn status(reader: &Reader, entry: &PackageEntry) -> Result<Option<Status>, ServiceError> {
     let same =
         |other: &PackageEntry| (&other.package, &other.version) == (&entry.package, &entry.version);
-    Ok(catalogue::versions(reader, same)?.into_values().next().map(|version| version.status))
+    let versions = catalogue::versions(reader, same)?;
+    Ok(versions.get(&entry.package, &entry.version).map(|version| version.status))
 }
 
 /// A certificate that an event names is one for this package, in force.

@@ -16,7 +16,10 @@ use provenance_core::{
     },
     digest::{Digest, Hasher},
     record::Record,
-    registry::Entry,
+    registry::{
+        CertificateEntry, Entry,
+        package::{self, PUBLISHED, Status},
+    },
     report::Head,
     statement::{Link, MAX_STATEMENT, Statement},
 };
@@ -26,7 +29,7 @@ use crate::{
     host::{chainfiles, durable},
     registry::{Reader, Tail},
     services::{
-        ServiceError, bundle,
+        ServiceError, bundle, certificates,
         evidence::{each_row, read_entry},
     },
 };
@@ -319,6 +322,14 @@ impl Files<'_, '_> {
                 Ok(())
             }
             Entry::Bundle(bundle) => self.bundle(&bundle.id),
+            Entry::Certificate(CertificateEntry::Issued(issued)) => {
+                self.add(&certificates::file(issued))
+            }
+            Entry::Package(event) if event.event == Status::Published.event() => {
+                PUBLISHED.iter().try_for_each(|ending| {
+                    self.add(&package::file(&event.package, &event.version, ending))
+                })
+            }
             _ => Ok(()),
         }
     }
