@@ -90,12 +90,6 @@ impl Issue {
 impl Event {
     pub(super) fn report(self) -> Result<Report, Failure> {
         let Self { id, event, package, version, who, details, sha256, certificate } = self;
-        // It is more than a report: archive, certificate and statement lie
-        // beside it.
-        if event == Status::Published.event() {
-            let why = "publish with `provenanced package publish`, which signs what it publishes";
-            return Err(Failure::Conflict(why.into()));
-        }
         let sha256 = digest("sha256", sha256)?;
         Ok(Report { id, event, package, version, who, details, sha256, certificate })
     }

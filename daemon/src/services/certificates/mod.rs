@@ -307,3 +307,6 @@ pub(super) fn random(bytes: &mut [u8]) -> Result<(), ServiceError> {
         ServiceError::io("the system gives no random bytes")(io::Error::other(error.to_string()))
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -82,6 +82,24 @@ impl Chronicle {
         now: Timestamp,
         report: Report,
     ) -> Result<Recorded, ServiceError> {
+        // The first time is more than a report: archive, certificate and
+        // statement lie beside it.
+        if report.event == Status::Published.event() {
+            let entry = entry(report.clone())?;
+            if status(&evidence.reader()?, &entry)? == Some(Status::Registered) {
+                let message = "publish it with `provenanced package publish`, which signs it";
+                return Err(ServiceError::Conflict(message.into()));
+            }
+        }
+        self.append(evidence, now, report)
+    }
+
+    fn append(
+        &self,
+        evidence: &mut Evidence,
+        now: Timestamp,
+        report: Report,
+    ) -> Result<Recorded, ServiceError> {
         let entry = entry(report)?;
         let reader = evidence.reader()?;
         let mut found = None;

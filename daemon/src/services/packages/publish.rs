@@ -135,7 +135,7 @@ impl Chronicle {
         for (name, bytes) in &files {
             write(state, name, bytes)?;
         }
-        let recorded = self.record(evidence, now, report)?;
+        let recorded = self.append(evidence, now, report)?;
         let files = files.into_iter().map(|(name, _)| name).collect();
         Ok(Published { recorded, publication, files })
     }

@@ -1,0 +1,173 @@
+//! A package's whole way: built, certified, published, stored, used; then
+//! deprecated, revoked, taken back.
+
+use std::{fs, path::Path, process::Command};
+
+use serde_json::{Value, json};
+
+use crate::world::{PROVCTL, World, codes};
+
+const PACKAGE: &str = "@acme/agent";
+
+/// Packs the sources, the same bytes each time.
+fn build(sources: &Path, out: &Path) {
+    let packed = Command::new("tar")
+        .args(["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner"])
+        .args(["--use-compress-program=gzip -n", "-cf"])
+        .arg(out)
+        .arg("-C")
+        .arg(sources)
+        .arg(".")
+        .status()
+        .unwrap();
+    assert!(packed.success());
+}
+
+fn event(world: &World, name: &str, more: &[&str]) -> Value {
+    let which = ["package", "event", "--package", PACKAGE, "--version", "1.2.3", "--event", name];
+    world.json(&[&which[..], more].concat())
+}
+
+#[test]
+fn a_package_goes_its_whole_way_and_the_consumers_check_turns() {
+    let worm = tempfile::tempdir().unwrap();
+    let folder = worm.path().join("worm").display().to_string();
+    let world = World::new(&format!("[store]\nlocal = \"{folder}\"\n"));
+    let sources = world.path("sources");
+    fs::create_dir(&sources).unwrap();
+    let manifest = "{\n  \"name\": \"@acme/agent\",\n  \"version\": \"1.2.3\"\n}\n";
+    fs::write(sources.join("package.json"), manifest).unwrap();
+    fs::write(sources.join("index.js"), "module.exports = 1;\n").unwrap();
+
+    let which = ["--package", PACKAGE, "--version", "1.2.3"];
+    // Nothing can be said of what is not registered.
+    let early = [&["package", "event", "--event", "package.build.start"], &which[..]].concat();
+    assert_eq!(world.try_daemon(&early).0, 65);
+    world.json(&[&["package", "register"], &which[..]].concat());
+    event(&world, "package.build.start", &[]);
+    let (first, second) = (world.path("first.tgz"), world.path("second.tgz"));
+    build(&sources, &first);
+    build(&sources, &second);
+    assert_eq!(fs::read(&first).unwrap(), fs::read(&second).unwrap());
+    let archive = first.display().to_string();
+    event(&world, "package.build.complete", &["--file", &archive, "--detail", "commit=0123abc"]);
+    event(&world, "package.test.complete", &[]);
+
+    let issued = world.issue(PACKAGE, &["--for-version", "1.2.3", "--file", &archive]);
+    let id = issued["id"].as_str().unwrap();
+    event(&world, "package.certificate.issued", &["--certificate", id]);
+    let publish = ["package", "publish", "--certificate", id, "--file"];
+    // Not another archive than the certified one.
+    fs::write(&second, "another").unwrap();
+    let other = second.display().to_string();
+    let refused = world.try_daemon(&[&publish[..], &[&other], &which].concat());
+    assert_eq!(refused.0, 65, "{}", refused.1);
+    let published = world.json(&[&publish[..], &[&archive], &which].concat());
+    assert_eq!(published["status"], "published");
+    // A version is published once.
+    assert_eq!(world.try_daemon(&[&publish[..], &[&archive], &which].concat()).0, 65);
+
+    let into = world.path("package.json");
+    fs::write(&into, manifest).unwrap();
+    let told = world.try_daemon(
+        &[&["package", "metadata", "--into", &into.display().to_string()], &which[..]].concat(),
+    );
+    assert_eq!(told.0, 0, "{}", told.1);
+    let metadata: Value = serde_json::from_slice(&fs::read(&into).unwrap()).unwrap();
+    assert_eq!(metadata["name"], PACKAGE);
+    assert_eq!(metadata["mspProvenance"]["certificate"]["id"], issued["id"]);
+    assert_eq!(metadata["mspProvenance"]["governance"]["approvedBy"], "Anna Müller");
+    assert_eq!(metadata["mspProvenance"]["build"]["status"], "published");
+
+    // The copies hold all of it.
+    let (code, said) = world.try_daemon(&["store"]);
+    assert_eq!(code, 0, "{said}");
+    let copies = Command::new(PROVCTL)
+        .args(["verify", &folder, "--policy", &world.text("policy.toml"), "--json"])
+        .output()
+        .unwrap();
+    let report: Value = serde_json::from_slice(&copies.stdout).unwrap();
+    assert_eq!(copies.status.code(), Some(0), "{report}");
+    let found = Command::new("find").arg(&folder).output().unwrap();
+    let found = String::from_utf8_lossy(&found.stdout).into_owned();
+    for name in ["packages/@acme/agent/1.2.3.tgz", "1.2.3.cert.pem", "publication.sigstore.json"] {
+        assert!(found.contains(name), "{name}: {found}");
+    }
+
+    // The consumer, with nothing but files; then with the registry too.
+    let below = |name: &str| world.text(&format!("state/packages/{PACKAGE}/1.2.3.{name}"));
+    let (certificate, statement) = (below("cert.pem"), below("publication.sigstore.json"));
+    let (ca, crl, state) = (world.ca(), world.crl(), world.text("state"));
+    let offline = ["--ca", &ca, "--crl", &crl, "--for", &archive, "--publication", &statement];
+    let online = [&offline[..], &["--state", &state]].concat();
+    for asked in [&offline[..], &online] {
+        let (code, report) = world.verify(&certificate, asked);
+        assert_eq!((code, codes(&report)), (0, vec![]), "{report}");
+    }
+    let (code, report) = world.verify(&certificate, &["--ca", &ca, "--crl", &crl, "--for", &other]);
+    assert_eq!((code, codes(&report)), (1, vec!["certificate.subject".to_owned()]));
+
+    turn(&world, &which, id, (&certificate, &online));
+    worm_unlock(worm.path());
+}
+
+/// Deprecated, then revoked, then taken back.
+fn turn(world: &World, which: &[&str], id: &str, (certificate, online): (&str, &[&str])) {
+    let status = |to: &str| {
+        let set = ["package", "status", "--set", to, "--reason", "use 1.2.4"];
+        world.json(&[&set[..], which].concat())
+    };
+    assert_eq!(status("deprecated")["status"], "deprecated");
+    let (code, report) = world.verify(certificate, online);
+    assert_eq!((code, codes(&report)), (0, vec!["package.deprecated".to_owned()]), "{report}");
+    let before = report["checked"]["registry records"].as_u64().unwrap();
+    let by = ["--by", "anna", "--reason", "key lost"];
+    assert_eq!(world.try_daemon(&[&["cert", "revoke", id], &by[..]].concat()).0, 0);
+    let (code, report) = world.verify(certificate, online);
+    assert_eq!(code, 1);
+    assert!(codes(&report).contains(&"certificate.revoked".to_owned()), "{report}");
+    // By its place: what was decided before the revocation stays decided.
+    let crl_less: Vec<&str> = {
+        let at = online.iter().position(|arg| *arg == "--crl").unwrap();
+        online
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| *i != at && *i != at + 1)
+            .map(|(_, a)| *a)
+            .collect()
+    };
+    let before = before.to_string();
+    let then = [&crl_less[..], &["--at-record", &before]].concat();
+    let (code, report) = world.verify(certificate, &then);
+    assert_eq!((code, codes(&report)), (0, vec!["package.deprecated".to_owned()]), "{report}");
+    assert_eq!(status("unpublished")["status"], "unpublished");
+    let (_, report) = world.verify(certificate, online);
+    assert!(codes(&report).contains(&"package.unpublished".to_owned()), "{report}");
+    assert_eq!(world.audit().1, Vec::<String>::new());
+    // What was published is held against its record.
+    let archive = world.path(&format!("state/packages/{PACKAGE}/1.2.3.tgz"));
+    fs::write(&archive, "another").unwrap();
+    assert_eq!(world.audit(), (1, vec!["package.altered".to_owned()]));
+    fs::remove_file(&archive).unwrap();
+    assert_eq!(world.audit(), (1, vec!["package.missing".to_owned()]));
+}
+
+#[test]
+fn the_same_report_twice_is_one_event_and_a_contradiction_is_none() {
+    let world = World::new("");
+    let which = ["--package", PACKAGE, "--version", "1.2.3"];
+    world.json(&[&["package", "register"], &which[..]].concat());
+    let id = "0123456789abcdef0123456789abcdef";
+    let first = event(&world, "package.build.start", &["--id", id]);
+    let again = event(&world, "package.build.start", &["--id", id]);
+    assert_eq!(first["registry_record"], again["registry_record"]);
+    assert_eq!((&first["known_before"], &again["known_before"]), (&json!(false), &json!(true)));
+    let other = ["package", "event", "--event", "package.build.failed", "--id", id];
+    assert_eq!(world.try_daemon(&[&other[..], &which].concat()).0, 65);
+    let listed = world.try_daemon(&["package", "list"]);
+    assert!(listed.1.contains("@acme/agent  1.2.3  registered"), "{}", listed.1);
+}
+
+fn worm_unlock(root: &Path) {
+    let _ = Command::new("chattr").args(["-R", "-i"]).arg(root).status();
+}

@@ -1,0 +1,133 @@
+//! An appliance with an authority.
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+
+pub(crate) const PROVENANCED: &str = env!("CARGO_BIN_EXE_provenanced");
+pub(crate) const PROVCTL: &str = env!("CARGO_BIN_EXE_provctl");
+
+pub(crate) struct World {
+    dir: tempfile::TempDir,
+}
+
+impl World {
+    /// With these settings behind the usual ones.
+    pub(crate) fn new(more: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("logs")).unwrap();
+        fs::write(dir.path().join("logs/a.log"), "a line\n").unwrap();
+        let world = Self { dir };
+        for name in ["signing", "authority", "agent"] {
+            let folder = world.text("");
+            world.daemon(&["keygen", "--out", &folder, "--name", name], &[]);
+        }
+        let root = world.text("");
+        let text = format!(
+            "client = \"clinic-001\"\nhost = \"appliance-7\"\ntier = \"professional\"\n\
+             state_dir = \"{root}/state\"\nsigning_key = \"{root}/signing.key\"\n\
+             [chain]\nwatch = [\"{root}/logs/*.log\"]\njournal = false\n\
+             [time.gps]\ngpsd = \"127.0.0.1:1\"\n\
+             [certificates]\nauthority_key = \"{root}/authority.key\"\npolicy_version = \"7\"\n{more}"
+        );
+        fs::write(world.path("p.toml"), text.replace("@", &root)).unwrap();
+        let key = fs::read_to_string(world.path("signing.pub")).unwrap();
+        let policy = format!("[[keys]]\nname = \"it\"\npublic_key = \"\"\"\n{key}\"\"\"\n");
+        fs::write(world.path("policy.toml"), policy).unwrap();
+        let ran = world.daemon(&["run", "--ticks", "1"], &["--config"]);
+        assert!(ran.status.success(), "{ran:?}");
+        world
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) fn text(&self, name: &str) -> String {
+        self.path(name).display().to_string().trim_end_matches('/').to_owned()
+    }
+
+    /// `provenanced ARGS`; with the settings where these are asked for.
+    fn daemon(&self, args: &[&str], config: &[&str]) -> Output {
+        let settings = self.text("p.toml");
+        let mut command = Command::new(PROVENANCED);
+        command.args(args).env("USER", "tester").env_remove("SUDO_USER");
+        if !config.is_empty() {
+            command.args(["--config", &settings]);
+        }
+        command.output().unwrap()
+    }
+
+    /// `provenanced ARGS --config …`
+    pub(crate) fn try_daemon(&self, args: &[&str]) -> (i32, String) {
+        let ran = self.daemon(args, &["--config"]);
+        let text = [ran.stdout, ran.stderr].concat();
+        (ran.status.code().unwrap(), String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// The same, which must succeed and answer in JSON.
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
+        let ran = self.daemon(&[args, &["--json"]].concat(), &["--config"]);
+        assert!(ran.status.success(), "{args:?}: {}", String::from_utf8_lossy(&ran.stderr));
+        serde_json::from_slice(&ran.stdout).unwrap()
+    }
+
+    /// Issues a certificate for a package, for an archive or any.
+    pub(crate) fn issue(&self, package: &str, more: &[&str]) -> Value {
+        let key = self.text("agent.pub");
+        let by = ["--approved-by", "Anna Müller", "--place", "Ulm, ticket 42"];
+        self.json(&[&["cert", "issue", "--package", package, "--key", &key], more, &by].concat())
+    }
+
+    /// `provctl verify-cert`, as JSON.
+    pub(crate) fn verify(&self, certificate: &str, more: &[&str]) -> (i32, Value) {
+        let policy = self.text("policy.toml");
+        let ran = Command::new(PROVCTL)
+            .args(["verify-cert", certificate, "--json", "--policy", &policy])
+            .args(more)
+            .output()
+            .unwrap();
+        let value = serde_json::from_slice(&ran.stdout)
+            .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&ran.stderr)));
+        (ran.status.code().unwrap(), value)
+    }
+
+    /// `provctl verify-chain`: its exit code and the codes of its findings.
+    pub(crate) fn audit(&self) -> (i32, Vec<String>) {
+        let (state, policy) = (self.text("state"), self.text("policy.toml"));
+        let ran = Command::new(PROVCTL)
+            .args(["verify-chain", "--json", "--state", &state, "--policy", &policy])
+            .output()
+            .unwrap();
+        let value = serde_json::from_slice(&ran.stdout).unwrap();
+        // The clock of a test has no source.
+        let ours = |code: &String| !code.starts_with("clock.");
+        (ran.status.code().unwrap(), codes(&value).into_iter().filter(ours).collect())
+    }
+
+    /// The authority's certificate.
+    pub(crate) fn ca(&self) -> String {
+        let folder = fs::read_dir(self.path("state/certificates")).unwrap();
+        let mut names = folder.map(|entry| entry.unwrap().path());
+        let ca = names.find(|path| path.file_name().unwrap().to_string_lossy().starts_with("ca-"));
+        ca.unwrap().display().to_string()
+    }
+
+    pub(crate) fn certificate(&self, id: &str) -> String {
+        self.text(&format!("state/certificates/{id}.pem"))
+    }
+
+    pub(crate) fn crl(&self) -> String {
+        self.text("state/certificates/crl.pem")
+    }
+}
+
+/// The codes of a report's findings.
+pub(crate) fn codes(report: &Value) -> Vec<String> {
+    let findings = report["findings"].as_array().unwrap();
+    findings.iter().map(|finding| finding["code"].as_str().unwrap().to_owned()).collect()
+}
