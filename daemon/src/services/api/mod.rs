@@ -1,4 +1,4 @@
-//! The HTTP API of certificates and packages (docs/packages-api.md): whoever
+//! The HTTP API of certificates and packages (docs/certificates.md): whoever
 //! reaches it reads; who has the token writes, over TLS or a Unix socket.
 //!
 //! Trust: who has the token can put events and certificates on record, under
