@@ -67,7 +67,9 @@ let
       lines = b.concatLists (lib.mapAttrsToList line values);
     in
     lib.optionalString (lines != [ ]) "[${name}]\n${b.concatStringsSep "" lines}";
-  words = unit: from: to: lib.optionalAttrs (unit ? ${from}) { ${to} = b.concatStringsSep " " unit.${from}; };
+  words =
+    unit: from: to:
+    lib.optionalAttrs (unit.${from} or [ ] != [ ]) { ${to} = b.concatStringsSep " " unit.${from}; };
   render =
     unit: name: values:
     b.concatStringsSep "\n" (
@@ -77,6 +79,7 @@ let
           // words unit "documentation" "Documentation"
           // words unit "after" "After"
           // words unit "wants" "Wants"
+          // unit.unitConfig or { }
         ))
         (section name (
           values
