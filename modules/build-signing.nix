@@ -87,7 +87,8 @@ in
     systemd.services.provenance-verify-store = {
       description = "Verify who signed each path of the running system";
       documentation = [ "man:provctl-verify-store(1)" ];
-      after = [ "provenanced.service" ];
+      inherit (common.atSwitch) wantedBy;
+      after = [ "provenanced.service" ] ++ common.atSwitch.after;
       # Also of a system that fails: that is evidence too.
       unitConfig = lib.genAttrs [
         "OnSuccess"
@@ -111,11 +112,6 @@ in
       serviceConfig = common.recorder {
         exec = "${common.provenanced} bundle --config /etc/msp-provenance/provenance.toml --artifact ${report} --control 164.312(c)(1) --reason verify-store";
       };
-    };
-    systemd.paths.provenance-verify-store = {
-      description = "A switch to another system";
-      wantedBy = [ "paths.target" ];
-      pathConfig.PathChanged = "/run/current-system";
     };
     systemd.timers.provenance-verify-store = {
       description = "Verify who signed each path of the running system";

@@ -39,7 +39,6 @@ let
       services = set;
       timers = set;
       sockets = set;
-      paths = set;
       tmpfiles.rules = list;
     };
     users = {
@@ -106,6 +105,5 @@ evaluated
   units =
     units "service" "Service" "serviceConfig" systemd.services
     // units "timer" "Timer" "timerConfig" systemd.timers
-    // units "socket" "Socket" "socketConfig" systemd.sockets
-    // units "path" "Path" "pathConfig" systemd.paths;
+    // units "socket" "Socket" "socketConfig" systemd.sockets;
 }

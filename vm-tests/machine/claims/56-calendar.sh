@@ -5,7 +5,7 @@ head -c 32 /dev/urandom >/run/claims/digest
 ask() { curl -sS --max-time 10 -w '%{http_code}' -o /run/claims/answer "$@" http://127.0.0.1:14788/digest; }
 [ "$(ask --data-binary @/run/claims/digest)" = 200 ]
 # A promise of this address.
-grep -aF http://127.0.0.1:14788 /run/claims/answer
+grep -qaF http://127.0.0.1:14788 /run/claims/answer
 registry batch | grep -c . | grep -x 1
 # What is no digest gets no promise, and does not end it.
 head -c 99 /dev/urandom >/run/claims/long

@@ -15,9 +15,12 @@ wait_until 20 test -s /var/lib/bitcoind-provenance/.cookie
 cli -rpcwait createwallet provenance >/dev/null
 address=$(cli -rpcwallet=provenance getnewaddress)
 mine() { cli generatetoaddress "$1" "$address" >/dev/null; }
+# Of an hour ago: so many blocks at once are dated each behind the other.
+cli setmocktime $(($(date +%s) - 3600))
 mine 101
-# A record of its own for the daemon: the node's block bounds the time.
-wait_until 10 eval 'records | tail -n 1 | grep "\"src\":\"bitcoin"'
+cli setmocktime 0
+# The node's block bounds the time, and agrees now.
+wait_until 10 eval 'records | tail -n 1 | grep "\"src\":\"btc:node\",\"state\":\"ok\"" | grep "\"verdict\":\"agreed\""'
 as_daemon $bin/provenanced bundle --config $etc/provenance.toml --reason anchored
 bundle=$(ls -d $state/bundles/* | tail -n 1)
 # Submitted, in a block, six deep: a step of the timer's unit each.
