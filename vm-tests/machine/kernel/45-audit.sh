@@ -1,5 +1,7 @@
 # Who sets the clock is in auditd's log by the modules' rules, and the log is in the chain.
-systemctl is-active auditd
+# From here on: it makes all else slower.
+systemctl unmask --quiet auditd audit-rules
+systemctl start audit-rules auditd
 # A person who logged in, and a service.
 bash -c 'echo 1000 >/proc/self/loginuid; exec date -s "+2 seconds"'
 date -s '-2 seconds'
