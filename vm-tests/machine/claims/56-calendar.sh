@@ -11,6 +11,8 @@ registry batch | grep -c . | grep -x 1
 head -c 99 /dev/urandom >/run/claims/long
 [ "$(ask --data-binary @/run/claims/long)" != 200 ]
 [ "$(ask --data-binary @/run/claims/digest)" = 200 ]
-# It has no way to the wallet, and the anchor's unit has: the next claim.
-inside() { nsenter --mount --target "$(property provenance-aggregate MainPID)" "$@"; }
-not inside ls /var/lib/bitcoind-provenance/. 2>/dev/null
+# It has no way to the node's folder, whose cookie opens the wallet.
+touch /var/lib/bitcoind-provenance/here
+pid=$(property provenance-aggregate MainPID)
+not nsenter --mount --target "$pid" test -e /var/lib/bitcoind-provenance/here
+nsenter --mount --target "$(property provenanced MainPID)" test -e /var/lib/bitcoind-provenance/here

@@ -7,7 +7,6 @@ ExecStart=/opt/bin/bitcoind -datadir=/var/lib/bitcoind-provenance -conf=/run/cla
 UMask=0027
 UNIT
 system 'rest.bitcoind.provenance | "prune=\(.prune)\n\(.extraConfig)"' >/run/claims/bitcoin.conf
-install -d -m 0770 -o bitcoind-provenance -g bitcoind-provenance /var/lib/bitcoind-provenance
 systemctl daemon-reload
 systemctl start bitcoind-provenance
 cli() { /opt/bin/bitcoin-cli -rpcport=18443 -rpccookiefile=/var/lib/bitcoind-provenance/.cookie "$@"; }
