@@ -1,7 +1,13 @@
 # Signed builds: Nix signs what it builds and takes nothing unsigned, and
 # provenance-verify-store shows at each switch who vouches for every path. Its
-# report goes on record in a bundle, whatever it says.
-{ config, lib, ... }:
+# report goes on record in a bundle, whatever it says: by a unit of its own, since
+# systemd gives ExecStopPost= no credential to sign with.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
 let
   inherit (lib) mkOption types;
   inherit (import ./lib/types.nix { inherit lib; }) secretPath;
@@ -81,20 +87,31 @@ in
     systemd.services.provenance-verify-store = {
       description = "Verify who signed each path of the running system";
       documentation = [ "man:provctl-verify-store(1)" ];
-      after = [ "provenanced.service" ];
+      inherit (common.atSwitch) wantedBy;
+      after = [ "provenanced.service" ] ++ common.atSwitch.after;
+      # Also of a system that fails: that is evidence too.
+      unitConfig = lib.genAttrs [
+        "OnSuccess"
+        "OnFailure"
+      ] (_: "provenance-verify-store-record.service");
       serviceConfig =
-        common.recorder {
+        common.oneshot {
+          relax = [ ];
           exec = "${common.provctl} verify-store ${lib.concatStringsSep " " flags}";
         }
+        // common.writesState
         // {
-          # Also of a system that fails: that is evidence too.
-          ExecStopPost = "${common.provenanced} bundle --config /etc/msp-provenance/provenance.toml --artifact ${report} --control 164.312(c)(1) --reason verify-store";
+          # Never that of an earlier run in its place.
+          ExecStartPre = "${pkgs.coreutils}/bin/rm -f ${report}";
         };
     };
-    systemd.paths.provenance-verify-store = {
-      description = "A switch to another system";
-      wantedBy = [ "paths.target" ];
-      pathConfig.PathChanged = "/run/current-system";
+    systemd.services.provenance-verify-store-record = {
+      description = "Put on record who signed each path of the running system";
+      documentation = [ "man:provenanced-bundle(1)" ];
+      after = [ "provenanced.service" ];
+      serviceConfig = common.recorder {
+        exec = "${common.provenanced} bundle --config /etc/msp-provenance/provenance.toml --artifact ${report} --control 164.312(c)(1) --reason verify-store";
+      };
     };
     systemd.timers.provenance-verify-store = {
       description = "Verify who signed each path of the running system";

@@ -24,15 +24,11 @@ in
     services.msp-provenance.settings.sbom.formats = lib.mkDefault cfg.sbom;
     systemd.services.provenance-sbom = {
       description = "List what the running system is made of";
-      after = [ "provenanced.service" ];
+      inherit (common.atSwitch) wantedBy;
+      after = [ "provenanced.service" ] ++ common.atSwitch.after;
       serviceConfig = common.recorder {
         exec = "${common.provenanced} sbom --config /etc/msp-provenance/provenance.toml --system /run/current-system --out ${common.stateDir}/sbom";
       };
-    };
-    systemd.paths.provenance-sbom = {
-      description = "A switch to another system";
-      wantedBy = [ "paths.target" ];
-      pathConfig.PathChanged = "/run/current-system";
     };
     systemd.timers.provenance-sbom = {
       description = "List what the running system is made of";

@@ -4,7 +4,10 @@ let
   inherit (lib) mkOption types;
   inherit (import ./lib/types.nix { inherit lib; }) secretPath;
   common = import ./lib/common.nix { inherit config lib; };
-  inherit (common) cfg;
+  inherit (common) cfg user;
+  inherit (cfg.store) local;
+  # The bucket's name is looked up.
+  online = lib.optional (cfg.store.s3 != null) "network-online.target";
   text = description: mkOption { type = types.str; inherit description; };
   s3 = {
     endpoint = mkOption {
@@ -57,6 +60,15 @@ let
 in
 {
   options.services.msp-provenance.store = {
+    local = mkOption {
+      type = types.nullOr types.str;
+      default = null;
+      example = "/srv/worm";
+      description = ''
+        A folder that everything is copied into: a file system of its own, mounted from elsewhere.
+        It is made where it is missing, for the daemon's user.
+      '';
+    };
     s3 = mkOption {
       type = types.nullOr (types.submodule { options = s3; });
       default = null;
@@ -69,34 +81,46 @@ in
     };
   };
 
-  config = lib.mkIf (cfg.enable && cfg.store.s3 != null) {
-    assertions = [ (common.needs "store.s3" "provenanced" "store") ];
-    services.msp-provenance.settings.store.s3 = lib.mapAttrs (_: lib.mkDefault) (
-      {
-        inherit (cfg.store.s3) bucket region prefix;
-        retain_days = cfg.store.s3.retainDays;
-        document_days = cfg.store.s3.documentDays;
-        mode = "COMPLIANCE";
-      }
-      // lib.filterAttrs (_: value: value != null) {
-        inherit (cfg.store.s3) endpoint;
-        ca_file = cfg.store.s3.caFile;
-        path_style = cfg.store.s3.pathStyle;
-        credentials_file = if cfg.store.s3.credentialsFile == null then null else "credential:s3";
-      }
-    );
+  config = lib.mkIf (cfg.enable && (local != null || cfg.store.s3 != null)) {
+    assertions = [ (common.needs "store" "provenanced" "store") ];
+    services.msp-provenance.settings.store =
+      lib.optionalAttrs (local != null) { local = lib.mkDefault local; }
+      // lib.optionalAttrs (cfg.store.s3 != null) {
+        s3 = lib.mapAttrs (_: lib.mkDefault) (
+          {
+            inherit (cfg.store.s3) bucket region prefix;
+            retain_days = cfg.store.s3.retainDays;
+            document_days = cfg.store.s3.documentDays;
+            mode = "COMPLIANCE";
+          }
+          // lib.filterAttrs (_: value: value != null) {
+            inherit (cfg.store.s3) endpoint;
+            ca_file = cfg.store.s3.caFile;
+            path_style = cfg.store.s3.pathStyle;
+            credentials_file = if cfg.store.s3.credentialsFile == null then null else "credential:s3";
+          }
+        );
+      };
+    # Else the unit's sandbox finds no folder, and does not start.
+    systemd.tmpfiles.rules = lib.optional (local != null) "d ${local} 0750 ${user} ${user} - -";
     systemd.services.provenance-store = {
       description = "Copy evidence to WORM storage";
-      after = [
-        "network-online.target"
-        "provenanced.service"
-      ];
-      wants = [ "network-online.target" ];
-      serviceConfig = common.recorder {
-        relax = [ "network" ];
-        secrets = [ "s3" ];
-        exec = "${common.provenanced} store ${common.configArgs}";
-      };
+      after = online ++ [ "provenanced.service" ];
+      wants = online;
+      # A copy beside the mount would be none.
+      unitConfig = lib.optionalAttrs (local != null) { RequiresMountsFor = local; };
+      serviceConfig =
+        let
+          recorder = common.recorder {
+            relax = lib.optional (cfg.store.s3 != null) "network";
+            secrets = [ "s3" ];
+            exec = "${common.provenanced} store ${common.configArgs}";
+          };
+        in
+        recorder
+        // lib.optionalAttrs (local != null) {
+          ReadWritePaths = recorder.ReadWritePaths or [ ] ++ [ local ];
+        };
     };
     systemd.timers.provenance-store = {
       description = "Copy evidence to WORM storage";

@@ -120,6 +120,15 @@ rec {
     }
     // writesState;
 
+  # At each boot and each switch: a switch starts the targets that are active again,
+  # and with them what they want and is not running. Neither waits for it, since it
+  # comes behind the target. (PathChanged= does not see that /run/current-system, a
+  # link, is replaced.)
+  atSwitch = {
+    wantedBy = [ "multi-user.target" ];
+    after = [ "multi-user.target" ];
+  };
+
   # At a time of its own on each appliance, and after a pause if it was missed.
   timer = schedule: {
     OnCalendar = schedule;

@@ -1,5 +1,5 @@
-# What vm-tests/machine boots: signed, a record each second, a key that only
-# tests know.
+# What vm-tests/machine boots: every unit that the modules have, signed, a record
+# each second, a key that only tests know.
 {
   services.msp-provenance = {
     enable = true;
@@ -15,6 +15,28 @@
         "127.0.0.13"
       ];
     };
+    bitcoin = {
+      enable = true;
+      network = "regtest";
+    };
+    anchor.enable = true;
+    aggregate = {
+      enable = true;
+      url = "http://127.0.0.1:14788";
+    };
+    packets = [ "day" ];
+    sbom = [
+      "spdx-2.3"
+      "cyclonedx-1.6"
+    ];
+    buildSigning = {
+      enable = true;
+      # The machine makes one at each boot, and puts it in its place.
+      trustedPublicKeys = [ "test:Gb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=" ];
+    };
+    store.local = "/srv/worm";
+    mcp.enable = true;
+    metrics.enable = true;
     policy.keys = [
       {
         name = "test";

@@ -39,7 +39,6 @@ let
       services = set;
       timers = set;
       sockets = set;
-      paths = set;
       tmpfiles.rules = list;
     };
     users = {
@@ -67,7 +66,9 @@ let
       lines = b.concatLists (lib.mapAttrsToList line values);
     in
     lib.optionalString (lines != [ ]) "[${name}]\n${b.concatStringsSep "" lines}";
-  words = unit: from: to: lib.optionalAttrs (unit ? ${from}) { ${to} = b.concatStringsSep " " unit.${from}; };
+  words =
+    unit: from: to:
+    lib.optionalAttrs (unit.${from} or [ ] != [ ]) { ${to} = b.concatStringsSep " " unit.${from}; };
   render =
     unit: name: values:
     b.concatStringsSep "\n" (
@@ -77,6 +78,7 @@ let
           // words unit "documentation" "Documentation"
           // words unit "after" "After"
           // words unit "wants" "Wants"
+          // unit.unitConfig or { }
         ))
         (section name (
           values
@@ -103,6 +105,5 @@ evaluated
   units =
     units "service" "Service" "serviceConfig" systemd.services
     // units "timer" "Timer" "timerConfig" systemd.timers
-    // units "socket" "Socket" "socketConfig" systemd.sockets
-    // units "path" "Path" "pathConfig" systemd.paths;
+    // units "socket" "Socket" "socketConfig" systemd.sockets;
 }
