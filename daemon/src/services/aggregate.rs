@@ -15,12 +15,11 @@ use std::{future::Future, sync::Arc};
 
 use provenance_core::time::Timestamp;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::net::TcpListener;
 
 use self::{answers::Answers, committer::Committer, serve::Calendar};
 use super::{ServiceError, evidence::Evidence, notify};
 use crate::{
-    host::{config::Aggregate, durable::StateDir},
+    host::{config::Aggregate, durable::StateDir, listen::Listen},
     registry::Reader,
 };
 
@@ -41,11 +40,11 @@ pub async fn run(
     let _lock = super::lock(state, "aggregate.lock")?;
     make_room(settings.max_connections);
     let what = format!("cannot listen at {}", settings.listen);
-    let listener = TcpListener::bind(settings.listen).await.map_err(ServiceError::io(what))?;
+    let listener = Listen::Tcp(settings.listen).bind(None).await.map_err(ServiceError::io(what))?;
     let answers = Answers::new(Reader::open(&state.registry())?)?;
     let (queue, committer) = Committer::start(settings, evidence, now)?;
     let calendar = Arc::new(Calendar::new(queue, answers));
-    if let Ok(address) = listener.local_addr() {
+    if let Some(address) = listener.address() {
         tracing::info!("takes submissions at {address}, as {}", settings.url);
     }
     notify::ready();

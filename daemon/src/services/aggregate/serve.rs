@@ -2,9 +2,7 @@
 //! connections, sizes and time.
 
 use std::{
-    convert::Infallible,
     future::Future,
-    pin::pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -14,30 +12,27 @@ use hyper::{
     Method, Request, Response, StatusCode,
     body::{Body as _, Bytes, Incoming},
     header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER},
-    server::conn::http1,
-    service::service_fn,
 };
-use hyper_util::rt::{TokioIo, TokioTimer};
 use provenance_core::{
     digest::from_hex,
     ots::{COMMITMENT, Commitment},
 };
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{Semaphore, oneshot, watch},
-};
+use tokio::sync::oneshot;
 
 use super::{
     answers::{Answer, Answers},
     committer::{Queue, Submission},
 };
-use crate::services::ServiceError;
+use crate::{
+    host::{
+        http1::{self, Bounds},
+        listen::Listener,
+    },
+    services::ServiceError,
+};
 
 /// The longest digest, as stock calendars have it.
 const MAX_DIGEST: usize = 64;
-/// A request's head is at most this long.
-const MAX_HEAD: usize = 8 << 10;
-const MAX_HEADERS: usize = 64;
 /// A request's head and body come within this time, and so does the next
 /// request of a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -64,63 +59,14 @@ pub(super) struct Calendar {
 
 /// Takes connections until `end`, and waits for those that are open.
 pub(super) async fn until(
-    listener: TcpListener,
-    most: usize,
+    listener: Listener,
+    connections: usize,
     calendar: Arc<Calendar>,
     end: impl Future<Output = ()>,
 ) {
-    let room = Arc::new(Semaphore::new(most));
-    let (closing, closed) = watch::channel(false);
-    let mut end = pin!(end);
-    loop {
-        // Who finds no room waits in the listener's queue.
-        let accepted = async {
-            let place = room.clone().acquire_owned().await;
-            (listener.accept().await, place)
-        };
-        let (accepted, place) = tokio::select! {
-            () = &mut end => break,
-            accepted = accepted => accepted,
-        };
-        let (Ok((stream, _)), Ok(place)) = (accepted, place) else {
-            // Out of files, mostly: those that are open end some time.
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            continue;
-        };
-        let (calendar, closed) = (calendar.clone(), closed.clone());
-        tokio::spawn(async move {
-            converse(stream, calendar, closed).await;
-            drop(place);
-        });
-    }
-    drop(listener);
-    let _ = closing.send(true);
-    let all = u32::try_from(most).unwrap_or(u32::MAX);
-    let _ = tokio::time::timeout(ANSWER, room.acquire_many(all)).await;
-}
-
-async fn converse(stream: TcpStream, calendar: Arc<Calendar>, mut closed: watch::Receiver<bool>) {
-    // Answers are short, and nothing follows that they could wait for.
-    let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| {
-        let calendar = calendar.clone();
-        async move { Ok::<_, Infallible>(calendar.answer(request).await) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE)
-        .max_buf_size(MAX_HEAD)
-        .max_headers(MAX_HEADERS)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = pin!(connection);
-    tokio::select! {
-        // What went wrong between us and a stranger is nobody's business.
-        _ = connection.as_mut() => return,
-        () = tokio::time::sleep(LIFETIME) => {}
-        _ = closed.wait_for(|closed| *closed) => {}
-    }
-    connection.as_mut().graceful_shutdown();
-    let _ = tokio::time::timeout(ANSWER + PATIENCE, connection).await;
+    let bounds = Bounds { connections, patience: PATIENCE, lifetime: LIFETIME, answer: ANSWER };
+    let answer = move |request| calendar.clone().answer(request);
+    http1::until(listener, bounds, answer, end).await;
 }
 
 impl Calendar {
