@@ -36,8 +36,8 @@ use crate::{
 const MAX_CHECKPOINT: u64 = 64 << 10;
 /// How many alerts and anchors are remembered while the registry is read.
 const MAX_KEPT: usize = 1000;
-/// The longest answer, as JSON.
-const MAX_ANSWER: usize = 512 << 10;
+/// The longest answer, as JSON: it goes out twice, and clients take a message of 1 MiB.
+const MAX_ANSWER: usize = 256 << 10;
 
 /// Gives whom the auditor trusts, read anew for each answer; or why not.
 pub type TrustOf = dyn Fn() -> Result<Trust, String> + Send + Sync;

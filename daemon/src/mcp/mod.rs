@@ -5,6 +5,7 @@ mod data;
 mod desk;
 mod flights;
 mod http;
+mod prompts;
 mod resources;
 mod tools;
 
@@ -20,9 +21,10 @@ use rmcp::{
     ErrorData, RoleServer, ServerHandler, ServiceExt as _,
     model::{
         CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock,
-        Implementation, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
-        PaginatedRequestParams, ProgressNotificationParam, ReadResourceRequestParams,
-        ReadResourceResponse, ReadResourceResult, ServerCapabilities, ServerConfig, Tool,
+        GetPromptRequestParams, GetPromptResponse, Implementation, ListPromptsResult,
+        ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+        ProgressNotificationParam, ReadResourceRequestParams, ReadResourceResponse,
+        ReadResourceResult, ServerCapabilities, ServerConfig, Tool,
     },
     service::{RequestContext, ServerInitializeError},
     transport::async_rw::AsyncRwTransport,
@@ -200,7 +202,11 @@ impl No {
 impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
         let name = Implementation::new("msp-provenance", env!("CARGO_PKG_VERSION"));
-        let offered = ServerCapabilities::builder().enable_resources().enable_tools().build();
+        let offered = ServerCapabilities::builder()
+            .enable_prompts()
+            .enable_resources()
+            .enable_tools()
+            .build();
         ServerConfig::new(offered)
             .with_server_info(name.with_title("Time and integrity of an appliance's evidence"))
             .with_instructions(INSTRUCTIONS)
@@ -232,6 +238,25 @@ impl ServerHandler for Server {
                 Ok(CallToolResult::error(vec![ContentBlock::text(no_answer(no.said()?))]).into())
             }
         }
+    }
+
+    async fn list_prompts(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        Ok(ListPromptsResult::with_all_items(prompts::all())
+            .with_ttl_ms(LISTS_TTL_MS)
+            .with_cache_scope(CacheScope::Private))
+    }
+
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        let found = prompts::find(&request.name).map(Into::into);
+        found.ok_or_else(|| ErrorData::invalid_params("there is no such prompt", None))
     }
 
     async fn list_resources(
