@@ -106,6 +106,14 @@ fn answered(call: &Value) -> &Value {
     answer
 }
 
+/// Settings with a receiver that never says anything, and is waited for some seconds.
+fn slow_clock(world: &World) -> (TcpListener, String) {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let gpsd = format!("[time.gps]\ngpsd = \"{}\"\n", silent.local_addr().unwrap());
+    world.settings("enterprise", "log", &gpsd);
+    (silent, world.path("p.toml").to_str().unwrap().to_owned())
+}
+
 #[test]
 fn an_assistant_asks_everything_of_a_good_appliance_in_both_revisions() {
     let world = appliance();
@@ -222,11 +230,7 @@ fn a_client_cannot_leave_the_state_folder_or_name_another() {
 #[test]
 fn a_slow_answer_tells_its_progress_and_is_cancelled_or_ended_in_time() {
     let world = appliance();
-    // A receiver that never says anything is waited for some seconds.
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let gpsd = format!("[time.gps]\ngpsd = \"{}\"\n", silent.local_addr().unwrap());
-    world.settings("enterprise", "log", &gpsd);
-    let config = world.path("p.toml").to_str().unwrap().to_owned();
+    let (_silent, config) = slow_clock(&world);
     let calls = json!([
         {"name": "check_time", "cancel_after": 1},
         {"name": "list_alerts"},
