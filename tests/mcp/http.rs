@@ -548,6 +548,8 @@ fn a_socket_file_in_use_is_left_alone_and_one_left_behind_is_replaced() {
     // A page has no way here; its Host and Origin are refused all the same.
     for (host, more, status) in [
         ("localhost", "", "200"),
+        ("127.0.0.1:8469", "", "200"),
+        ("localhost:8469", "Origin: http://localhost:8469\r\n", "403"),
         ("evil.example.com", "", "403"),
         ("localhost", "Origin: http://localhost\r\n", "403"),
     ] {

@@ -90,8 +90,8 @@ fn config(listener: &Listener) -> StreamableHttpServerConfig {
     let names: Vec<String> = match listener.address() {
         // The names by which clients on this machine call it.
         Some(address) => [address.to_string(), format!("localhost:{}", address.port())].into(),
-        // No browser opens a socket file; a client may name any port there.
-        None => vec!["localhost".into()],
+        // No browser opens a socket file. Where ssh forwards a port to it, one could.
+        None => ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into(),
     };
     let origins: Vec<String> = match listener.address() {
         Some(_) => names.iter().map(|name| format!("http://{name}")).collect(),
