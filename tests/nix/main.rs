@@ -220,7 +220,7 @@ fn what_a_tier_needs_and_has_not_is_named_with_what_to_set() {
         ),
         (
             "mcp.http.enable = true; package = { type = \"derivation\"; outPath = \"/p\"; commands = { }; };",
-            "has no `provctl mcp`",
+            "mcp.http.enable: this version",
         ),
         (
             "mcp.http = { enable = true; listen = \"0.0.0.0:8469\"; }; package = { type = \"derivation\"; outPath = \"/p\"; commands.provctl = [ \"mcp\" ]; };",
