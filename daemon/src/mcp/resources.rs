@@ -161,7 +161,29 @@ impl Desk {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn no_name_leaves_the_folder_that_is_served(
+            tail in "(bundles|packets|records|status)?/?[a-zA-Z0-9./%_ -]{0,40}/?(report|statement)?"
+        ) {
+            let uri = format!("{BASE}{tail}");
+            let id = match question(&uri) {
+                Some(Question::Show(named) | Question::Verify(named)) => named.id,
+                _ => return Ok(()),
+            };
+            prop_assert!(!id.contains('/') && !id.starts_with('.') && !id.contains('%'), "{}", id);
+        }
+
+        #[test]
+        fn any_text_is_read_without_a_panic_and_said_back_short(uri in ".*") {
+            prop_assert!(question(&uri).is_none());
+            prop_assert!(not_found(&uri).data.is_some_and(|data| data.to_string().is_ascii()));
+        }
+    }
 
     #[test]
     fn every_name_that_is_listed_leads_to_a_question() {
