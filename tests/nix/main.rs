@@ -219,6 +219,14 @@ fn what_a_tier_needs_and_has_not_is_named_with_what_to_set() {
             "has no `provctl mcp`",
         ),
         (
+            "mcp.http.enable = true; package = { type = \"derivation\"; outPath = \"/p\"; commands = { }; };",
+            "mcp.http.enable: this version",
+        ),
+        (
+            "mcp.http = { enable = true; listen = \"0.0.0.0:8469\"; }; package = { type = \"derivation\"; outPath = \"/p\"; commands.provctl = [ \"mcp\" ]; };",
+            "only this machine may ask",
+        ),
+        (
             "buildSigning.enable = true; buildSigning.trustedPublicKeys = [ \"a:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=\" ]; package = { type = \"derivation\"; outPath = \"/p\"; commands = { }; };",
             "has no `provctl verify-store`",
         ),

@@ -3,13 +3,15 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use super::{
     Exit, Failure, check_time,
     provctl::StateArgs,
     trust::{BlockArgs, PolicyArgs},
 };
 use crate::{
-    host::durable::StateDir,
+    host::{durable::StateDir, listen::Listen},
     mcp::{ServeError, Server},
 };
 
@@ -31,10 +33,26 @@ pub(super) struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 120,
           value_parser = clap::value_parser!(u64).range(1..=3600))]
     timeout: u64,
+    /// Serve HTTP there and not on standard input: unix:/run/….sock, or a loopback
+    /// address such as 127.0.0.1:8469 (port 0: any that is free)
+    #[arg(long, value_name = "ADDRESS", value_parser = local)]
+    listen: Option<Listen>,
+}
+
+/// Group members of the socket's owner may ask.
+const SOCKET_MODE: u32 = 0o660;
+
+fn local(text: &str) -> Result<Listen, String> {
+    let example = "unix:/run/msp-provenance-mcp/http.sock or 127.0.0.1:8469";
+    let listen: Listen = text.parse().map_err(|_| example.to_owned())?;
+    if !listen.is_local() {
+        return Err(format!("only this machine may reach it: {example}"));
+    }
+    Ok(listen)
 }
 
 impl Args {
-    /// Serves until standard input ends.
+    /// Serves until standard input ends, or at an address until a signal comes.
     pub(super) fn run(self) -> Result<Exit, Failure> {
         // What is wrong with the policy is said now, and not to a client later.
         self.blocks.add(self.policy.load()?)?;
@@ -56,13 +74,37 @@ impl Args {
             .enable_all()
             .build()
             .map_err(|error| Failure::new(Exit::Io, error))?;
-        let served = runtime.block_on(server.serve_stdio());
+        let served = match self.listen {
+            None => runtime.block_on(server.serve_stdio()).map_err(|error| match error {
+                ServeError::NotMcp => Failure::new(Exit::Data, error),
+                ServeError::Connection(_) => Failure::new(Exit::Io, error),
+            }),
+            Some(listen) => runtime.block_on(at(server, &listen)),
+        };
         // A verification that nobody waits for any more ends with the process.
         runtime.shutdown_background();
-        match served {
-            Ok(()) => Ok(Exit::Done),
-            Err(error @ ServeError::NotMcp) => Err(Failure::new(Exit::Data, error)),
-            Err(error @ ServeError::Connection(_)) => Err(Failure::new(Exit::Io, error)),
-        }
+        served.map(|()| Exit::Done)
     }
+}
+
+async fn at(server: Server, listen: &Listen) -> Result<(), Failure> {
+    let internal = |error: std::io::Error| Failure::new(Exit::Io, error);
+    let mut terminate = signal(SignalKind::terminate()).map_err(internal)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(internal)?;
+    let listener = listen
+        .bind(Some(SOCKET_MODE))
+        .await
+        .map_err(|error| Failure::new(Exit::Io, format!("cannot listen at {listen}: {error}")))?;
+    match listener.address() {
+        Some(address) => eprintln!("provctl mcp: listens at http://{address}/mcp"),
+        None => eprintln!("provctl mcp: listens at {listen}, path /mcp"),
+    }
+    let end = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    server.serve_http(listener, end).await;
+    Ok(())
 }

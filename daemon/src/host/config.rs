@@ -25,11 +25,11 @@ pub use anchor::Anchor;
 pub use api::{Api, Tls};
 pub use authority::Authority;
 pub use papers::{Packets, Period, Sbom, SbomFormat};
-pub use sources::{Access, CHRONY_SOCKET, GPSD, Listen, NodeSettings, Receiver, Sources, Typed};
+pub use sources::{Access, CHRONY_SOCKET, GPSD, NodeSettings, Receiver, Sources, Typed};
 pub use store::{S3, Store};
 pub use tiers::Tier;
 
-use super::{durable, systime};
+use super::{durable, listen::Listen, systime};
 
 /// A settings file is at most 1 MiB.
 const MAX_BYTES: u64 = 1 << 20;

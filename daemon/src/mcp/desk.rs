@@ -36,6 +36,8 @@ use crate::{
 const MAX_CHECKPOINT: u64 = 64 << 10;
 /// How many alerts and anchors are remembered while the registry is read.
 const MAX_KEPT: usize = 1000;
+/// The longest answer, as JSON: it goes out twice, and clients take a message of 1 MiB.
+const MAX_ANSWER: usize = 256 << 10;
 
 /// Gives whom the auditor trusts, read anew for each answer; or why not.
 pub type TrustOf = dyn Fn() -> Result<Trust, String> + Send + Sync;
@@ -54,6 +56,14 @@ pub(super) struct Desk {
 pub(super) struct Refusal {
     pub(super) said: &'static str,
     pub(super) detail: String,
+    /// Whether there is nothing of the name that was asked for.
+    pub(super) missing: bool,
+}
+
+impl Refusal {
+    pub(super) fn missing(said: &'static str, detail: String) -> Self {
+        Self { said, detail, missing: true }
+    }
 }
 
 impl Desk {
@@ -64,7 +74,7 @@ impl Desk {
         stop: &Stop,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Value, Refusal> {
-        match question {
+        let answer = match question {
             Question::Time => self.time(),
             Question::Chain(arguments) => self.chain(&arguments, stop, progress),
             Question::List(arguments) => self.list(&arguments),
@@ -72,7 +82,14 @@ impl Desk {
             Question::Verify(named) => self.verify(&named.id, stop, progress),
             Question::Anchors => self.anchors(),
             Question::Alerts(arguments) => self.alerts(&arguments),
+            Question::Status => self.status(),
+            Question::Verification => self.verification(),
+        }?;
+        // Whoever can write names into records could make it long.
+        if answer.to_string().len() > MAX_ANSWER {
+            return Err(refused("the answer would be too long: ask for less")(String::new()));
         }
+        Ok(answer)
     }
 
     fn time(&self) -> Result<Value, Refusal> {
@@ -121,7 +138,7 @@ impl Desk {
             let path = self.state.packets().join(id);
             let metadata = std::fs::symlink_metadata(&path).map_err(AuditError::io(&path))?;
             if !metadata.is_file() {
-                return Err(refused("there is no such packet")(id.into()));
+                return Err(Refusal::missing("there is no such packet", id.into()));
             }
             packet::verify(&path, &trust, progress)?
         } else {
@@ -154,7 +171,7 @@ impl Desk {
     fn show(&self, id: &str) -> Result<Value, Refusal> {
         let body = match registry::find(&self.reader()?, id) {
             Err(AuditError::NotEvidence { .. }) => {
-                return Err(refused("the registry has no such record")(id.into()));
+                return Err(Refusal::missing("the registry has no such record", id.into()));
             }
             body => body?,
         };
@@ -239,7 +256,7 @@ impl Desk {
         Ok(trust)
     }
 
-    fn reader(&self) -> Result<Reader, Refusal> {
+    pub(super) fn reader(&self) -> Result<Reader, Refusal> {
         Ok(Reader::open_for_audit(&self.state.registry()).map_err(AuditError::from)?)
     }
 
@@ -248,7 +265,7 @@ impl Desk {
     }
 
     /// Adds what the answer speaks of.
-    fn stamped(&self, mut answer: Value, head: Option<Head>) -> Value {
+    pub(super) fn stamped(&self, mut answer: Value, head: Option<Head>) -> Value {
         let head = head.or_else(|| status::read(self.state.root()).ok()?.head);
         let evidence = json!({
             "head": head.map(|head| data::value(&head.to_value())),
@@ -281,12 +298,12 @@ fn time_only(mut answer: Value) -> Value {
     answer
 }
 
-fn is_packet_name(id: &str) -> bool {
+pub(super) fn is_packet_name(id: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     id.len() <= 128 && !id.starts_with('.') && id.ends_with(".zip") && id.chars().all(plain)
 }
 
-fn shown(record: &Record<'_>) -> Value {
+pub(super) fn shown(record: &Record<'_>) -> Value {
     json!({
         "seq": record.seq,
         "time": record.time.to_string(),
@@ -296,7 +313,7 @@ fn shown(record: &Record<'_>) -> Value {
     })
 }
 
-fn each_of_kind(
+pub(super) fn each_of_kind(
     reader: &Reader,
     kind: &str,
     mut each: impl FnMut(&Record<'_>),
@@ -310,8 +327,8 @@ fn each_of_kind(
     }
 }
 
-fn refused(said: &'static str) -> impl FnOnce(String) -> Refusal {
-    move |detail| Refusal { said, detail }
+pub(super) fn refused(said: &'static str) -> impl FnOnce(String) -> Refusal {
+    move |detail| Refusal { said, detail, missing: false }
 }
 
 impl From<RegistryError> for Refusal {
@@ -335,6 +352,11 @@ impl From<AuditError> for Refusal {
             AuditError::Copies(_) => "the copies cannot be read",
             AuditError::Stopped => "stopped before the end",
         };
-        Self { said, detail: error.to_string() }
+        let missing = match &error {
+            AuditError::Missing(_) => true,
+            AuditError::Io { source, .. } => source.kind() == std::io::ErrorKind::NotFound,
+            _ => false,
+        };
+        Self { said, detail: error.to_string(), missing }
     }
 }

@@ -19,6 +19,10 @@ pub(super) enum Question {
     Verify(Named),
     Anchors,
     Alerts(Alerts),
+    /// Of resources only.
+    Status,
+    /// Of resources only.
+    Verification,
 }
 
 #[derive(Default, Deserialize)]

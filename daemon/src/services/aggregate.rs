@@ -14,12 +14,11 @@ mod serve;
 use std::{future::Future, sync::Arc};
 
 use provenance_core::time::Timestamp;
-use tokio::net::TcpListener;
 
 use self::{answers::Answers, committer::Committer, serve::Calendar};
 use super::{ServiceError, evidence::Evidence, notify};
 use crate::{
-    host::{config::Aggregate, durable::StateDir, serve as host_serve},
+    host::{config::Aggregate, durable::StateDir, http1, listen::Listen},
     registry::Reader,
 };
 
@@ -35,13 +34,13 @@ pub async fn run(
     end: impl Future<Output = ()>,
 ) -> Result<(), ServiceError> {
     let _lock = super::lock(state, "aggregate.lock")?;
-    host_serve::make_room(settings.max_connections);
+    http1::make_room(settings.max_connections);
     let what = format!("cannot listen at {}", settings.listen);
-    let listener = TcpListener::bind(settings.listen).await.map_err(ServiceError::io(what))?;
+    let listener = Listen::Tcp(settings.listen).bind(None).await.map_err(ServiceError::io(what))?;
     let answers = Answers::new(Reader::open(&state.registry())?)?;
     let (queue, committer) = Committer::start(settings, evidence, now)?;
     let calendar = Arc::new(Calendar::new(queue, answers));
-    if let Ok(address) = listener.local_addr() {
+    if let Some(address) = listener.address() {
         tracing::info!("takes submissions at {address}, as {}", settings.url);
     }
     notify::ready();

@@ -8,7 +8,6 @@ use std::{
     collections::BTreeMap,
     fmt::Write as _,
     io,
-    os::unix::fs::FileTypeExt as _,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -19,12 +18,11 @@ use provenance_core::{
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::{TcpListener, UnixListener},
     sync::Semaphore,
     task::JoinHandle,
 };
 
-use crate::host::config::Listen;
+use crate::host::listen::{Listen, Stream};
 
 /// A request's head is at most this long.
 const MAX_HEAD: usize = 8 << 10;
@@ -165,35 +163,15 @@ fn seconds(nanos: i64) -> f64 {
 /// Where the address cannot be listened at.
 pub async fn serve(listen: &Listen, board: Board) -> io::Result<Server> {
     let room = Arc::new(Semaphore::new(AT_ONCE));
-    let task = match listen {
-        Listen::Tcp(address) => {
-            let listener = TcpListener::bind(address).await?;
-            tokio::spawn(async move {
-                loop {
-                    match listener.accept().await {
-                        Ok((stream, _)) => take(stream, &board, &room).await,
-                        Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
-                    }
-                }
-            })
-        }
-        Listen::Unix(path) => {
-            // One that an ended daemon left behind; a living one holds the
-            // state folder's lock. Anything but a socket is not ours.
-            if std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
-                std::fs::remove_file(path)?;
+    let listener = listen.bind(None).await?;
+    let task = tokio::spawn(async move {
+        loop {
+            match listener.accept().await {
+                Ok(stream) => take(stream, &board, &room).await,
+                Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
             }
-            let listener = UnixListener::bind(path)?;
-            tokio::spawn(async move {
-                loop {
-                    match listener.accept().await {
-                        Ok((stream, _)) => take(stream, &board, &room).await,
-                        Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
-                    }
-                }
-            })
         }
-    };
+    });
     Ok(Server(task))
 }
 
@@ -207,11 +185,7 @@ impl Drop for Server {
     }
 }
 
-async fn take(
-    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    board: &Board,
-    room: &Arc<Semaphore>,
-) {
+async fn take(stream: Box<dyn Stream>, board: &Board, room: &Arc<Semaphore>) {
     let Ok(place) = room.clone().acquire_owned().await else { return };
     let text = board.text();
     tokio::spawn(async move {

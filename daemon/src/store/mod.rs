@@ -241,7 +241,13 @@ pub fn read(
     });
     let lock = match got {
         Ok(lock) => lock,
-        Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::FileTooLarge => None,
+        // It was enough. A sink that fails in the same way, its own file's limit for
+        // one, has failed.
+        Err(StoreError::Io { source, .. })
+            if bytes > limit && source.kind() == io::ErrorKind::FileTooLarge =>
+        {
+            None
+        }
         Err(error) => return Err(error),
     };
     Ok(Got { bytes, sha256: hasher.finish(), lock })
@@ -265,4 +271,23 @@ pub fn read_whole(
         Ok(())
     })?;
     Ok((bytes, got))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sink_that_is_full_is_an_error_and_no_object_that_came_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a"), b"abc").unwrap();
+        let mut folder = Folder::new(dir.path());
+        let mut full = |_: &[u8]| Err(io::ErrorKind::FileTooLarge.into());
+        let read_full = read(&mut folder, "a", None, 3, &mut full);
+        assert!(matches!(read_full, Err(StoreError::Io { .. })), "{read_full:?}");
+        let whole = read(&mut folder, "a", None, 3, &mut |_| Ok(())).unwrap();
+        assert_eq!((whole.bytes, whole.sha256), (3, Digest::of(b"abc")));
+        let long = read(&mut folder, "a", None, 2, &mut |_| Ok(())).unwrap();
+        assert_eq!(long.bytes, 3, "more than was to be read");
+    }
 }

@@ -22,6 +22,10 @@
       };
     };
     mcp.enable = true;
+    mcp.http = {
+      enable = true;
+      listen = "127.0.0.1:8469";
+    };
     metrics = {
       enable = true;
       listen = "0.0.0.0:9469";

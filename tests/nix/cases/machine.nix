@@ -6,6 +6,7 @@
     client = "clinic-001";
     signingKeyFile = "/etc/msp-provenance/signing.key";
     settings.chain.interval_s = 1;
+    mcp.http.enable = true;
     timeSync = {
       nts = false;
       # Three chronyd of the test's own.

@@ -6,7 +6,8 @@ use provenance_core::{canon::Value, path};
 use serde::{Deserialize, Serialize};
 use std::os::unix::ffi::OsStrExt as _;
 
-use super::sources::{Listen, Wrong, listen};
+use super::sources::Wrong;
+use crate::host::listen::Listen;
 
 /// Where packages and certificates can be asked for, and reported.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -65,7 +66,7 @@ impl File {
                 _ => Err(("token_file", "there is no api.listen that it is for".into())),
             };
         };
-        let listen = listen(&text).ok_or_else(|| {
+        let listen: Listen = text.parse().map_err(|_| {
             ("listen", "\"127.0.0.1:8470\" or \"unix:/run/msp-provenance/api.sock\"".into())
         })?;
         if matches!(listen, Listen::Tcp(_)) && tls.is_none() && self.token_file.is_some() {

@@ -6,6 +6,8 @@ use provenance_core::{canon::Value, path};
 use serde::{Deserialize, Serialize};
 use std::os::unix::ffi::OsStrExt;
 
+use crate::host::listen::{Listen, WrongListen};
+
 /// Where Debian's and NixOS's chronyd listens.
 pub const CHRONY_SOCKET: &str = "/run/chrony/chronyd.sock";
 /// Where gpsd listens.
@@ -133,39 +135,10 @@ pub(super) struct MetricsFile {
     listen: Option<String>,
 }
 
-/// An address to listen at.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Listen {
-    /// `127.0.0.1:9469`
-    Tcp(std::net::SocketAddr),
-    /// `unix:/run/msp-provenance/metrics.sock`
-    Unix(PathBuf),
-}
-
-impl std::fmt::Display for Listen {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Tcp(address) => address.fmt(f),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-
 impl MetricsFile {
     pub(super) fn judge(self) -> Result<Option<Listen>, Wrong> {
         let Some(text) = self.listen else { return Ok(None) };
-        let listen = listen(&text);
-        let message = "\"127.0.0.1:9469\" or \"unix:/run/msp-provenance/metrics.sock\"";
-        listen.map(Some).ok_or_else(|| ("listen", message.into()))
-    }
-}
-
-/// Where a server listens.
-pub(super) fn listen(text: &str) -> Option<Listen> {
-    match text.strip_prefix("unix:") {
-        Some(path) if path.starts_with('/') => Some(Listen::Unix(path.into())),
-        Some(_) => None,
-        None => text.parse().ok().map(Listen::Tcp),
+        text.parse().map(Some).map_err(|wrong: WrongListen| ("listen", wrong.to_string()))
     }
 }
 

@@ -2,9 +2,9 @@
 //! connections, sizes and time.
 
 use std::{
-    convert::Infallible,
     future::Future,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -12,25 +12,35 @@ use hyper::{
     Method, Request, Response, StatusCode,
     body::{Body as _, Bytes, Incoming},
     header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER},
-    service::service_fn,
 };
 use provenance_core::{
     digest::from_hex,
     ots::{COMMITMENT, Commitment},
 };
-use tokio::{net::TcpListener, sync::oneshot};
+use tokio::sync::oneshot;
 
 use super::{
     answers::{Answer, Answers},
     committer::{Queue, Submission},
 };
 use crate::{
-    host::serve::{self, ANSWER, Door, PATIENCE},
+    host::{
+        http1::{self, Bounds},
+        listen::Listener,
+    },
     services::ServiceError,
 };
 
 /// The longest digest, as stock calendars have it.
 const MAX_DIGEST: usize = 64;
+/// A request's head and body come within this time, and so does the next
+/// request of a connection.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The disk may take so long.
+const ANSWER: Duration = Duration::from_secs(20);
+/// A connection makes room for others after this time.
+const LIFETIME: Duration = Duration::from_secs(60);
+
 /// What is the same for a long time, for a minute, and for moments.
 const FOREVER: &str = "public, max-age=31536000";
 const MINUTE: &str = "public, max-age=60";
@@ -49,16 +59,14 @@ pub(super) struct Calendar {
 
 /// Takes connections until `end`, and waits for those that are open.
 pub(super) async fn until(
-    listener: TcpListener,
-    most: usize,
+    listener: Listener,
+    connections: usize,
     calendar: Arc<Calendar>,
     end: impl Future<Output = ()>,
 ) {
-    let service = service_fn(move |request| {
-        let calendar = calendar.clone();
-        async move { Ok::<_, Infallible>(calendar.answer(request).await) }
-    });
-    serve::until(Door::Tcp(listener), most, service, end).await;
+    let bounds = Bounds { connections, patience: PATIENCE, lifetime: LIFETIME, answer: ANSWER };
+    let answer = move |request| calendar.clone().answer(request);
+    http1::until(listener, bounds, answer, end).await;
 }
 
 impl Calendar {

@@ -12,23 +12,36 @@ mod routes;
 use std::{
     future::Future,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
-use hyper_util::service::TowerToHyperService;
+use axum::body::Body;
+use hyper::{Request, body::Incoming};
 use provenance_core::{digest::Digest, time::Timestamp};
 use tokio_rustls::rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
 };
 
+use tower_service::Service as _;
+
 use super::{ServiceError, evidence::Evidence, lock, notify};
 use crate::host::{
     config::{Api, Config, Tls},
     durable::{self, StateDir},
+    http1::{self, Bounds},
     secret::{self, Named},
-    serve::{self, Door},
 };
 
+/// Who may connect to the socket file: owner and group.
+const SOCKET_MODE: u32 = 0o660;
+/// A request's head comes within this time, its body too, and so does the next
+/// request of a connection.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The disk may take so long.
+const ANSWER: Duration = Duration::from_secs(20);
+/// A connection makes room for others after this time.
+const LIFETIME: Duration = Duration::from_secs(60);
 /// A certificate chain is at most this long.
 const MAX_CHAIN: u64 = 256 << 10;
 /// A token has at least so many characters: it can be tried over the network.
@@ -61,10 +74,11 @@ pub async fn run(
     let _lock = lock(&state, "api.lock")?;
     let token = settings.token_file.as_deref().map(token).transpose()?;
     let tls = settings.tls.as_ref().map(tls).transpose()?;
-    serve::make_room(settings.max_connections);
+    http1::make_room(settings.max_connections);
     let what = format!("cannot listen at {}", settings.listen);
-    let door = Door::open(&settings.listen, tls).await.map_err(ServiceError::io(what))?;
-    match door.address() {
+    let listener = settings.listen.bind(Some(SOCKET_MODE)).await;
+    let listener = listener.map_err(ServiceError::io(what))?.with_tls(tls);
+    match listener.address() {
         Some(address) => tracing::info!("answers at {address}"),
         None => tracing::info!("answers at {}", settings.listen),
     }
@@ -74,11 +88,17 @@ pub async fn run(
         evidence: Mutex::new(evidence),
         now: Box::new(now),
         token,
-        private: door.is_private(),
+        private: listener.is_private(),
     });
-    let service = TowerToHyperService::new(routes::router(shared));
+    let router = routes::router(shared);
+    let answer = move |request: Request<Incoming>| {
+        let mut router = router.clone();
+        async move { router.call(request.map(Body::new)).await.unwrap_or_else(|never| match never {}) }
+    };
+    let connections = settings.max_connections;
+    let bounds = Bounds { connections, patience: PATIENCE, lifetime: LIFETIME, answer: ANSWER };
     notify::ready();
-    serve::until(door, settings.max_connections, service, end).await;
+    http1::until(listener, bounds, answer, end).await;
     notify::stopping();
     Ok(())
 }

@@ -19,13 +19,12 @@ use provenance_core::{
 use serde::de::DeserializeOwned;
 
 use super::{
-    Shared,
+    PATIENCE, Shared,
     answer::{Answer, Failure, Outcome},
     requests::{Event, Issue, Register, Revoke, SetStatus},
 };
 use crate::{
     catalogue::{self, Known, Version},
-    host::serve::PATIENCE,
     registry::Reader,
     services::{
         certificates::{Authority, to_pem},

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use super::{Daemon, RETRY};
 use crate::{
-    host::{config::Listen, systime::Clock},
+    host::{listen::Listen, systime::Clock},
     services::{
         metrics::{self, Board, Server},
         notify,
