@@ -2,6 +2,7 @@
 
 mod anchor;
 mod copies;
+mod countersign;
 mod kinds;
 mod papers;
 mod verify;
@@ -15,6 +16,7 @@ pub use anchor::{
     AnchorEntry, AnchorStep, MAX_CALENDARS, MAX_OPERATIONS, NETWORKS, Previous, Promise, SignedTx,
 };
 pub use copies::StoreEntry;
+pub use countersign::CountersignEntry;
 pub use kinds::KINDS;
 pub use papers::{Document, PacketEntry, SbomEntry};
 pub use verify::VerifyEntry;
@@ -87,6 +89,8 @@ pub enum Entry {
     Packet(PacketEntry),
     /// Copies were put into WORM storage.
     Store(StoreEntry),
+    /// Somebody vouched for a folder, a file or a build.
+    Countersign(CountersignEntry),
     /// Another kind; its data are canonical JSON.
     Other,
 }
@@ -205,6 +209,7 @@ impl Entry {
             "sbom" => Self::Sbom(SbomEntry::read(&members)?),
             "packet" => Self::Packet(PacketEntry::read(&members)?),
             "store" => Self::Store(StoreEntry::read(&members)?),
+            "countersign" => Self::Countersign(CountersignEntry::read(&members)?),
             _ => return Ok(Self::Other),
         };
         if entry.to_value() == value {
@@ -231,6 +236,7 @@ impl Entry {
             Self::Sbom(_) => "sbom",
             Self::Packet(_) => "packet",
             Self::Store(_) => "store",
+            Self::Countersign(_) => "countersign",
             Self::Other => "other",
         }
     }
@@ -268,6 +274,7 @@ impl Entry {
             Self::Sbom(sbom) => sbom.to_value(),
             Self::Packet(packet) => packet.to_value(),
             Self::Store(store) => store.to_value(),
+            Self::Countersign(signed) => signed.to_value(),
             Self::Other => Value::object([]),
         }
     }
