@@ -6,6 +6,8 @@ mod anchor;
 mod attest;
 mod check_time;
 mod copies;
+mod countersign;
+mod countersign_request;
 mod health;
 mod mcp;
 mod papers;
@@ -15,6 +17,7 @@ mod render;
 mod storage;
 mod store;
 mod trust;
+mod verify_countersign;
 mod verify_store;
 
 use std::fmt;

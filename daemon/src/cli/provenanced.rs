@@ -5,7 +5,9 @@ use std::{io::IsTerminal, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 use provenance_core::{canon::Value, key::PublicKey, registry::Entry, time::Timestamp};
 
-use super::{Exit, Failure, aggregate, anchor, attest, health, io_exit, papers, storage, store};
+use super::{
+    Exit, Failure, aggregate, anchor, attest, countersign, health, io_exit, papers, storage, store,
+};
 use crate::{
     alert::AlertError,
     bitcoin::NodeError,
@@ -160,6 +162,12 @@ enum Command {
         --to /var/lib/msp-provenance --credentials-file key --policy policy.toml\n\n\
         Exit codes: 0 verified, 1 verification failed, 2 inconclusive.")]
     Restore(store::RestoreArgs),
+    /// Vouch for a folder, a file or a build that somebody asked to be signed, and record it
+    #[command(after_help = "Example:\n  provenanced countersign --config provenance.toml \
+        --request request.json --for ./left-pad --reason 'read every line'\n\n\
+        It signs what lies there now, if it is what the request names. Interrupted, the same call \
+        goes on; done already, it says so.")]
+    Countersign(countersign::Args),
     /// Record that a person looked at something, and with which outcome
     #[command(after_help = "Example:\n  provenanced review --config provenance.toml \
         --what EB-20261121-0001 --outcome 'no irregularities'")]
@@ -249,6 +257,7 @@ impl Cli {
             Command::Aggregate { config } => aggregate::run(&config.load()?),
             Command::Packet(args) => papers::packet(args),
             Command::Attest(args) => attest::run(args),
+            Command::Countersign(args) => countersign::run(args),
             Command::Sbom(args) => papers::sbom(args),
             Command::Review { config, what, outcome, who } => {
                 review(&config.load()?, what, outcome, who)
@@ -342,13 +351,18 @@ fn review(
     who: Option<String>,
 ) -> Result<(), Failure> {
     let (_, mut evidence, now) = open(config)?;
-    let user = || std::env::var("SUDO_USER").or_else(|_| std::env::var("USER"));
-    let who = who
-        .or_else(|| user().ok())
-        .ok_or_else(|| Failure::new(Exit::Usage, "cannot tell who reviews: give --who NAME"))?;
+    let who = person(who, "reviews")?;
     evidence.record(now, &[Entry::Review { what, who, outcome }]).map_err(failure)?;
     say("recorded");
     Ok(())
+}
+
+/// Who does it: the one named, or the user of this process.
+pub(super) fn person(who: Option<String>, does: &str) -> Result<String, Failure> {
+    let user = || std::env::var("SUDO_USER").or_else(|_| std::env::var("USER"));
+    who.or_else(|| user().ok()).ok_or_else(|| {
+        Failure::new(Exit::Usage, format!("cannot tell who {does}: give --who NAME"))
+    })
 }
 
 fn revoke_key(config: &Config, key: &std::path::Path, reason: String) -> Result<(), Failure> {

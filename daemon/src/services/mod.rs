@@ -5,6 +5,7 @@ pub mod alerts;
 pub mod anchor;
 pub mod attest;
 pub mod bundle;
+pub mod countersign;
 pub mod evidence;
 pub mod follow;
 pub mod health;
