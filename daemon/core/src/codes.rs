@@ -196,6 +196,26 @@ codes! {
     PackageDeprecated = "package.deprecated", Warning;
     /// A version is not published, or was taken back.
     PackageUnpublished = "package.unpublished", Error;
+    /// Counter-signatures by fewer different trusted keys than asked for.
+    CountersignFew = "countersign.few", Error;
+    /// A line, or the file, is no counter-signature.
+    CountersignMalformed = "countersign.malformed", Error;
+    /// A counter-signature in the name of a trusted key does not verify.
+    CountersignSignature = "countersign.signature", Error;
+    /// A counter-signature of other contents: it counts for nothing.
+    CountersignAltered = "countersign.altered", Warning;
+    /// A counter-signature of another version: it counts for nothing.
+    CountersignVersion = "countersign.version", Warning;
+    /// A counter-signature by the key of whoever asked for it: it counts for
+    /// nothing.
+    CountersignSelf = "countersign.self", Warning;
+    /// A counter-signature that somebody else asked for: it counts for nothing.
+    CountersignRequester = "countersign.requester", Warning;
+    /// A signature by RSA with SHA-1: it counts for nothing.
+    CountersignWeak = "countersign.weak", Warning;
+    /// A counter-signature by a key that the policy does not know: it counts
+    /// for nothing.
+    CountersignUntrusted = "countersign.untrusted", Info;
     /// The records come less often than the policy asks.
     PolicyCadence = "policy.cadence", Error;
     /// The records are of another client or host than the policy names.

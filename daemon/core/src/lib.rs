@@ -18,6 +18,7 @@ pub mod chain;
 pub mod clock;
 pub mod codes;
 pub mod copies;
+pub mod countersign;
 pub mod digest;
 pub mod dsse;
 pub mod export;

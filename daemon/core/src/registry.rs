@@ -3,6 +3,7 @@
 mod anchor;
 mod certificate;
 mod copies;
+mod countersign;
 mod kinds;
 pub mod package;
 mod papers;
@@ -18,6 +19,7 @@ pub use anchor::{
 };
 pub use certificate::{CertificateEntry, Governance, Issued, SubjectKind};
 pub use copies::StoreEntry;
+pub use countersign::CountersignEntry;
 pub use kinds::KINDS;
 pub use package::PackageEntry;
 pub use papers::{Document, PacketEntry, SbomEntry};
@@ -95,6 +97,8 @@ pub enum Entry {
     Certificate(CertificateEntry),
     /// Something happened to a package.
     Package(PackageEntry),
+    /// Somebody vouched for a folder, a file or a build.
+    Countersign(CountersignEntry),
     /// Another kind; its data are canonical JSON.
     Other,
 }
@@ -215,6 +219,7 @@ impl Entry {
             "store" => Self::Store(StoreEntry::read(&members)?),
             "certificate" => Self::Certificate(CertificateEntry::read(&members)?),
             "package" => Self::Package(PackageEntry::read(&members)?),
+            "countersign" => Self::Countersign(CountersignEntry::read(&members)?),
             _ => return Ok(Self::Other),
         };
         if entry.to_value() == value {
@@ -243,6 +248,7 @@ impl Entry {
             Self::Store(_) => "store",
             Self::Certificate(_) => "certificate",
             Self::Package(_) => "package",
+            Self::Countersign(_) => "countersign",
             Self::Other => "other",
         }
     }
@@ -282,6 +288,7 @@ impl Entry {
             Self::Store(store) => store.to_value(),
             Self::Certificate(certificate) => certificate.to_value(),
             Self::Package(package) => package.to_value(),
+            Self::Countersign(signed) => signed.to_value(),
             Self::Other => Value::object([]),
         }
     }

@@ -8,6 +8,8 @@ mod attest;
 mod cert;
 mod check_time;
 mod copies;
+mod countersign;
+mod countersign_request;
 mod health;
 mod mcp;
 mod package;
@@ -19,6 +21,7 @@ mod storage;
 mod store;
 mod trust;
 mod verify_cert;
+mod verify_countersign;
 mod verify_store;
 
 use std::{

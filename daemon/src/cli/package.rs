@@ -244,7 +244,7 @@ fn write_metadata(which: &Which, into: &PathBuf) -> Result<(), Failure> {
 
 impl By {
     fn name(&self) -> Result<String, Failure> {
-        super::provenanced::who(self.who.clone())
+        super::provenanced::person(self.who.clone(), "says so")
     }
 }
 

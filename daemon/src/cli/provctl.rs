@@ -11,10 +11,11 @@ use provenance_core::{
 };
 
 use super::{
-    Exit, Failure, bar, check_time, completions, copies, io_exit, mcp, render, say,
+    Exit, Failure, bar, check_time, completions, copies, countersign_request, io_exit, mcp, render,
+    say,
     storage::{self, StorageArgs},
     trust::{BlockArgs, PolicyArgs, held},
-    verify_cert, verify_store,
+    verify_cert, verify_countersign, verify_store,
 };
 use crate::{
     audit::{
@@ -124,6 +125,14 @@ enum Command {
         --for agent-1.2.3.tgz --publication 1.2.3.publication.sigstore.json --policy policy.toml"
     )]
     VerifyCert(verify_cert::Args),
+    /// Ask others to vouch for a folder, a file or a build: the request that they sign
+    #[command(after_help = "Example:\n  provctl countersign-request ./left-pad --author anna \
+        --key anna.pub --version 1.3.0 --out request.json")]
+    CountersignRequest(countersign_request::Args),
+    /// Count who vouches for a folder, a file or a build
+    #[command(after_help = "Example:\n  provctl verify-countersign ./left-pad --version 1.3.0 \
+        --threshold 2 --policy policy.toml")]
+    VerifyCountersign(verify_countersign::Args),
     /// Print shell completions
     #[command(after_help = "Example:\n  provctl completions bash > /etc/bash_completion.d/provctl")]
     Completions {
@@ -283,6 +292,8 @@ impl Cli {
             Command::Mcp(args) => args.run(),
             Command::VerifyCert(args) => verify_cert::run(args),
             Command::VerifyStore(args) => verify_store::run(&args),
+            Command::CountersignRequest(args) => countersign_request::run(args),
+            Command::VerifyCountersign(args) => verify_countersign::run(args),
             Command::Completions { shell } => {
                 completions::<Self>(shell, "provctl");
                 Ok(Exit::Done)

@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use provenance_core::{canon::Value, key::PublicKey, registry::Entry, time::Timestamp};
 
 use super::{
-    Exit, Failure, aggregate, anchor, api, attest, cert, health, io_exit, package, papers, storage,
-    store,
+    Exit, Failure, aggregate, anchor, api, attest, cert, countersign, health, io_exit, package, papers,
+    storage, store,
 };
 use crate::{
     alert::AlertError,
@@ -180,6 +180,12 @@ enum Command {
         --to /var/lib/msp-provenance --credentials-file key --policy policy.toml\n\n\
         Exit codes: 0 verified, 1 verification failed, 2 inconclusive.")]
     Restore(store::RestoreArgs),
+    /// Vouch for a folder, a file or a build that somebody asked to be signed, and record it
+    #[command(after_help = "Example:\n  provenanced countersign --config provenance.toml \
+        --request request.json --for ./left-pad --reason 'read every line'\n\n\
+        It signs what lies there now, if it is what the request names. Interrupted, the same call \
+        goes on; done already, it says so.")]
+    Countersign(countersign::Args),
     /// Record that a person looked at something, and with which outcome
     #[command(after_help = "Example:\n  provenanced review --config provenance.toml \
         --what EB-20261121-0001 --outcome 'no irregularities'")]
@@ -269,6 +275,7 @@ impl Cli {
             Command::Aggregate { config } => aggregate::run(&config.load()?),
             Command::Packet(args) => papers::packet(args),
             Command::Attest(args) => attest::run(args),
+            Command::Countersign(args) => countersign::run(args),
             Command::Sbom(args) => papers::sbom(args),
             Command::Api { config } => api::run(&config.load()?),
             Command::Cert { command } => cert::run(command),
@@ -365,17 +372,18 @@ fn review(
     who: Option<String>,
 ) -> Result<(), Failure> {
     let (_, mut evidence, now) = open(config)?;
-    let who = self::who(who)?;
+    let who = person(who, "reviews")?;
     evidence.record(now, &[Entry::Review { what, who, outcome }]).map_err(failure)?;
     say("recorded");
     Ok(())
 }
 
-/// Who does it: as said, or the user of this process.
-pub(super) fn who(said: Option<String>) -> Result<String, Failure> {
+/// Who does it: the one named, or the user of this process.
+pub(super) fn person(who: Option<String>, does: &str) -> Result<String, Failure> {
     let user = || std::env::var("SUDO_USER").or_else(|_| std::env::var("USER"));
-    said.or_else(|| user().ok())
-        .ok_or_else(|| Failure::new(Exit::Usage, "cannot tell who does it: give --who NAME"))
+    who.or_else(|| user().ok()).ok_or_else(|| {
+        Failure::new(Exit::Usage, format!("cannot tell who {does}: give --who NAME"))
+    })
 }
 
 fn revoke_key(config: &Config, key: &std::path::Path, reason: String) -> Result<(), Failure> {

@@ -195,8 +195,8 @@ pub fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A name beside `path` for the file that will take its place.
-fn beside(path: &Path) -> PathBuf {
+/// The name beside `path` of the file that [`replace`] puts into its place.
+pub fn beside(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".tmp");
     name.into()
@@ -206,8 +206,10 @@ fn beside(path: &Path) -> PathBuf {
 /// two of ours may replace the same file at once.
 fn create(path: &Path, mode: u32) -> io::Result<File> {
     loop {
-        let file =
-            OpenOptions::new().write(true).create(true).truncate(false).mode(mode).open(path)?;
+        // In a folder of somebody else the name may be a link to elsewhere.
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false).mode(mode);
+        let file = options.custom_flags(libc::O_NOFOLLOW).open(path)?;
         rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)?;
         let ours = file.metadata()?;
         match fs::symlink_metadata(path) {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs::{self, File, Metadata, OpenOptions},
     io::{self, Read},
     os::unix::{
@@ -41,6 +41,22 @@ pub enum ContentsError {
     },
 }
 
+/// What is told of a tree, and how much of it at most.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds<'a> {
+    /// An entry of the uppermost folder that is left out, where it is a file.
+    pub without: Option<&'a OsStr>,
+    /// Entries in all folders together.
+    pub entries: u64,
+    /// Bytes of all files together, with what is told of them.
+    pub bytes: u64,
+}
+
+impl Bounds<'_> {
+    /// All of it, as Nix has it.
+    pub const NONE: Self = Self { without: None, entries: u64::MAX, bytes: u64::MAX };
+}
+
 /// A folder that is being told: what is left of it.
 struct Open {
     path: PathBuf,
@@ -52,13 +68,21 @@ struct Open {
 /// # Errors
 /// [`ContentsError`].
 pub fn read(path: &Path) -> Result<Option<Contents>, ContentsError> {
+    read_within(path, Bounds::NONE)
+}
+
+/// What lies at `path`, within `bounds`; `None` where nothing does.
+///
+/// # Errors
+/// [`ContentsError`].
+pub fn read_within(path: &Path, bounds: Bounds<'_>) -> Result<Option<Contents>, ContentsError> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         _ => {}
     }
     let (mut nar, mut piece) = (NarHasher::new(), vec![0; PIECE]);
-    let (mut folders, mut flat) = (Vec::<Open>::new(), None);
-    if let Some(folder) = node(path, &mut nar, &mut piece, Some(&mut flat))? {
+    let (mut folders, mut flat, mut entries) = (Vec::<Open>::new(), None, 0_u64);
+    if let Some(folder) = node(path, &mut nar, &mut piece, bounds.bytes, Some(&mut flat))? {
         folders.push(folder);
     }
     while let Some(folder) = folders.last_mut() {
@@ -71,9 +95,16 @@ pub fn read(path: &Path) -> Result<Option<Contents>, ContentsError> {
             }
             continue;
         };
+        let path = folder.path.join(&name);
+        if folders.len() == 1 && bounds.without == Some(&*name) && is_file(&path)? {
+            continue;
+        }
+        entries += 1;
+        if entries > bounds.entries {
+            return Err(ContentsError::NotStored { name: path, why: "too many entries" });
+        }
         nar.entry(name.as_bytes());
-        let path = folder.path.join(name);
-        match node(&path, &mut nar, &mut piece, None)? {
+        match node(&path, &mut nar, &mut piece, bounds.bytes, None)? {
             Some(_) if folders.len() >= MAX_DEPTH => {
                 return Err(ContentsError::NotStored { name: path, why: "too deep" });
             }
@@ -85,11 +116,17 @@ pub fn read(path: &Path) -> Result<Option<Contents>, ContentsError> {
     Ok(Some(Contents { nar, size, flat }))
 }
 
+fn is_file(path: &Path) -> Result<bool, ContentsError> {
+    let failed = |source| ContentsError::Io { path: path.into(), source };
+    Ok(fs::symlink_metadata(path).map_err(failed)?.is_file())
+}
+
 /// Tells what lies at `path`; a folder's entries are for the caller.
 fn node(
     path: &Path,
     nar: &mut NarHasher,
     piece: &mut [u8],
+    limit: u64,
     flat: Option<&mut Option<provenance_core::digest::Digest>>,
 ) -> Result<Option<Open>, ContentsError> {
     let failed = |source| ContentsError::Io { path: path.into(), source };
@@ -123,6 +160,10 @@ fn node(
     let now = file.metadata().map_err(failed)?;
     if (now.dev(), now.ino()) != (metadata.dev(), metadata.ino()) {
         return Err(failed(io::Error::other("it was replaced while it was read")));
+    }
+    // Before it is read: a file can say that it is as long as it likes.
+    if nar.length().saturating_add(now.len()) > limit {
+        return Err(ContentsError::NotStored { name: path.into(), why: "too many bytes" });
     }
     let digest = tell(file, &now, nar, piece, flat.is_some()).map_err(failed)?;
     if let Some(flat) = flat {

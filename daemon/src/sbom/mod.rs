@@ -11,6 +11,7 @@ pub mod nixdb;
 pub mod pathinfo;
 mod spdx;
 mod storepath;
+pub mod tree;
 
 use std::{io, path::PathBuf};
 

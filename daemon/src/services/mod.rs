@@ -7,6 +7,7 @@ pub mod api;
 pub mod attest;
 pub mod bundle;
 pub mod certificates;
+pub mod countersign;
 pub mod evidence;
 pub mod follow;
 pub mod health;

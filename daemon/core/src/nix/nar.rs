@@ -78,6 +78,11 @@ impl NarHasher {
         self.text(b")");
     }
 
+    /// The length of what was told so far.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
     /// Digest and length of what was told.
     pub fn finish(self) -> (Digest, u64) {
         (self.hasher.finish(), self.length)

@@ -7,6 +7,7 @@ pub mod attestation;
 pub mod bundle;
 pub mod chain;
 pub mod copies;
+pub mod countersign;
 pub mod packet;
 pub mod registry;
 mod sources;
