@@ -13,6 +13,7 @@ pub mod engine;
 pub mod host;
 pub mod logs;
 pub mod mcp;
+pub mod packages;
 pub mod panel;
 pub mod registry;
 pub mod sbom;

@@ -11,6 +11,7 @@ mod documents;
 pub mod fleet;
 mod join;
 pub mod logs;
+pub mod packages;
 pub mod packet;
 mod recovered;
 pub mod registry;

@@ -14,7 +14,7 @@ use super::{
     Exit, Failure, bar, check_time, completions, copies, io_exit, mcp, render, say,
     storage::{self, StorageArgs},
     trust::{BlockArgs, PolicyArgs, held},
-    verify_store,
+    verify_package, verify_store,
 };
 use crate::{
     audit::{
@@ -118,6 +118,12 @@ enum Command {
     #[command(after_help = "Example:\n  provctl verify-store --trusted-keys \
         cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY= --rehash")]
     VerifyStore(verify_store::Args),
+    /// Verify who vouches for packages: attestations of npm, PyPI, GitHub and Sigstore, offline
+    #[command(after_help = "Example:\n  provctl verify-package sigstore-2.0.0.tgz \
+        --attestations sigstore.json --expect spec.toml\n  \
+        provctl verify-package --lock package-lock.json --attestations attestations/ \
+        --expect spec.toml")]
+    VerifyPackage(verify_package::Args),
     /// Print shell completions
     #[command(after_help = "Example:\n  provctl completions bash > /etc/bash_completion.d/provctl")]
     Completions {
@@ -276,6 +282,7 @@ impl Cli {
             }
             Command::Mcp(args) => args.run(),
             Command::VerifyStore(args) => verify_store::run(&args),
+            Command::VerifyPackage(args) => verify_package::run(&args),
             Command::Completions { shell } => {
                 completions::<Self>(shell, "provctl");
                 Ok(Exit::Done)
