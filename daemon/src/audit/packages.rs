@@ -17,7 +17,8 @@ use super::AuditError;
 use crate::{
     host::durable,
     packages::{
-        Artifact, Ecosystem, Hasher, Keys, Package, coverage::Coverage,
+        Artifact, Ecosystem, Hasher, Keys, Package,
+        coverage::Coverage,
         evidence::{self, Evidence, Malformed},
         judge::{Given, Judge, Outcome},
         keys, lock, name, npm_identity,
@@ -110,8 +111,8 @@ pub fn verify(options: &Options, progress: &mut dyn FnMut(u64)) -> Result<Verifi
     };
     let previous = match &options.previous {
         Some(path) => {
-            let bytes = durable::read_limited(path, previous::MAX_REPORT)
-                .map_err(AuditError::io(path))?;
+            let bytes =
+                durable::read_limited(path, previous::MAX_REPORT).map_err(AuditError::io(path))?;
             Some(Previous::parse(&bytes).map_err(not_evidence(path))?)
         }
         None => None,
@@ -147,7 +148,8 @@ pub fn verify(options: &Options, progress: &mut dyn FnMut(u64)) -> Result<Verifi
     }
     let packages: Vec<Package> = targets.into_iter().map(|target| target.package).collect();
     for pattern in spec.idle(&packages) {
-        report.not_checked(format!("the spec's rule {pattern}"), "it matches none of these packages");
+        report
+            .not_checked(format!("the spec's rule {pattern}"), "it matches none of these packages");
     }
     let why = "an attestation proves who signed it, and not that what it says is true, or that the \
                contents are harmless";
@@ -175,9 +177,11 @@ fn judge_one(
     }
     let mut openers = vec![];
     for path in &target.paths {
-        openers.push(path.clone().map(|path| {
-            move || -> io::Result<Box<dyn Read>> { Ok(Box::new(File::open(&path)?)) }
-        }));
+        openers.push(
+            path.clone().map(|path| {
+                move || -> io::Result<Box<dyn Read>> { Ok(Box::new(File::open(&path)?)) }
+            }),
+        );
     }
     let owned: Vec<(Vec<usize>, Vec<Malformed>)> = target
         .paths
@@ -346,8 +350,7 @@ impl Pool {
 }
 
 fn read(path: &Path) -> Result<Vec<Result<Evidence, Malformed>>, AuditError> {
-    let bytes =
-        durable::read_limited(path, evidence::MAX_FILE).map_err(AuditError::io(path))?;
+    let bytes = durable::read_limited(path, evidence::MAX_FILE).map_err(AuditError::io(path))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     Ok(evidence::read(&name, &bytes))
 }

@@ -73,7 +73,10 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
     // It tells, and stops nothing; the verdict stays what it is.
     if verified.warn {
         if verdict != Verdict::Verified && !args.json {
-            say(&format!("mode = \"warn\": the exit code is 0 though this is {}", verdict.as_str()));
+            say(&format!(
+                "mode = \"warn\": the exit code is 0 though this is {}",
+                verdict.as_str()
+            ));
         }
         return Ok(Exit::Done);
     }
@@ -111,7 +114,8 @@ fn line(outcome: &Outcome) -> String {
     if !kinds.is_empty() {
         text.push_str(&format!(": {}", kinds.join(", ")));
     }
-    let claims = outcome.evidence.iter().filter_map(|it| it.proved.as_ref()?.claims.as_ref()).next();
+    let claims =
+        outcome.evidence.iter().filter_map(|it| it.proved.as_ref()?.claims.as_ref()).next();
     if let Some(claims) = claims {
         let whose = claims.repository.as_ref().or(claims.identity.as_ref());
         let of = [whose, claims.git_ref.as_ref(), claims.workflow.as_ref()];

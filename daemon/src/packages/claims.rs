@@ -6,9 +6,9 @@ use provenance_core::canon::Value;
 use sigstore_crypto::{CertificateInfo, SubjectAltName};
 
 /// The identity provider of GitHub's workflows.
-pub const GITHUB: &str = "https://token.actions.githubusercontent.com";
+pub(super) const GITHUB: &str = "https://token.actions.githubusercontent.com";
 /// The identity provider of GitLab's pipelines.
-pub const GITLAB: &str = "https://gitlab.com";
+pub(super) const GITLAB: &str = "https://gitlab.com";
 
 /// What is proved of who signed.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -105,7 +105,10 @@ mod tests {
         let file = Some(".github/workflows/release.yml".to_owned());
         assert_eq!(path(github, "https://github.com/o/r"), file);
         assert_eq!(path(github, "https://github.com/o/r2"), None);
-        assert_eq!(path(github, "https://github.com/o"), Some("r/.github/workflows/release.yml".into()));
+        assert_eq!(
+            path(github, "https://github.com/o"),
+            Some("r/.github/workflows/release.yml".into())
+        );
         let gitlab = "https://gitlab.com/g/s/p//.gitlab-ci.yml@refs/heads/main";
         assert_eq!(path(gitlab, "https://gitlab.com/g/s/p"), Some(".gitlab-ci.yml".into()));
         assert_eq!(path("https://github.com/o/repo/x@y", "https://github.com/o/r"), None);

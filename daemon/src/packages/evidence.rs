@@ -205,10 +205,14 @@ fn take(mut value: Value) -> Result<Vec<Piece>, String> {
     }
     // npm's registry and GitHub's API.
     if let Some(Value::Array(list)) = value.get_mut("attestations").map(Value::take) {
-        let each = list.into_iter().take(MAX_PIECES).map(|mut item| match item.get_mut("bundle") {
-            Some(found) => bundle(found.take()),
-            None if item.get("verification_material").is_some() => pypi::attestation(&item, None),
-            None => Err("an attestation without a bundle".into()),
+        let each = list.into_iter().take(MAX_PIECES).map(|mut item| {
+            if item.get("verification_material").is_some() {
+                return pypi::attestation(&item, None);
+            }
+            match item.get_mut("bundle") {
+                Some(found) => bundle(found.take()),
+                None => Err("an attestation without a bundle".into()),
+            }
         });
         return Ok(each.collect());
     }
@@ -229,7 +233,10 @@ pub(super) fn bundle(value: Value) -> Piece {
         ("/dsseEnvelope/signatures", MAX_PARTS),
     ] {
         if value.pointer(part).and_then(Value::as_array).is_some_and(|list| list.len() > most) {
-            return Err(format!("a bundle with over {most} {}", part.rsplit('/').next().unwrap_or(part)));
+            return Err(format!(
+                "a bundle with over {most} {}",
+                part.rsplit('/').next().unwrap_or(part)
+            ));
         }
     }
     let hashes = "/inclusionProof/hashes";

@@ -109,7 +109,8 @@ impl Judge<'_> {
             }
             for (at, piece) in self.pool.iter().enumerate() {
                 let own = given.own.contains(&at);
-                if let Some(judged) = self.piece(piece, package, artifact, (given.open, own), rule) {
+                if let Some(judged) = self.piece(piece, package, artifact, (given.open, own), rule)
+                {
                     used.insert(at);
                     of_file.push(judged);
                 }
@@ -151,7 +152,9 @@ impl Judge<'_> {
             About::Else(named) if own => {
                 let why = "it was given for this package and is about another one";
                 let values = (package.to_string(), named);
-                return Some(judged(Level::Mismatch).code(Code::PackageSubject, why).values(values));
+                return Some(
+                    judged(Level::Mismatch).code(Code::PackageSubject, why).values(values),
+                );
             }
             About::Else(_) | About::Unsaid => return None,
         }
@@ -184,7 +187,8 @@ impl Judge<'_> {
             Some(hint) => match self.by_key(signed, hint, contents) {
                 Some(proved) => proved,
                 None => {
-                    let why = format!("it is signed by the key {hint}, which was not brought (--keys)");
+                    let why =
+                        format!("it is signed by the key {hint}, which was not brought (--keys)");
                     return Judged::new(piece, Level::Detected).code(Code::PackageKey, why);
                 }
             },
@@ -205,7 +209,9 @@ impl Judge<'_> {
         if let Some(claims) = &proved.claims {
             let statement = signed.statement.as_ref();
             contradictions.extend(
-                statement.map(|it| super::statement::contradictions(it, claims)).unwrap_or_default(),
+                statement
+                    .map(|it| super::statement::contradictions(it, claims))
+                    .unwrap_or_default(),
             );
             contradictions.extend(
                 signed.publisher.as_ref().map(|it| it.contradictions(claims)).unwrap_or_default(),
@@ -246,7 +252,8 @@ impl Judge<'_> {
         }
         let (what, expected, found) = differences.swap_remove(0);
         let more: Vec<&str> = differences.iter().map(|(what, ..)| *what).collect();
-        let more = if more.is_empty() { String::new() } else { format!(", nor {}", more.join(", ")) };
+        let more =
+            if more.is_empty() { String::new() } else { format!(", nor {}", more.join(", ")) };
         let why = format!("the proved {what} is not the expected one{more}");
         judged.mismatch(Code::PackageIdentity, why, (expected, found))
     }
@@ -294,7 +301,8 @@ impl Judge<'_> {
             return judged(Level::Detected).code(Code::PackageKey, why);
         }
         let message = signature.message();
-        let Some(key) = keys.find(|key| key.signed(message.as_bytes(), &signature.signature)) else {
+        let Some(key) = keys.find(|key| key.signed(message.as_bytes(), &signature.signature))
+        else {
             return match self.origin(signature) {
                 Some(origin) => {
                     let why = "the signature is that of another version or package";

@@ -138,7 +138,8 @@ impl Entry {
 }
 
 fn readable(id: &str, der: &DerPublicKey) -> Result<(), KeyError> {
-    let why = |error: sigstore_crypto::Error| KeyError::Key { id: id.into(), why: error.to_string() };
+    let why =
+        |error: sigstore_crypto::Error| KeyError::Key { id: id.into(), why: error.to_string() };
     VerificationKey::from_spki(der).map(drop).map_err(why)
 }
 
@@ -184,10 +185,15 @@ mod tests {
         assert_eq!(keys.of("SHA256:c", "npm:signatures").count(), 0);
         let at = |text| Timestamp::read(text).unwrap();
         let a = keys.of("SHA256:a", "npm:signatures").next().unwrap();
-        assert!(a.counts_at(at("2025-01-28T23:59:59Z")) && !a.counts_at(at("2025-01-29T00:00:00Z")));
+        assert!(
+            a.counts_at(at("2025-01-28T23:59:59Z")) && !a.counts_at(at("2025-01-29T00:00:00Z"))
+        );
         let b = keys.of("SHA256:b", "npm:attestations").next().unwrap();
-        assert!(!b.counts_at(at("2022-11-30T00:00:00Z")) && b.counts_at(at("2030-01-01T00:00:00Z")));
-        keys.add(&format!("-----BEGIN PUBLIC KEY-----\n{RAW}\n-----END PUBLIC KEY-----\n")).unwrap();
+        assert!(
+            !b.counts_at(at("2022-11-30T00:00:00Z")) && b.counts_at(at("2030-01-01T00:00:00Z"))
+        );
+        keys.add(&format!("-----BEGIN PUBLIC KEY-----\n{RAW}\n-----END PUBLIC KEY-----\n"))
+            .unwrap();
         assert_eq!(keys.of("whatever", "npm:signatures").count(), 1);
     }
 
@@ -198,8 +204,15 @@ mod tests {
         };
         let pem = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n";
         for bad in [
-            "", "{}", "[]", "-----BEGIN", pem, &entry("AAAA", "null"), &entry("!", "null"),
-            &entry(RAW, "\"soon\""), r#"{"keys":[{}]}"#,
+            "",
+            "{}",
+            "[]",
+            "-----BEGIN",
+            pem,
+            &entry("AAAA", "null"),
+            &entry("!", "null"),
+            &entry(RAW, "\"soon\""),
+            r#"{"keys":[{}]}"#,
         ] {
             assert!(Keys::default().add(bad).is_err(), "{bad}");
         }

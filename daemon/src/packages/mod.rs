@@ -27,7 +27,7 @@ pub use claims::Claims;
 pub use digests::{Digests, Hash, Hasher};
 pub use keys::Keys;
 pub use tarball::npm_identity;
-pub use verify::{Proved, Refusal, Signer, verify};
+pub use verify::{Contents, Open, Proved, Refusal, Signer, verify};
 
 /// Where a package's name has its meaning.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

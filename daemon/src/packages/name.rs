@@ -39,13 +39,10 @@ pub fn same_python_file(a: &str, b: &str) -> bool {
     let apart = |file: &str| {
         let (name, version) = of_python_file(file)?;
         let rest = file.split_once('-').map(|(_, rest)| rest.to_owned());
-        Some((name, version, rest.filter(|_| file.ends_with(".whl")), suffix(file)))
+        let suffix = file.rsplit_once('.').map(|(_, suffix)| suffix.to_owned());
+        Some((name, version, rest.filter(|_| file.ends_with(".whl")), suffix))
     };
     a == b || apart(a).is_some_and(|apart_a| apart(b) == Some(apart_a))
-}
-
-fn suffix(file: &str) -> &str {
-    file.rsplit_once('.').map_or("", |(_, suffix)| suffix)
 }
 
 /// Whether an attestation's subject is this file's name, or the package's.
@@ -53,7 +50,8 @@ pub fn names(subject: &str, package: &Package, artifact: &Artifact) -> bool {
     if let Some((name, version)) = npm::of_purl(subject) {
         let file = npm_tarball(&name, &version);
         let same = package.name == name && package.version.as_ref() == Some(&version);
-        return same && package.ecosystem == Ecosystem::Npm || artifact.file.as_ref() == Some(&file);
+        return same && package.ecosystem == Ecosystem::Npm
+            || artifact.file.as_ref() == Some(&file);
     }
     !subject.is_empty()
         && artifact.file.as_deref().is_some_and(|file| same_python_file(file, subject))

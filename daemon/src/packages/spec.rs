@@ -130,8 +130,11 @@ impl Spec {
 
     /// Rules that match none of these packages: perhaps misspelt.
     pub fn idle<'a>(&'a self, packages: &[Package]) -> Vec<&'a str> {
-        let used: Vec<*const Rule> =
-            packages.iter().filter_map(|package| self.rule(package)).map(std::ptr::from_ref).collect();
+        let used: Vec<*const Rule> = packages
+            .iter()
+            .filter_map(|package| self.rule(package))
+            .map(std::ptr::from_ref)
+            .collect();
         let idle = self.rules.iter().filter(|rule| !used.contains(&std::ptr::from_ref(*rule)));
         idle.map(|rule| rule.pattern.as_str()).collect()
     }
@@ -145,7 +148,8 @@ fn level(name: &str) -> Result<Level, SpecError> {
 
 impl FileRule {
     fn rule(self) -> Result<Rule, SpecError> {
-        let wrong = |what: &str| Err(SpecError(format!("[[package]] name = \"{}\": {what}", self.name)));
+        let wrong =
+            |what: &str| Err(SpecError(format!("[[package]] name = \"{}\": {what}", self.name)));
         let scheme = ["npm:", "pypi:", "file:", "*"].iter().any(|it| self.name.starts_with(it));
         if !scheme {
             return wrong("write npm:NAME, pypi:NAME or file:NAME, with * for any text");
@@ -220,7 +224,12 @@ impl Expected {
             }),
             ("environment", self.environment.as_deref(), &proved.environment, &exact),
         ];
-        let differs = |(what, expected, proved, same): (_, Option<&str>, &Option<String>, &dyn Fn(&str, &str) -> bool)| {
+        let differs = |(what, expected, proved, same): (
+            _,
+            Option<&str>,
+            &Option<String>,
+            &dyn Fn(&str, &str) -> bool,
+        )| {
             let expected = expected?;
             let found = proved.as_deref();
             let holds = found.is_some_and(|found| same(expected, found));

@@ -18,7 +18,7 @@ const WORKFLOW: [&str; 2] = [
 const RUNNER: &str = "https://github.com/actions/runner/";
 
 /// A difference: of what, what the statement says, and what is proved.
-pub type Contradiction = (&'static str, String, String);
+pub(super) type Contradiction = (&'static str, String, String);
 
 pub(super) fn kind(statement: &Statement) -> Kind {
     match &*statement.predicate_type {
@@ -118,7 +118,8 @@ fn claimed(statement: &Statement) -> Claimed {
             // GitLab's own generator gives the repository without a ref.
             let entry = text("/invocation/configSource/entryPoint");
             Claimed {
-                commit: text("/invocation/configSource/digest/sha1").filter(|_| repository.is_some()),
+                commit: text("/invocation/configSource/digest/sha1")
+                    .filter(|_| repository.is_some()),
                 workflow: entry.filter(|path| path.starts_with(".github/workflows/")),
                 repository,
                 git_ref,
@@ -200,11 +201,20 @@ mod tests {
         assert_eq!(lie("runs/1", "runs/2"), ["run"]);
         assert_eq!(lie("github-hosted", "self-hosted"), ["builder"]);
         let workflow = "https://github.com/o/b/.github/workflows/c.yml@refs/tags/v2";
-        assert_eq!(v1(|it| it.replace("https://github.com/actions/runner/github-hosted", workflow)), ["builder"]);
+        assert_eq!(
+            v1(|it| it.replace("https://github.com/actions/runner/github-hosted", workflow)),
+            ["builder"]
+        );
         let same = "https://github.com/o/b/.github/workflows/b.yml@refs/tags/v2";
-        assert_eq!(v1(|it| it.replace("https://github.com/actions/runner/github-hosted", same)), [""; 0]);
+        assert_eq!(
+            v1(|it| it.replace("https://github.com/actions/runner/github-hosted", same)),
+            [""; 0]
+        );
         // Another build type has other parameters: nothing is read into them.
-        assert_eq!(v1(|it| it.replace("actions.github.io", "example.org").replace("abc", "x")), [""; 0]);
+        assert_eq!(
+            v1(|it| it.replace("actions.github.io", "example.org").replace("abc", "x")),
+            [""; 0]
+        );
     }
 
     #[test]

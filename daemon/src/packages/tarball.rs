@@ -68,7 +68,8 @@ fn is_manifest(header: &[u8; BLOCK as usize]) -> Option<bool> {
     let name = text(header.get(..100)?)?;
     let prefix = text(header.get(345..500)?)?;
     let whole = if prefix.is_empty() { name } else { [&prefix[..], b"/", &name].concat() };
-    let mut parts = whole.split(|byte| *byte == b'/').filter(|part| *part != b"." && !part.is_empty());
+    let mut parts =
+        whole.split(|byte| *byte == b'/').filter(|part| *part != b"." && !part.is_empty());
     parts.next();
     Some(parts.next() == Some(&b"package.json"[..]) && parts.next().is_none())
 }

@@ -170,7 +170,10 @@ mod tests {
     fn the_roots_in_the_program_are_those_of_their_date() {
         let roots = Roots::embedded().unwrap();
         let digests: Vec<String> = roots.list.iter().map(|root| root.sha256.to_string()).collect();
-        let of_2026_10_23 = ["6494e21ea73fa7ee769f85f57d5a3e6a08725eae1e38c755fc3517c9e6bc0b66", "484cdfe1a7c65479c5ba2a22193d1be90f0020db1997de696ab207434c62fbb7"];
+        let of_2026_10_23 = [
+            "6494e21ea73fa7ee769f85f57d5a3e6a08725eae1e38c755fc3517c9e6bc0b66",
+            "484cdfe1a7c65479c5ba2a22193d1be90f0020db1997de696ab207434c62fbb7",
+        ];
         assert_eq!(digests, of_2026_10_23, "another root: change EMBEDDED with it");
         assert_eq!(EMBEDDED, "2026-10-23");
         assert!(roots.list[0].logs && !roots.list[1].logs);

@@ -93,7 +93,9 @@ pub fn verify(
     let times = result.verified_timestamps().iter().copied().chain(result.integrated_time());
     Ok(Proved {
         claims: certificate.map(Claims::of),
-        at: times.min().and_then(|time| time.as_second().checked_mul(1_000_000_000).map(Timestamp::from_nanos)),
+        at: times.min().and_then(|time| {
+            time.as_second().checked_mul(1_000_000_000).map(Timestamp::from_nanos)
+        }),
         logged: result.tlog_verified() && !bundle.verification_material.tlog_entries.is_empty(),
     })
 }
@@ -127,9 +129,9 @@ fn named(bundle: &Bundle, digests: &Digests) -> Option<ArtifactDigest> {
     let of = |hash, algorithm| ArtifactDigest::new(algorithm, digests.get(hash)?.to_vec()).ok();
     let wanted = super::evidence::subjects(bundle);
     let same = |hash: Hash| {
-        wanted.iter().any(|subject| subject.digests.get(hash).is_some_and(|it| {
-            digests.get(hash) == Some(it)
-        }))
+        wanted.iter().any(|subject| {
+            subject.digests.get(hash).is_some_and(|it| digests.get(hash) == Some(it))
+        })
     };
     let of_hash = |hash| match hash {
         Hash::Sha256 => of(hash, HashAlgorithm::Sha2256),

@@ -28,7 +28,9 @@ pub struct Lock {
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// None of the kinds that are known, by its name.
-    #[error("no lock file that is known: package-lock.json, npm-shrinkwrap.json, pylock.toml, requirements.txt")]
+    #[error(
+        "no lock file that is known: package-lock.json, npm-shrinkwrap.json, pylock.toml, requirements.txt"
+    )]
     Kind,
     /// One, and it cannot be read.
     #[error("{0}")]

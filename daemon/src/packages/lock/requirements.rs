@@ -34,7 +34,8 @@ fn take(line: &str, lock: &mut Lock) -> Result<(), String> {
         return match option.trim_start_matches('-').split([' ', '=']).next().unwrap_or_default() {
             "r" | "requirement" => Err("it includes another file: give that too".into()),
             "e" | "editable" => {
-                lock.unpinned.push((format!("pypi:{}", shown(line)), "it is a folder or repository"));
+                lock.unpinned
+                    .push((format!("pypi:{}", shown(line)), "it is a folder or repository"));
                 Ok(())
             }
             // Where pip looks, and what it constrains, pins nothing.
@@ -59,7 +60,10 @@ fn take(line: &str, lock: &mut Lock) -> Result<(), String> {
     let exact = requirement.split_once("==").map(|(name, version)| (name, version.trim()));
     let (name, version) = match exact {
         Some((name, version)) if !version.contains(['*', ',', '=', ' ']) => (name, Some(version)),
-        _ => (requirement.split(['=', '<', '>', '!', '~', '@', ' ']).next().unwrap_or_default(), None),
+        _ => (
+            requirement.split(['=', '<', '>', '!', '~', '@', ' ']).next().unwrap_or_default(),
+            None,
+        ),
     };
     // Without its extras.
     let name = python(name.split('[').next().unwrap_or_default().trim());

@@ -97,7 +97,10 @@ fn a_spec_that_says_too_little_or_something_unknown_is_refused() {
         assert!(Spec::parse(&bad).is_err(), "{bad}");
     }
     assert!(Spec::parse("").is_ok());
-    assert!(Spec::parse(&rule("identity = \"a@b.c\"\nissuer = \"https://accounts.google.com\"")).is_ok());
+    assert!(
+        Spec::parse(&rule("identity = \"a@b.c\"\nissuer = \"https://accounts.google.com\""))
+            .is_ok()
+    );
 }
 
 proptest::proptest! {

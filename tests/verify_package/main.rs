@@ -1,0 +1,170 @@
+//! `provctl verify-package` over attestations as npm, PyPI, GitHub and others
+//! published them (tests/vectors/packages), and over what somebody made of them.
+#![cfg(test)]
+
+mod batch;
+#[path = "../docs_schema/mod.rs"]
+mod docs_schema;
+mod hostile;
+mod others;
+#[path = "../peers/mod.rs"]
+mod peers;
+mod registry;
+mod world;
+
+use world::{NPM, NPM_PROVENANCE, NPM_RULE, SDIST, SDIST_RULE, World, provctl, published, verify};
+
+/// Package, attestation, and a rule that expects who signed.
+const GENUINE: [(&str, &str, &str); 9] = [
+    (NPM, NPM_PROVENANCE, NPM_RULE),
+    (SDIST, "pypi/pypi_attestations-0.0.19.tar.gz.provenance", SDIST_RULE),
+    (SDIST, "pypi/pypi_attestations-0.0.19.tar.gz.publish.attestation", SDIST_RULE),
+    (SDIST, "pypi/pypi_attestations-0.0.19.tar.gz.slsa.attestation", SDIST_RULE),
+    (
+        "pypi/gitlab_oidc_project-0.0.3.tar.gz",
+        "pypi/gitlab_oidc_project-0.0.3.tar.gz.publish.attestation",
+        "[[package]]\nname = \"pypi:gitlab-oidc-project\"\n\
+         repository = \"https://gitlab.com/facutuesca/gitlab-oidc-project\"\n\
+         workflow = \".gitlab-ci.yml\"\n",
+    ),
+    (
+        "pypi/gcb_attestation_test-0.0.0.tar.gz",
+        "pypi/gcb_attestation_test-0.0.0.tar.gz.provenance",
+        "[[package]]\nname = \"pypi:gcb-*\"\n\
+         identity = \"919436158236-compute@developer.gserviceaccount.com\"\n\
+         issuer = \"https://accounts.google.com\"\n",
+    ),
+    (
+        "sigstore/signed-package-2.1.0-hb0f4dca_0.conda",
+        "sigstore/conda-attestation.sigstore.json",
+        "[[package]]\nname = \"file:*.conda\"\nrepository = \"https://github.com/prefix-dev/sigstore-example\"\n",
+    ),
+    (
+        "sigstore/signed-package-2.1.0-hb0f4dca_0.conda",
+        "sigstore/conda-attestation-rekor2.sigstore.json",
+        "[[package]]\nname = \"file:*.conda\"\nidentity = \"jku@goto.fi\"\n\
+         issuer = \"https://github.com/login/oauth\"\n",
+    ),
+    (
+        "sigstore/cosign-v3-blob.txt",
+        "sigstore/cosign-v3-blob.sigstore.json",
+        "[[package]]\nname = \"file:cosign-v3-blob.txt\"\n\
+         identity = \"w.vollprecht@gmail.com\"\nissuer = \"https://github.com/login/oauth\"\n",
+    ),
+];
+
+#[test]
+fn genuine_attestations_verify_offline_against_the_expected_signer() {
+    let world = World::new();
+    for (package, attestation, rule) in GENUINE {
+        let args = [&published(package), "--attestations", &published(attestation)];
+        let said = verify(&[&args[..], &["--expect", &world.spec(rule)]].concat());
+        said.is(0, "verified", &[], attestation);
+        let evidence = &said.json["packages"][0]["evidence"][0];
+        assert!(evidence["signed_at"].is_string() && evidence["logged"] == true, "{evidence:#}");
+        assert_eq!(said.json["trust"]["source"], "embedded");
+        assert!(said.json["trust"]["date"].is_string());
+    }
+}
+
+#[test]
+fn without_an_expectation_an_attestation_is_detected_only() {
+    for (package, attestation, _) in GENUINE {
+        let said = verify(&[&published(package), "--attestations", &published(attestation)]);
+        said.is(2, "detected", &[], attestation);
+        assert_eq!(said.codes(|_| true), ["package.unidentified"], "{attestation}");
+        assert!(said.json["packages"][0]["evidence"][0]["signer"]["issuer"].is_string());
+    }
+}
+
+#[test]
+fn without_an_attestation_a_package_is_absent() {
+    let said = verify(&[&published(NPM)]);
+    said.is(2, "absent", &[], "no attestation");
+    assert_eq!(said.codes(|_| true), ["package.absent"]);
+    let world = World::new();
+    let said = verify(&[&published(NPM), "--expect", &world.spec(NPM_RULE)]);
+    said.is(1, "absent", &["package.level"], "a rule asks for more");
+    let absent = "[[package]]\nname = \"npm:*\"\nminimum = \"absent\"\n";
+    verify(&[&published(NPM), "--expect", &world.spec(absent)]).is(0, "absent", &[], "allowed");
+}
+
+#[test]
+fn what_is_proved_of_the_build_is_told() {
+    let world = World::new();
+    let said = verify(&[
+        &published(NPM),
+        "--attestations",
+        &published(NPM_PROVENANCE),
+        "--expect",
+        &world.spec(NPM_RULE),
+    ]);
+    let package = &said.json["packages"][0];
+    assert_eq!((&package["name"], &package["version"]), (&"sigstore".into(), &"2.0.0".into()));
+    let evidence = &package["evidence"][0];
+    assert_eq!(evidence["kind"], "provenance");
+    assert_eq!(evidence["signed_at"], "2023-08-21T17:50:45.000000000Z");
+    let signer = &evidence["signer"];
+    assert_eq!(signer["issuer"], "https://token.actions.githubusercontent.com");
+    assert_eq!(signer["repository"], "https://github.com/sigstore/sigstore-js");
+    assert_eq!(signer["ref"], "refs/heads/main");
+    assert_eq!(signer["workflow"], ".github/workflows/release.yml");
+    assert_eq!(signer["runner"], "github-hosted");
+    let coverage = &said.json["coverage"];
+    assert_eq!(coverage["kinds"]["provenance"]["verified"]["per_cent"], 100);
+    let text = provctl(&[&published(NPM), "--attestations", &published(NPM_PROVENANCE)]);
+    let text = String::from_utf8(text.stdout).unwrap();
+    for part in [
+        "INCONCLUSIVE",
+        "detected only  npm:sigstore@2.0.0",
+        "trusted root: in the program, as of 20",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+}
+
+#[test]
+fn attestations_are_found_beside_the_files() {
+    let world = World::new();
+    let package = world.copy(SDIST);
+    world.copy("pypi/pypi_attestations-0.0.19.tar.gz.provenance");
+    world.copy("pypi/pypi_attestations-0.0.19.tar.gz.slsa.attestation");
+    let said = verify(&[&package, "--expect", &world.spec(SDIST_RULE)]);
+    said.is(0, "verified", &[], "beside it");
+    assert_eq!(said.json["packages"][0]["evidence"].as_array().unwrap().len(), 2);
+    let kinds = &said.json["coverage"]["kinds"];
+    assert_eq!(kinds["publish"]["verified"]["count"], 1);
+    assert_eq!(kinds["provenance"]["verified"]["count"], 1);
+}
+
+#[test]
+fn only_the_kinds_that_a_rule_names_count() {
+    let world = World::new();
+    let publish = published("pypi/pypi_attestations-0.0.19.tar.gz.publish.attestation");
+    let rule = format!("{SDIST_RULE}kinds = [\"provenance\"]\n");
+    let args = [&published(SDIST), "--expect", &world.spec(&rule), "--attestations"];
+    let said = verify(&[&args[..], &[&publish]].concat());
+    said.is(1, "detected", &["package.level"], "a publication is no provenance");
+    let slsa = published("pypi/pypi_attestations-0.0.19.tar.gz.slsa.attestation");
+    verify(&[&args[..], &[&publish, &slsa]].concat()).is(0, "verified", &[], "with provenance");
+}
+
+#[test]
+fn what_cannot_be_read_is_said_with_its_exit_code() {
+    let world = World::new();
+    let bad = world.write("bad", b"{");
+    for (exit, args) in [
+        (64, vec![]),
+        (66, vec!["nowhere.whl"]),
+        (66, vec![&*published(NPM), "--attestations", "nowhere.json"]),
+        (65, vec![&*published(NPM), "--expect", &bad]),
+        (65, vec![&*published(NPM), "--trusted-root", &bad]),
+        (65, vec![&*published(NPM), "--keys", &bad]),
+        (65, vec![&*published(NPM), "--previous", &bad]),
+        (65, vec!["--lock", &bad]),
+    ] {
+        let said = verify(&args);
+        assert_eq!(said.exit, exit, "{args:?}: {}", said.stderr);
+        assert!(!said.stderr.is_empty());
+    }
+}
