@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod batch;
+mod conformance;
 #[path = "../docs_schema/mod.rs"]
 mod docs_schema;
 mod hostile;
@@ -40,10 +41,10 @@ const GENUINE: [(&str, &str, &str); 9] = [
         "[[package]]\nname = \"file:*.conda\"\nrepository = \"https://github.com/prefix-dev/sigstore-example\"\n",
     ),
     (
-        "sigstore/signed-package-2.1.0-hb0f4dca_0.conda",
-        "sigstore/conda-attestation-rekor2.sigstore.json",
-        "[[package]]\nname = \"file:*.conda\"\nidentity = \"jku@goto.fi\"\n\
-         issuer = \"https://github.com/login/oauth\"\n",
+        "pypi/circleci_sign_publish_example-0.0.1.dev137-py3-none-any.whl",
+        "pypi/circleci_sign_publish_example-0.0.1.dev137-py3-none-any.whl.provenance",
+        "[[package]]\nname = \"pypi:circleci-*\"\nissuer = \"https://oidc.circleci.com\"\n\
+         repository = \"github.com/CircleCI-Public/sign-and-publish-examples\"\n",
     ),
     (
         "sigstore/cosign-v3-blob.txt",
@@ -57,8 +58,8 @@ const GENUINE: [(&str, &str, &str); 9] = [
 fn genuine_attestations_verify_offline_against_the_expected_signer() {
     let world = World::new();
     for (package, attestation, rule) in GENUINE {
-        let args = [&published(package), "--attestations", &published(attestation)];
-        let said = verify(&[&args[..], &["--expect", &world.spec(rule)]].concat());
+        let args = ["--attestations", &published(attestation), "--expect", &world.spec(rule)];
+        let said = verify(&[&args[..], &[&*world.copy(package)]].concat());
         said.is(0, "verified", &[], attestation);
         let evidence = &said.json["packages"][0]["evidence"][0];
         assert!(evidence["signed_at"].is_string() && evidence["logged"] == true, "{evidence:#}");
@@ -67,10 +68,46 @@ fn genuine_attestations_verify_offline_against_the_expected_signer() {
     }
 }
 
+/// Of Sigstore's instance for trials, which nothing in the program trusts.
+const STAGING: [(&str, &str, &str); 2] = [
+    (
+        "pypi/rfc8785-0.1.2-py3-none-any.whl",
+        "pypi/rfc8785-0.1.2-py3-none-any.whl.publish.attestation",
+        "[[package]]\nname = \"pypi:rfc8785\"\nidentity = \"william@yossarian.net\"\n\
+         issuer = \"https://github.com/login/oauth\"\n",
+    ),
+    (
+        "sigstore/signed-package-2.1.0-hb0f4dca_0.conda",
+        "sigstore/conda-attestation-rekor2.sigstore.json",
+        "[[package]]\nname = \"file:*.conda\"\nidentity = \"jku@goto.fi\"\n\
+         issuer = \"https://github.com/login/oauth\"\n",
+    ),
+];
+
+#[test]
+fn attestations_of_another_sigstore_verify_by_its_root_only() {
+    let world = World::new();
+    let root = sigstore_trust_root::SIGSTORE_STAGING_TRUSTED_ROOT;
+    let root = world.write("root.json", root.as_bytes());
+    for (package, attestation, rule) in STAGING {
+        let package = world.copy(package);
+        let args = [&*package, "--attestations", &published(attestation)];
+        let said = verify(&args);
+        said.is(2, "detected", &[], attestation);
+        assert_eq!(said.codes(|_| true), ["package.root"], "{attestation}");
+        let spec = world.spec(rule);
+        let args = [&args[..], &["--expect", &spec]].concat();
+        verify(&args).is(1, "detected", &["package.level"], attestation);
+        let said = verify(&[&args[..], &["--trusted-root", &root]].concat());
+        said.is(0, "verified", &[], attestation);
+    }
+}
+
 #[test]
 fn without_an_expectation_an_attestation_is_detected_only() {
+    let world = World::new();
     for (package, attestation, _) in GENUINE {
-        let said = verify(&[&published(package), "--attestations", &published(attestation)]);
+        let said = verify(&[&world.copy(package), "--attestations", &published(attestation)]);
         said.is(2, "detected", &[], attestation);
         assert_eq!(said.codes(|_| true), ["package.unidentified"], "{attestation}");
         assert!(said.json["packages"][0]["evidence"][0]["signer"]["issuer"].is_string());
@@ -103,7 +140,7 @@ fn what_is_proved_of_the_build_is_told() {
     assert_eq!((&package["name"], &package["version"]), (&"sigstore".into(), &"2.0.0".into()));
     let evidence = &package["evidence"][0];
     assert_eq!(evidence["kind"], "provenance");
-    assert_eq!(evidence["signed_at"], "2023-08-21T17:50:45.000000000Z");
+    assert_eq!(evidence["signed_at"], "2023-08-18T16:05:35.000000000Z");
     let signer = &evidence["signer"];
     assert_eq!(signer["issuer"], "https://token.actions.githubusercontent.com");
     assert_eq!(signer["repository"], "https://github.com/sigstore/sigstore-js");
@@ -142,7 +179,8 @@ fn only_the_kinds_that_a_rule_names_count() {
     let world = World::new();
     let publish = published("pypi/pypi_attestations-0.0.19.tar.gz.publish.attestation");
     let rule = format!("{SDIST_RULE}kinds = [\"provenance\"]\n");
-    let args = [&published(SDIST), "--expect", &world.spec(&rule), "--attestations"];
+    let package = world.copy(SDIST);
+    let args = [&*package, "--expect", &world.spec(&rule), "--attestations"];
     let said = verify(&[&args[..], &[&publish]].concat());
     said.is(1, "detected", &["package.level"], "a publication is no provenance");
     let slsa = published("pypi/pypi_attestations-0.0.19.tar.gz.slsa.attestation");

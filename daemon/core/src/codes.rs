@@ -186,6 +186,9 @@ codes! {
     /// A log's entry or a registry's signature belongs to another signature,
     /// another package or another version.
     PackageReplayed = "package.replayed", Error;
+    /// An attestation is of a transparency log that the trusted root does not
+    /// name: of another Sigstore, or newer than the root.
+    PackageRoot = "package.root", Warning;
     /// A signer's certificate leads to no trusted authority.
     PackageCertificate = "package.certificate", Error;
     /// A certificate, key or authority did not count at the time of signing.

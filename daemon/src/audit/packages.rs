@@ -33,11 +33,12 @@ const MAX_FOLDER: usize = 100_000;
 /// Evidence in all.
 const MAX_POOL: usize = 200_000;
 /// What a file's attestations are called beside it.
-const BESIDE: [&str; 7] = [
+const BESIDE: [&str; 8] = [
     ".attestations.json",
     ".attestation",
     ".provenance",
     ".publish.attestation",
+    ".slsa.attestation",
     ".sigstore.json",
     ".sigstore",
     ".sigstore.jsonl",

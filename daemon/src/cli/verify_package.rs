@@ -84,7 +84,10 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
 }
 
 fn text(verified: &Verified) -> String {
-    let mut lines = vec![render::report(&verified.report), String::new()];
+    let mut lines = vec![
+        render::report_on(&verified.report, "who vouches is who should, as far as was asked"),
+        String::new(),
+    ];
     let mut outcomes: Vec<&Outcome> = verified.outcomes.iter().collect();
     // What needs a look comes first.
     outcomes.sort_by_key(|outcome| outcome.level);

@@ -195,6 +195,10 @@ impl Judge<'_> {
         };
         let proved = match proved {
             Ok(proved) => proved,
+            // Nothing of it is refuted.
+            Err(Refusal { code: Some(code @ Code::PackageRoot), message }) => {
+                return Judged::new(piece, Level::Detected).code(code, message);
+            }
             Err(Refusal { code: Some(code), message }) => {
                 return Judged::new(piece, Level::Mismatch).code(code, message);
             }

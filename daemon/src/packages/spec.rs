@@ -174,8 +174,11 @@ impl FileRule {
             return wrong("a ref begins with refs/, such as refs/heads/main or refs/tags/v*");
         }
         let repository = self.repository.as_deref().map(plain_repository);
-        if repository.as_ref().is_some_and(|it| !it.starts_with("https://")) {
-            return wrong("a repository is a URL, https://…");
+        // Most are proved as URLs, CircleCI's without the scheme.
+        let host =
+            |it: &str| it.trim_start_matches("https://").split('/').next().map(str::to_owned);
+        if repository.as_deref().and_then(host).is_some_and(|host| !host.contains('.')) {
+            return wrong("a repository is named with its host: https://github.com/…");
         }
         let named = repository.as_deref().or(self.identity.as_deref());
         let issuer = self.issuer.clone().or_else(|| named.and_then(issuer_of).map(str::to_owned));

@@ -23,6 +23,8 @@ pub struct Root {
     pub(super) verifier: Verifier,
     /// Whether it has transparency logs, so that a signature has to be in one.
     pub(super) logs: bool,
+    /// The ids of these.
+    log_ids: Vec<Vec<u8>>,
     /// The same of certificates.
     pub(super) certificate_logs: bool,
     name: String,
@@ -58,9 +60,20 @@ impl Root {
         Ok(Self {
             verifier,
             logs: !root.tlogs.is_empty(),
+            log_ids: root.tlogs.iter().map(|log| log.log_id.key_id.as_bytes().to_vec()).collect(),
             certificate_logs: !root.ctlogs.is_empty(),
             name: name.into(),
             sha256: Digest::of(json.as_bytes()),
+        })
+    }
+}
+
+impl Root {
+    /// Whether the logs that the bundle names are this root's.
+    fn knows(&self, bundle: &Bundle) -> bool {
+        let mut entries = bundle.verification_material.tlog_entries.iter();
+        entries.all(|entry| {
+            self.log_ids.iter().any(|id| id.as_slice() == entry.log_id.key_id.as_bytes())
         })
     }
 }
@@ -114,6 +127,14 @@ impl Roots {
     ) -> Result<Proved, Refusal> {
         let logged = !bundle.verification_material.tlog_entries.is_empty();
         let mut list: Vec<&Root> = self.list.iter().collect();
+        if logged {
+            list.retain(|root| root.knows(bundle));
+        }
+        if list.is_empty() {
+            let why = "its transparency log is not one of the trusted root's: it is of another \
+                       Sigstore, or newer than that root (--trusted-root)";
+            return Err(Refusal::new(Code::PackageRoot, why));
+        }
         list.sort_by_key(|root| root.logs != logged);
         let mut first = None;
         for root in list {

@@ -146,7 +146,7 @@ fn named(bundle: &Bundle, digests: &Digests) -> Option<ArtifactDigest> {
 fn code_of(error: &Error) -> Option<Code> {
     use Code::{
         PackageCertificate, PackageDigest, PackageExpired, PackageLog, PackageMalformed,
-        PackageReplayed, PackageSignature, PackageTime,
+        PackageReplayed, PackageRoot, PackageSignature, PackageTime,
     };
     Some(match error {
         Error::SignatureInvalid(_) => PackageSignature,
@@ -162,6 +162,7 @@ fn code_of(error: &Error) -> Option<Code> {
             TransparencyLogError::EntryMismatch(_) => PackageReplayed,
             TransparencyLogError::IntegratedTime(_) => PackageExpired,
             TransparencyLogError::MalformedEntry(_) => PackageMalformed,
+            TransparencyLogError::UnknownLog { .. } => PackageRoot,
             _ => PackageLog,
         },
         Error::Timestamp(TimestampError::OutsideAuthorityValidity { .. }) => PackageExpired,
