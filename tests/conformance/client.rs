@@ -62,7 +62,10 @@ fn run(arguments: Vec<String>) -> Result<(), String> {
     };
     if let Some(path) = options.get("key") {
         let key = DerPublicKey::from_pem(&text(path)?).map_err(|error| error.to_string())?;
-        return roots.verify(&signed.bundle, contents, Signer::Key(&key)).map(drop).map_err(refused);
+        return roots
+            .verify(&signed.bundle, contents, Signer::Key(&key))
+            .map(drop)
+            .map_err(refused);
     }
     let proved = roots.verify(&signed.bundle, contents, Signer::Certificate).map_err(refused)?;
     let claims = proved.claims.ok_or("no certificate")?;

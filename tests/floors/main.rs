@@ -164,6 +164,7 @@ const JUDGES: &[&str] = &[
     "ed25519_dalek",
     "flate2",
     "globset",
+    "memchr",
     "p256",
     "p384",
     "proptest",

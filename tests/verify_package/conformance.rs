@@ -44,7 +44,8 @@ fn the_conformance_client_speaks_the_suites_protocol() {
     mallory[1] = "mallory@example.org";
     let other = with(&mallory, &artifact).unwrap();
     assert!(!other.0 && other.1.contains("package.identity"), "{}", other.1);
-    let staging = client(&[&["--staging", "--bundle", &bundle], &IDENTITY[..], &[&artifact]].concat());
+    let staging =
+        client(&[&["--staging", "--bundle", &bundle], &IDENTITY[..], &[&artifact]].concat());
     assert!(!staging.unwrap().0, "of another instance");
     let world = World::new();
     let root = sigstore_trust_root::SIGSTORE_PRODUCTION_TRUSTED_ROOT;

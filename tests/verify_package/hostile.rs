@@ -68,6 +68,7 @@ fn a_wrong_root_and_one_that_had_ended_are_found() {
     let root = sigstore_trust_root::SIGSTORE_PRODUCTION_TRUSTED_ROOT;
     let mut mixed: Value = serde_json::from_str(root).unwrap();
     mixed["certificateAuthorities"] = other["certificateAuthorities"].clone();
+    mixed["certificateAuthorities"][0]["validFor"]["start"] = json!("2021-01-01T00:00:00Z");
     let mixed = world.write("mixed.json", mixed.to_string().as_bytes());
     let said = verify(&[&args[..], &["--trusted-root", &mixed]].concat());
     said.is(1, "mismatch", &["package.certificate"], "another authority");
@@ -159,17 +160,33 @@ fn a_publisher_that_the_certificate_does_not_prove_is_found() {
 
 #[test]
 fn known_attacks_on_bundles_are_found() {
-    for (bundle, code) in [
-        ("bundle_cve_2022_36056.txt.sigstore", "package.replayed"),
-        ("bundle_no_checkpoint.txt.sigstore", "package.log"),
-        ("bundle_no_log_entry.txt.sigstore", "package.log"),
+    // What they were signed for is not published; its digest is in them.
+    for (bundle, digest, code) in [
+        (
+            "bundle_cve_2022_36056.txt.sigstore",
+            "c87b5b213ab08b32970c106d0c7e4423e67f5449c2fd2d1e9b4ea6cc43b6ee7c",
+            "package.replayed",
+        ),
+        (
+            "bundle_no_checkpoint.txt.sigstore",
+            "802dd60ff88333802f2585e73043bd21c341285e1992fe5b31755e1cadeae30e",
+            "package.log",
+        ),
+        (
+            "bundle_no_log_entry.txt.sigstore",
+            "9b469fc9761e8b933073b62725fbc98b549c3314199ded71cc8b286ef2c6fb9b",
+            "package.log",
+        ),
     ] {
         let world = World::new();
-        // What it was signed for is not published: its digest is in the bundle.
+        let lock = format!("a==1 --hash=sha256:{digest}\n");
+        let lock = world.write("requirements.txt", lock.as_bytes());
         let bundle = published(&format!("sigstore/{bundle}"));
-        let file = world.write("a.txt", b"something else");
-        let said = verify(&[&file, "--attestations", &bundle]);
-        assert_eq!((said.exit, said.level()), (1, "mismatch"), "{code} {:#}", said.json);
+        let root = sigstore_trust_root::SIGSTORE_STAGING_TRUSTED_ROOT;
+        let root = world.write("root.json", root.as_bytes());
+        let args = ["--lock", &lock, "--attestations", &bundle, "--trusted-root", &root];
+        let said = verify(&args);
+        said.is(1, "mismatch", &[code], &bundle);
     }
 }
 

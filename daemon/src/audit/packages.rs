@@ -20,8 +20,9 @@ use crate::{
         Artifact, Ecosystem, Hasher, Keys, Package,
         coverage::Coverage,
         evidence::{self, Evidence, Malformed},
-        judge::{Given, Judge, Outcome},
+        judge::{Given, Judge},
         keys, lock, name, npm_identity,
+        outcome::Outcome,
         previous::{self, Previous},
         spec::{self, Spec},
         trust::{self, Roots},
@@ -97,6 +98,8 @@ struct Pool {
     /// What was named, by its place.
     named: Vec<usize>,
     malformed: Vec<Malformed>,
+    /// Files of a folder that are nothing that could vouch.
+    passed_over: u64,
 }
 
 /// Verifies packages.
@@ -146,6 +149,10 @@ pub fn verify(options: &Options, progress: &mut dyn FnMut(u64)) -> Result<Verifi
     if idle > 0 {
         let why = "they are about none of these packages";
         report.not_checked(format!("{idle} attestations"), why);
+    }
+    if pool.passed_over > 0 {
+        let what = format!("{} files of the folder of attestations", pool.passed_over);
+        report.not_checked(what, "they are nothing that vouches for packages");
     }
     let packages: Vec<Package> = targets.into_iter().map(|target| target.package).collect();
     for pattern in spec.idle(&packages) {
@@ -299,7 +306,13 @@ fn pool(options: &Options, targets: &[Target]) -> Result<Pool, AuditError> {
             if folder && !(known || name.ends_with(".jsonl")) {
                 continue;
             }
-            for piece in read(&file)? {
+            let pieces = read(&file)?;
+            let other = |piece: &Result<_, Malformed>| piece.as_ref().is_err_and(|it| it.other);
+            if folder && pieces.iter().all(other) {
+                pool.passed_over += 1;
+                continue;
+            }
+            for piece in pieces {
                 pool.take(piece, |pool, at| match at {
                     Ok(at) => pool.named.push(at),
                     Err(malformed) => pool.malformed.push(malformed),

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     audit::packages::{self, Options, Verified},
-    packages::{Level, judge::Outcome},
+    packages::{Level, outcome::Outcome},
 };
 
 /// So many packages are listed for people; JSON has all.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use provenance_core::canon::Value;
 
-use super::{Ecosystem, Kind, Level, judge::Outcome};
+use super::{Ecosystem, Kind, Level, outcome::Outcome};
 
 /// The counts over some packages.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

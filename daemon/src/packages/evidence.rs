@@ -12,7 +12,7 @@ use super::{
 };
 
 /// A file of attestations is at most this long.
-pub const MAX_FILE: u64 = 16 << 20;
+pub const MAX_FILE: u64 = 64 << 20;
 /// Pieces of evidence in one file.
 pub const MAX_PIECES: usize = 10_000;
 /// What one bundle may hold of each.
@@ -78,6 +78,8 @@ pub struct Malformed {
     pub source: Source,
     /// Why not.
     pub why: String,
+    /// Whether it is something else altogether, and no damaged evidence.
+    pub other: bool,
 }
 
 impl Content {
@@ -119,7 +121,7 @@ pub(super) fn subjects(bundle: &Bundle) -> Vec<Subject> {
 /// All evidence in a file of attestations.
 pub fn read(file: &str, bytes: &[u8]) -> Vec<Result<Evidence, Malformed>> {
     let at = |number| Source { file: file.into(), number };
-    let malformed = |number, why: String| Err(Malformed { source: at(number), why });
+    let malformed = |number, why: String| Err(Malformed { source: at(number), why, other: false });
     let Ok(text) = std::str::from_utf8(bytes) else {
         return vec![malformed(1, "it is not UTF-8".into())];
     };
@@ -150,7 +152,15 @@ pub fn read(file: &str, bytes: &[u8]) -> Vec<Result<Evidence, Malformed>> {
                     }
                 }));
             }
-            Err(why) => pieces.push(malformed(number, why)),
+            Err(None) => pieces.push(Err(Malformed {
+                source: at(number),
+                why:
+                    "it is no bundle, no attestations of npm or GitHub, no provenance of PyPI, and \
+                      no metadata of npm"
+                        .into(),
+                other: true,
+            })),
+            Err(Some(why)) => pieces.push(malformed(number, why)),
         }
         if pieces.len() > MAX_PIECES {
             pieces.truncate(MAX_PIECES);
@@ -188,20 +198,21 @@ fn parses(line: &str) -> bool {
 /// A piece of evidence before it is known where it stands.
 pub(super) type Piece = Result<(Kind, Content), String>;
 
-/// What is in one JSON value; an error where it is of no known form.
-fn take(mut value: Value) -> Result<Vec<Piece>, String> {
+/// What is in one JSON value; an error where it is damaged, without a word
+/// where it is of no known form.
+fn take(mut value: Value) -> Result<Vec<Piece>, Option<String>> {
     let has = |name: &str| value.get(name).is_some();
     if has("verificationMaterial") || has("mediaType") {
         return Ok(vec![bundle(value)]);
     }
     if has("attestation_bundles") {
-        return pypi::provenance(&value);
+        return pypi::provenance(&value).map_err(Some);
     }
     if has("verification_material") {
         return Ok(vec![pypi::attestation(&value, None)]);
     }
     if has("dist") || has("versions") {
-        return npm::signatures(&value);
+        return npm::signatures(&value).map_err(Some);
     }
     // npm's registry and GitHub's API.
     if let Some(Value::Array(list)) = value.get_mut("attestations").map(Value::take) {
@@ -219,9 +230,7 @@ fn take(mut value: Value) -> Result<Vec<Piece>, String> {
     if let Some(found) = value.get_mut("bundle") {
         return Ok(vec![bundle(found.take())]);
     }
-    Err("it is no bundle, no attestations of npm or GitHub, no provenance of PyPI, and no \
-         metadata of npm"
-        .into())
+    Err(None)
 }
 
 /// A Sigstore bundle, its parts counted before anything looks into them.

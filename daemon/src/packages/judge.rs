@@ -1,19 +1,19 @@
 //! The verdict over one package: each piece of evidence by itself, then what
 //! they come to together.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use provenance_core::{
-    canon::Value,
     report::{Code, Finding, Place, Report, Severity},
     time::Timestamp,
 };
 
 use super::{
-    Artifact, Claims, Kind, Level, Package,
-    evidence::{Content, Evidence, Malformed, Signed, Source},
+    Artifact, Claims, Level, Package,
+    evidence::{Content, Evidence, Malformed, Signed},
     keys::Keys,
     name, npm,
+    outcome::{self, Judged, Outcome},
     previous::Previous,
     spec::{Rule, Spec},
     trust::Roots,
@@ -44,46 +44,15 @@ pub struct Given<'a> {
     pub malformed: &'a [Malformed],
 }
 
-/// What one piece of evidence comes to.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Judged {
-    /// Where it is.
-    pub source: Source,
-    /// Its kind; `None` where it cannot be read.
-    pub kind: Option<Kind>,
-    /// How far it vouches; never *absent*.
-    pub level: Level,
-    /// What stands against it, or is missing.
-    pub code: Option<Code>,
-    /// The same in words.
-    pub why: String,
-    /// What is proved, where something is.
-    pub proved: Option<Proved>,
-    values: Option<(String, String)>,
-    severity: Option<Severity>,
-}
-
-/// What all evidence about a package comes to.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Outcome {
-    /// Which.
-    pub package: Package,
-    /// How far it is vouched for.
-    pub level: Level,
-    /// How far it should be; `None` where nobody said.
-    pub required: Option<Level>,
-    /// By what.
-    pub evidence: Vec<Judged>,
-    /// How many of its files are verified, of how many.
-    pub files: (usize, usize),
-}
-
 /// What a piece of evidence is to a file.
 enum About {
     /// It names these contents.
     These,
     /// It names the file or its package, and other contents.
     Others(String),
+    /// It names the file or its package, and its contents by no digest that
+    /// could be compared.
+    Named,
     /// It names something else.
     Else(String),
     /// It does not say.
@@ -115,8 +84,8 @@ impl Judge<'_> {
                     of_file.push(judged);
                 }
             }
-            forgive(&mut of_file);
-            levels.push(level(&of_file, rule));
+            outcome::forgive(&mut of_file);
+            levels.push(outcome::level(&of_file, rule));
             evidence.extend(of_file);
         }
         let level = levels.iter().copied().min().unwrap_or(Level::Absent);
@@ -144,6 +113,10 @@ impl Judge<'_> {
         match about(piece, package, artifact) {
             About::These => {}
             About::Unsaid if own => {}
+            About::Named => {
+                let why = "it names the contents by no digest that is known of them";
+                return Some(judged(Level::Detected).code(Code::PackageUnsupported, why));
+            }
             About::Others(named) => {
                 let why = "it is about other contents than these";
                 let values = (named, artifact.digests.to_string());
@@ -163,7 +136,7 @@ impl Judge<'_> {
             Content::Bundle(signed) => {
                 let contents = Contents { digests: &artifact.digests, open };
                 let judged = self.bundle(piece, signed, contents, rule);
-                match misnamed(signed, package, artifact) {
+                match misnamed(piece, signed, package, artifact) {
                     // What does not verify says nothing about names either.
                     Some(values) if judged.level != Level::Mismatch => {
                         let why = "it names these contents by the name of another package";
@@ -403,6 +376,7 @@ fn about(piece: &Evidence, package: &Package, artifact: &Artifact) -> About {
     }
     let named = subjects.iter().find(|subject| name::names(&subject.name, package, artifact));
     match (named, subjects.first()) {
+        (Some(named), _) if same(&named.digests).is_none() => About::Named,
         (Some(named), _) => About::Others(named.digests.to_string()),
         (None, Some(first)) if first.name.is_empty() && first.digests.is_empty() => About::Unsaid,
         (None, Some(first)) if first.name.is_empty() => About::Others(first.digests.to_string()),
@@ -413,154 +387,27 @@ fn about(piece: &Evidence, package: &Package, artifact: &Artifact) -> About {
 
 /// Where an attestation of npm's or PyPI's has the right contents and another
 /// name: what is expected, and what it says.
-fn misnamed(signed: &Signed, package: &Package, artifact: &Artifact) -> Option<(String, String)> {
-    let statement = signed.statement.as_ref()?;
-    let [subject] = &statement.subject[..] else {
-        let many = format!("{} subjects", statement.subject.len());
-        return signed.names_file.then(|| ("one subject".into(), many));
+fn misnamed(
+    piece: &Evidence,
+    signed: &Signed,
+    package: &Package,
+    artifact: &Artifact,
+) -> Option<(String, String)> {
+    let subjects = &piece.subjects;
+    if signed.names_file && subjects.len() != 1 {
+        return Some(("one subject".into(), format!("{} subjects", subjects.len())));
+    }
+    let these = || subjects.iter().filter(|it| it.digests.same(&artifact.digests) == Some(true));
+    let version = |name: &str| npm::of_purl(name).filter(|_| package.certain);
+    let right = |(name, version): &(String, String)| {
+        package.name == *name && package.version.as_ref() == Some(version)
     };
-    if let Some((name, version)) = npm::of_purl(&subject.name) {
-        let other = package.name != name || package.version.as_ref() != Some(&version);
-        return (package.certain && other).then(|| (package.to_string(), subject.name.clone()));
+    let named: Vec<_> = these().filter_map(|it| Some((&it.name, version(&it.name)?))).collect();
+    if let Some((first, _)) = named.first() {
+        let fits = named.iter().any(|(_, version)| right(version));
+        return (!fits).then(|| (package.to_string(), (*first).clone()));
     }
     let file = artifact.file.as_ref().filter(|_| signed.names_file)?;
-    (!name::same_python_file(file, &subject.name)).then(|| (file.clone(), subject.name.clone()))
-}
-
-/// Who signed is another one, and the expected one signed as well: a remark.
-fn forgive(judged: &mut [Judged]) {
-    let verified: BTreeSet<Option<Kind>> =
-        judged.iter().filter(|it| it.level == Level::Verified).map(|it| it.kind).collect();
-    for it in judged {
-        if it.code == Some(Code::PackageIdentity) && verified.contains(&it.kind) {
-            (it.level, it.severity) = (Level::Detected, Some(Severity::Info));
-        }
-    }
-}
-
-/// The level of one file: what does not hold weighs more than what does.
-fn level(judged: &[Judged], rule: Option<&Rule>) -> Level {
-    let counts = |it: &&Judged| {
-        rule.is_none_or(|rule| {
-            rule.kinds.is_empty() || it.kind.is_some_and(|kind| rule.kinds.contains(&kind))
-        })
-    };
-    if judged.iter().any(|it| it.level == Level::Mismatch) {
-        return Level::Mismatch;
-    }
-    let best = judged.iter().filter(counts).map(|it| it.level).max();
-    best.unwrap_or(if judged.is_empty() { Level::Absent } else { Level::Detected })
-}
-
-impl Judged {
-    fn new(piece: &Evidence, level: Level) -> Self {
-        Self {
-            source: piece.source.clone(),
-            kind: Some(piece.kind),
-            level,
-            code: None,
-            why: String::new(),
-            proved: None,
-            values: None,
-            severity: None,
-        }
-    }
-
-    fn malformed(malformed: &Malformed) -> Self {
-        Self {
-            source: malformed.source.clone(),
-            kind: None,
-            level: Level::Mismatch,
-            code: Some(Code::PackageMalformed),
-            why: malformed.why.clone(),
-            proved: None,
-            values: None,
-            severity: None,
-        }
-    }
-
-    fn code(mut self, code: Code, why: impl ToString) -> Self {
-        (self.code, self.why) = (Some(code), why.to_string());
-        self
-    }
-
-    fn values(mut self, values: (String, String)) -> Self {
-        self.values = Some(values);
-        self
-    }
-
-    fn severity(mut self, severity: Severity) -> Self {
-        self.severity = Some(severity);
-        self
-    }
-
-    fn mismatch(mut self, code: Code, why: impl ToString, values: (String, String)) -> Self {
-        self.level = Level::Mismatch;
-        self.code(code, why).values(values)
-    }
-
-    fn only(mut self, code: Code, why: impl ToString) -> Self {
-        self.level = Level::Detected;
-        self.code(code, why)
-    }
-
-    fn finding(&self, package: &Package) -> Option<Finding> {
-        let place = Place::file(self.source.file.clone()).line(self.source.number);
-        let mut finding = Finding::new(self.code?, place, format!("{package}: {}", self.why));
-        if let Some((expected, got)) = &self.values {
-            finding = finding.values(expected, got);
-        }
-        if let Some(severity) = self.severity {
-            finding = finding.severity(severity);
-        }
-        Some(finding)
-    }
-
-    fn to_value(&self) -> Value {
-        let proved = self.proved.as_ref();
-        Value::object([
-            ("file", self.source.file.as_str().into()),
-            ("number", self.source.number.into()),
-            ("result", self.level.as_str().into()),
-        ])
-        .with_some("kind", self.kind.map(Kind::as_str))
-        .with_some("code", self.code.map(Code::as_str))
-        .with_some("why", (!self.why.is_empty()).then_some(self.why.as_str()))
-        .with_some("signer", proved.and_then(|it| it.claims.as_ref()).map(Claims::to_value))
-        .with_some("signed_at", proved.and_then(|it| it.at))
-        .with_some("logged", proved.map(|it| it.logged))
-    }
-}
-
-impl Outcome {
-    /// The best that each kind of evidence comes to, or that it does not hold.
-    pub fn kinds(&self) -> BTreeMap<Kind, Level> {
-        let mut kinds = BTreeMap::new();
-        for judged in &self.evidence {
-            let Some(kind) = judged.kind else { continue };
-            let entry = kinds.entry(kind).or_insert(judged.level);
-            let worse = judged.level == Level::Mismatch || *entry == Level::Mismatch;
-            *entry = if worse { Level::Mismatch } else { (*entry).max(judged.level) };
-        }
-        kinds
-    }
-
-    /// As JSON.
-    pub fn to_value(&self) -> Value {
-        let package = &self.package;
-        let files = package.files.iter().map(|artifact| {
-            Value::object([("digest", artifact.digests.to_string().into())])
-                .with_some("file", artifact.file.as_deref())
-        });
-        Value::object([
-            ("ecosystem", package.ecosystem.as_str().into()),
-            ("name", package.name.as_str().into()),
-            ("level", self.level.as_str().into()),
-            ("files", Value::Array(files.collect())),
-            ("files_verified", (self.files.0 as u64).into()),
-            ("evidence", Value::Array(self.evidence.iter().map(Judged::to_value).collect())),
-        ])
-        .with_some("version", package.version.as_deref())
-        .with_some("required", self.required.map(Level::as_str))
-    }
+    let other = these().find(|it| !name::same_python_file(file, &it.name))?;
+    Some((file.clone(), other.name.clone()))
 }

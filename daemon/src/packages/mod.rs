@@ -12,6 +12,7 @@ pub mod keys;
 pub mod lock;
 pub mod name;
 mod npm;
+pub mod outcome;
 pub mod previous;
 mod provider;
 mod pypi;

@@ -3,8 +3,11 @@
 
 use std::io::{self, Read};
 
+use base64ct::{Base64, Encoding};
 use provenance_core::{report::Code, time::Timestamp};
-use sigstore_types::{Artifact, ArtifactDigest, Bundle, DerPublicKey, HashAlgorithm};
+use sigstore_types::{
+    Artifact, ArtifactDigest, Bundle, DerPublicKey, HashAlgorithm, SignatureContent,
+};
 use sigstore_verify::{
     CertificateError, Error, PublicKeyVerificationPolicy, TimestampError, TransparencyLogError,
     VerificationPolicy, VerificationResult,
@@ -110,7 +113,7 @@ fn with(
     // A statement names contents by their digest; only a signature over the
     // contents themselves can need all of them.
     let result = match (&bundle.content, contents.open) {
-        (sigstore_types::SignatureContent::MessageSignature(_), Some(open)) => {
+        (SignatureContent::MessageSignature(_), Some(open)) => {
             let reader = open().map_err(|error| Refusal::new(None, error))?;
             verifier.verify_reader(reader, bundle, policy)
         }
@@ -121,7 +124,31 @@ fn with(
             verifier.verify(Artifact::Digest(digest), bundle, policy)
         }
     };
-    result.map_err(|error| Refusal::new(code_of(&error), error))
+    result.map_err(|error| match code_of(&error) {
+        // Whose the entry is says more than what else does not fit then.
+        Some(code) if code != Code::PackageSignature && foreign(bundle) => {
+            let why = "the log's entry is that of another signature";
+            Refusal::new(Code::PackageReplayed, format!("{why}: {error}"))
+        }
+        code => Refusal::new(code, error),
+    })
+}
+
+/// Whether an entry of the log does not have the bundle's signature in it, as
+/// each kind of entry has: in base64, once or twice.
+fn foreign(bundle: &Bundle) -> bool {
+    let signature = match &bundle.content {
+        SignatureContent::MessageSignature(message) => message.signature.as_bytes(),
+        SignatureContent::DsseEnvelope(envelope) => envelope.signature.sig.as_bytes(),
+        _ => return false,
+    };
+    let once = Base64::encode_string(signature);
+    let twice = Base64::encode_string(once.as_bytes());
+    let has = |body: &[u8], text: &str| memchr::memmem::find(body, text.as_bytes()).is_some();
+    bundle.verification_material.tlog_entries.iter().any(|entry| {
+        let body = entry.canonicalized_body.as_bytes();
+        !has(body, &once) && !has(body, &twice)
+    })
 }
 
 /// The digest by which the bundle is asked whether it is about the contents.
