@@ -16,7 +16,7 @@ mod world;
 use world::{NPM, NPM_PROVENANCE, NPM_RULE, SDIST, SDIST_RULE, World, provctl, published, verify};
 
 /// Package, attestation, and a rule that expects who signed.
-const GENUINE: [(&str, &str, &str); 9] = [
+const GENUINE: [(&str, &str, &str); 10] = [
     (NPM, NPM_PROVENANCE, NPM_RULE),
     (SDIST, "pypi/pypi_attestations-0.0.19.tar.gz.provenance", SDIST_RULE),
     (SDIST, "pypi/pypi_attestations-0.0.19.tar.gz.publish.attestation", SDIST_RULE),
@@ -45,6 +45,12 @@ const GENUINE: [(&str, &str, &str); 9] = [
         "pypi/circleci_sign_publish_example-0.0.1.dev137-py3-none-any.whl.provenance",
         "[[package]]\nname = \"pypi:circleci-*\"\nissuer = \"https://oidc.circleci.com\"\n\
          repository = \"github.com/CircleCI-Public/sign-and-publish-examples\"\n",
+    ),
+    (
+        "pypi/rfc8785-0.1.2-py3-none-any.whl",
+        "sigstore/bundle_v3_github.whl.sigstore",
+        "[[package]]\nname = \"pypi:rfc8785\"\nref = \"refs/tags/v*\"\n\
+         repository = \"https://github.com/trailofbits/rfc8785.py\"\n",
     ),
     (
         "sigstore/cosign-v3-blob.txt",
@@ -157,6 +163,47 @@ fn what_is_proved_of_the_build_is_told() {
         "trusted root: in the program, as of 20",
     ] {
         assert!(text.contains(part), "{part}\n{text}");
+    }
+}
+
+#[test]
+fn githubs_own_instance_is_known_and_a_digest_is_enough() {
+    let world = World::new();
+    let hash = "76f1fe8593bf227cca2c089e3c16dc95014a8d3e89c5dd220530469ca043c428";
+    let lock = world.write("requirements.txt", format!("x==1 --hash=sha256:{hash}\n").as_bytes());
+    let rule = "[[package]]\nname = \"pypi:x\"\nissuer = \"https://fulcio.githubapp.com\"\n\
+        identity = \"https://dotcom.releases.github.com\"\n";
+    let bundle = published("sigstore/github-private-attestation.sigstore.json");
+    let args = ["--lock", &lock, "--expect", &world.spec(rule), "--attestations", &bundle];
+    let said = verify(&args);
+    assert_eq!(said.json["packages"][0]["evidence"][0]["logged"], false, "{:#}", said.json);
+    said.is(0, "verified", &[], "GitHub's release");
+}
+
+#[test]
+fn many_attestations_in_one_file_are_told_apart() {
+    let world = World::new();
+    let package = world.copy(SDIST);
+    let read = |name: &str| world::json(&format!("{SDIST}.{name}"));
+    let (publish, slsa) = (read("publish.attestation"), read("slsa.attestation"));
+    let npm = world::json(NPM_PROVENANCE);
+    let lines = format!("{publish}\n{npm}\n\n{slsa}\n");
+    let api =
+        serde_json::json!({"attestations": [{"predicateType": "x", "bundle": npm}, publish, slsa]});
+    let list = serde_json::json!([publish, npm, slsa]);
+    for (name, text, numbers) in [
+        ("a.sigstore.jsonl", lines, [1, 4]),
+        ("b.json", api.to_string(), [2, 3]),
+        ("c.json", list.to_string(), [1, 3]),
+    ] {
+        let file = world.write(name, text.as_bytes());
+        let said =
+            verify(&[&package, "--attestations", &file, "--expect", &world.spec(SDIST_RULE)]);
+        said.is(0, "verified", &[], name);
+        let evidence = said.json["packages"][0]["evidence"].as_array().unwrap();
+        let found: Vec<_> = evidence.iter().map(|it| it["number"].as_u64().unwrap()).collect();
+        assert_eq!(found, numbers, "{name}");
+        assert!(said.json["not_checked"].to_string().contains("1 attestations"), "{name}");
     }
 }
 

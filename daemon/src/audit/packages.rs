@@ -23,6 +23,7 @@ use crate::{
         judge::{Given, Judge},
         keys, lock, name, npm_identity,
         outcome::Outcome,
+        pool::Pool,
         previous::{self, Previous},
         spec::{self, Spec},
         trust::{self, Roots},
@@ -92,8 +93,8 @@ struct Target {
 
 /// The evidence, and what of it belongs to one file.
 #[derive(Default)]
-struct Pool {
-    evidence: Vec<Evidence>,
+struct Brought {
+    pool: Pool,
     beside: BTreeMap<PathBuf, (Vec<usize>, Vec<Malformed>)>,
     /// What was named, by its place.
     named: Vec<usize>,
@@ -123,13 +124,13 @@ pub fn verify(options: &Options, progress: &mut dyn FnMut(u64)) -> Result<Verifi
     };
     let mut report = Report::new();
     let targets = targets(options, &mut report)?;
-    let pool = pool(options, &targets)?;
+    let pool = brought(options, &targets)?;
     let sole = targets.len() == 1 && targets.iter().any(|target| target.sole);
     let judge = Judge {
         roots: &roots,
         keys: &keys,
         spec: &spec,
-        pool: &pool.evidence,
+        pool: &pool.pool,
         previous: previous.as_ref(),
     };
     if !sole {
@@ -138,7 +139,7 @@ pub fn verify(options: &Options, progress: &mut dyn FnMut(u64)) -> Result<Verifi
             report.find(Finding::new(Code::PackageMalformed, place, &*malformed.why));
         }
     }
-    let mut used = vec![false; pool.evidence.len()];
+    let mut used = vec![false; pool.pool.evidence().len()];
     let mut outcomes = vec![];
     for (number, target) in targets.iter().enumerate() {
         let outcome = judge_one(&judge, target, &pool, sole, &mut report, &mut used);
@@ -169,7 +170,7 @@ pub fn verify(options: &Options, progress: &mut dyn FnMut(u64)) -> Result<Verifi
 fn judge_one(
     judge: &Judge<'_>,
     target: &Target,
-    pool: &Pool,
+    pool: &Brought,
     sole: bool,
     report: &mut Report,
     used: &mut [bool],
@@ -294,8 +295,8 @@ fn target(path: &Path, sole: bool) -> Result<Target, AuditError> {
 }
 
 /// The evidence that was named, and what lies beside the files.
-fn pool(options: &Options, targets: &[Target]) -> Result<Pool, AuditError> {
-    let mut pool = Pool::default();
+fn brought(options: &Options, targets: &[Target]) -> Result<Brought, AuditError> {
+    let mut pool = Brought::default();
     for path in &options.attestations {
         let files = if path.is_dir() { entries(path)? } else { vec![path.clone()] };
         // What is no attestation at all may lie in a folder beside some.
@@ -339,14 +340,14 @@ fn pool(options: &Options, targets: &[Target]) -> Result<Pool, AuditError> {
             }
         }
     }
-    if pool.evidence.len() > MAX_POOL {
+    if pool.pool.evidence().len() > MAX_POOL {
         let path = options.attestations.first().cloned().unwrap_or_default();
         return Err(not_evidence(&path)(format!("over {MAX_POOL} attestations at once")));
     }
     Ok(pool)
 }
 
-impl Pool {
+impl Brought {
     fn take(
         &mut self,
         piece: Result<Evidence, Malformed>,
@@ -354,8 +355,7 @@ impl Pool {
     ) {
         match piece {
             Ok(evidence) => {
-                self.evidence.push(evidence);
-                let at = self.evidence.len() - 1;
+                let at = self.pool.add(evidence);
                 place(self, Ok(at));
             }
             Err(malformed) => place(self, Err(malformed)),

@@ -101,6 +101,15 @@ impl Digests {
     }
 }
 
+impl Digests {
+    /// Only those of the kinds that the other has too, where there are any.
+    pub fn common(&self, other: &Self) -> Self {
+        let both = self.0.iter().filter(|(hash, _)| other.0.contains_key(hash));
+        let both = Self(both.map(|(hash, digest)| (*hash, digest.clone())).collect());
+        if both.is_empty() { self.clone() } else { both }
+    }
+}
+
 impl fmt::Display for Digests {
     /// The strongest that most know: SHA-256, else another.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -9,11 +9,12 @@ use provenance_core::{
 };
 
 use super::{
-    Artifact, Claims, Level, Package,
+    Artifact, Claims, Digests, Level, Package,
     evidence::{Content, Evidence, Malformed, Signed},
     keys::Keys,
     name, npm,
     outcome::{self, Judged, Outcome},
+    pool::Pool,
     previous::Previous,
     spec::{Rule, Spec},
     trust::Roots,
@@ -29,7 +30,7 @@ pub struct Judge<'a> {
     /// What is expected.
     pub spec: &'a Spec,
     /// All evidence that was brought.
-    pub pool: &'a [Evidence],
+    pub pool: &'a Pool,
     /// An earlier report.
     pub previous: Option<&'a Previous>,
 }
@@ -49,7 +50,7 @@ enum About {
     /// It names these contents.
     These,
     /// It names the file or its package, and other contents.
-    Others(String),
+    Others(Digests),
     /// It names the file or its package, and its contents by no digest that
     /// could be compared.
     Named,
@@ -76,7 +77,10 @@ impl Judge<'_> {
             for malformed in given.malformed {
                 of_file.push(Judged::malformed(malformed));
             }
-            for (at, piece) in self.pool.iter().enumerate() {
+            let mut places = self.pool.about(package, artifact);
+            places.extend(given.own);
+            for at in places {
+                let Some(piece) = self.pool.evidence().get(at) else { continue };
                 let own = given.own.contains(&at);
                 if let Some(judged) = self.piece(piece, package, artifact, (given.open, own), rule)
                 {
@@ -119,7 +123,8 @@ impl Judge<'_> {
             }
             About::Others(named) => {
                 let why = "it is about other contents than these";
-                let values = (named, artifact.digests.to_string());
+                let found = artifact.digests.common(&named);
+                let values = (named.common(&found).to_string(), found.to_string());
                 return Some(judged(Level::Mismatch).code(Code::PackageDigest, why).values(values));
             }
             About::Else(named) if own => {
@@ -319,7 +324,7 @@ impl Judge<'_> {
 
     /// What the signature is really over, among all that was brought.
     fn origin(&self, signature: &npm::RegistrySignature) -> Option<String> {
-        let others = self.pool.iter().filter_map(|piece| match &piece.content {
+        let others = self.pool.evidence().iter().filter_map(|piece| match &piece.content {
             Content::Registry(other) if other.message() != signature.message() => Some(other),
             _ => None,
         });
@@ -377,9 +382,9 @@ fn about(piece: &Evidence, package: &Package, artifact: &Artifact) -> About {
     let named = subjects.iter().find(|subject| name::names(&subject.name, package, artifact));
     match (named, subjects.first()) {
         (Some(named), _) if same(&named.digests).is_none() => About::Named,
-        (Some(named), _) => About::Others(named.digests.to_string()),
+        (Some(named), _) => About::Others(named.digests.clone()),
         (None, Some(first)) if first.name.is_empty() && first.digests.is_empty() => About::Unsaid,
-        (None, Some(first)) if first.name.is_empty() => About::Others(first.digests.to_string()),
+        (None, Some(first)) if first.name.is_empty() => About::Others(first.digests.clone()),
         (None, Some(first)) => About::Else(first.name.clone()),
         (None, None) => About::Else("nothing that is known".into()),
     }

@@ -13,6 +13,7 @@ pub mod lock;
 pub mod name;
 mod npm;
 pub mod outcome;
+pub mod pool;
 pub mod previous;
 mod provider;
 mod pypi;
@@ -163,3 +164,6 @@ impl fmt::Display for Package {
         self.version.as_ref().map_or(Ok(()), |version| write!(f, "@{version}"))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -183,6 +183,12 @@ fn code_of(error: &Error) -> Option<Code> {
             CertificateError::NoValidAuthority { .. }
             | CertificateError::NotYetValid { .. }
             | CertificateError::Expired { .. } => PackageExpired,
+            // The text only chooses between two ways to say no.
+            CertificateError::ChainInvalid(why)
+                if why.contains("CertExpired") || why.contains("CertNotValidYet") =>
+            {
+                PackageExpired
+            }
             _ => PackageCertificate,
         },
         Error::TransparencyLog(error) => match error {
@@ -214,5 +220,21 @@ fn bundle_code(error: &sigstore_bundle::Error) -> Code {
         | E::CheckpointRootMismatch => Code::PackageLog,
         E::MissingTimestamp | E::MissingSigningTimeEvidence => Code::PackageTime,
         _ => Code::PackageMalformed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_outside_its_time_is_told_from_one_of_another_authority() {
+        let code = |why: &str| {
+            code_of(&Error::Certificate(CertificateError::ChainInvalid(why.to_owned())))
+        };
+        let expired = "certificate chain validation failed: CertExpired { time: UnixTime(1) }";
+        assert_eq!(code(expired), Some(Code::PackageExpired));
+        assert_eq!(code(&expired.replace("Expired", "NotValidYet")), Some(Code::PackageExpired));
+        assert_eq!(code("UnknownIssuer"), Some(Code::PackageCertificate));
     }
 }

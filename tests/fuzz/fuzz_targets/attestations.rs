@@ -7,9 +7,9 @@ use std::sync::OnceLock;
 
 use libfuzzer_sys::fuzz_target;
 use msp_provenance::packages::{
-    Artifact, Ecosystem, Keys, Level, Package,
-    evidence::{self, Evidence},
+    Artifact, Ecosystem, Keys, Level, Package, evidence,
     judge::{Given, Judge},
+    pool::Pool,
     spec::Spec,
     trust::Roots,
 };
@@ -19,10 +19,10 @@ static ROOTS: OnceLock<Roots> = OnceLock::new();
 
 fuzz_target!(|bytes: &[u8]| {
     let roots = ROOTS.get_or_init(|| Roots::embedded().expect("the program's own roots"));
-    let pool: Vec<Evidence> = evidence::read("fuzz", bytes).into_iter().flatten().collect();
+    let pool: Pool = evidence::read("fuzz", bytes).into_iter().flatten().collect();
     let (keys, spec) = (Keys::default(), Spec::default());
     let judge = Judge { roots, keys: &keys, spec: &spec, pool: &pool, previous: None };
-    for subject in pool.iter().take(8).flat_map(|piece| piece.subjects.first()) {
+    for subject in pool.evidence().iter().take(8).flat_map(|piece| piece.subjects.first()) {
         let file = Artifact { file: Some(subject.name.clone()), digests: subject.digests.clone() };
         let package = Package {
             ecosystem: Ecosystem::File,
