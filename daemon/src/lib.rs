@@ -14,6 +14,7 @@ pub mod engine;
 pub mod host;
 pub mod logs;
 pub mod mcp;
+pub mod packages;
 pub mod panel;
 pub mod registry;
 pub mod sbom;

@@ -216,6 +216,47 @@ codes! {
     /// A counter-signature by a key that the policy does not know: it counts
     /// for nothing.
     CountersignUntrusted = "countersign.untrusted", Info;
+    /// An attestation of a package, or the file it is in, is not of its form.
+    PackageMalformed = "package.malformed", Error;
+    /// An attestation is about other contents than the package's.
+    PackageDigest = "package.digest", Error;
+    /// An attestation that was given for a package is about another one.
+    PackageSubject = "package.subject", Error;
+    /// A signature over a package, or over what is said of it, does not verify.
+    PackageSignature = "package.signature", Error;
+    /// A log's entry or a registry's signature belongs to another signature,
+    /// another package or another version.
+    PackageReplayed = "package.replayed", Error;
+    /// An attestation is of a transparency log that the trusted root does not
+    /// name: of another Sigstore, or newer than the root.
+    PackageRoot = "package.root", Warning;
+    /// A signer's certificate leads to no trusted authority.
+    PackageCertificate = "package.certificate", Error;
+    /// A certificate, key or authority did not count at the time of signing.
+    PackageExpired = "package.expired", Error;
+    /// Nobody who is trusted says when an attestation was signed.
+    PackageTime = "package.time", Error;
+    /// An attestation is not shown to be in the transparency log.
+    PackageLog = "package.log", Error;
+    /// Who signed is proved, and is not who should have.
+    PackageIdentity = "package.identity", Error;
+    /// A statement, or an index, says something else than the signer's
+    /// certificate proves.
+    PackageStatement = "package.statement", Error;
+    /// A signature is by a key that nobody brought.
+    PackageKey = "package.key", Info;
+    /// An attestation is of a kind that cannot be verified here.
+    PackageUnsupported = "package.unsupported", Info;
+    /// An attestation verifies, and nobody said who should have signed it.
+    PackageUnidentified = "package.unidentified", Info;
+    /// Nothing vouches for a package.
+    PackageAbsent = "package.absent", Info;
+    /// A lock file does not say what a package's contents are.
+    PackageUnpinned = "package.unpinned", Warning;
+    /// A package is vouched for less than the spec asks.
+    PackageLevel = "package.level", Error;
+    /// A package is vouched for less than it was.
+    PackageDowngraded = "package.downgraded", Error;
     /// The records come less often than the policy asks.
     PolicyCadence = "policy.cadence", Error;
     /// The records are of another client or host than the policy names.

@@ -1,7 +1,10 @@
 //! Points in time: RFC 3339 in UTC with nine fractional digits, and nothing
 //! else, such as `2026-11-21T04:20:00.000000000Z`.
 
-use alloc::string::{String, ToString};
+use alloc::{
+    format,
+    string::{String, ToString},
+};
 use core::fmt;
 
 const NANOS: i64 = 1_000_000_000;
@@ -61,6 +64,15 @@ impl Timestamp {
     /// The UTC day this time falls into.
     pub fn day(self) -> Day {
         civil(self.0.div_euclid(NANOS * DAY))
+    }
+
+    /// Reads RFC 3339 in UTC, with none to nine digits of a fraction: as others
+    /// write it.
+    pub fn read(text: &str) -> Option<Self> {
+        let rest = text.strip_suffix('Z')?;
+        let (seconds, fraction) = rest.split_once('.').unwrap_or((rest, ""));
+        let whole = (fraction.len() <= 9).then(|| format!("{seconds}.{fraction:0<9}Z"))?;
+        Self::parse(whole.as_bytes())
     }
 
     /// Reads exactly the 30-byte form; anything else is `None`.

@@ -19,7 +19,7 @@ use provenance_core::{
 };
 use provenance_verifier::join::{bounded, compare_head, compare_segment};
 
-use super::packages::Packages;
+use super::chronicle::Packages;
 use crate::registry::reader::{Reader, RegistryError, Row};
 
 /// Rows that are read at once.

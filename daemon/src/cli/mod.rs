@@ -22,6 +22,7 @@ mod store;
 mod trust;
 mod verify_cert;
 mod verify_countersign;
+mod verify_package;
 mod verify_store;
 
 use std::{
@@ -138,11 +139,7 @@ pub fn io_exit(error: &std::io::Error) -> Exit {
 pub fn time(text: &str) -> Result<provenance_core::time::Timestamp, String> {
     let day = text.len() == 10;
     let full = if day { format!("{text}T00:00:00Z") } else { text.to_owned() };
-    let parsed = full.strip_suffix('Z').and_then(|rest| {
-        let (seconds, fraction) = rest.split_once('.').unwrap_or((rest, ""));
-        let padded = (fraction.len() <= 9).then(|| format!("{seconds}.{fraction:0<9}Z"))?;
-        provenance_core::time::Timestamp::parse(padded.as_bytes())
-    });
+    let parsed = provenance_core::time::Timestamp::read(&full);
     parsed.ok_or_else(|| "write 2026-11-21T04:20:00Z or 2026-11-21 (always UTC)".into())
 }
 

@@ -15,7 +15,7 @@ use super::{
     say,
     storage::{self, StorageArgs},
     trust::{BlockArgs, PolicyArgs, held},
-    verify_cert, verify_countersign, verify_store,
+    verify_cert, verify_countersign, verify_package, verify_store,
 };
 use crate::{
     audit::{
@@ -133,6 +133,12 @@ enum Command {
     #[command(after_help = "Example:\n  provctl verify-countersign ./left-pad --version 1.3.0 \
         --threshold 2 --policy policy.toml")]
     VerifyCountersign(verify_countersign::Args),
+    /// Verify who vouches for packages: attestations of npm, PyPI, GitHub and Sigstore, offline
+    #[command(after_help = "Example:\n  provctl verify-package sigstore-2.0.0.tgz \
+        --attestations sigstore.json --expect spec.toml\n  \
+        provctl verify-package --lock package-lock.json --attestations attestations/ \
+        --expect spec.toml")]
+    VerifyPackage(verify_package::Args),
     /// Print shell completions
     #[command(after_help = "Example:\n  provctl completions bash > /etc/bash_completion.d/provctl")]
     Completions {
@@ -294,6 +300,7 @@ impl Cli {
             Command::VerifyStore(args) => verify_store::run(&args),
             Command::CountersignRequest(args) => countersign_request::run(args),
             Command::VerifyCountersign(args) => verify_countersign::run(args),
+            Command::VerifyPackage(args) => verify_package::run(&args),
             Command::Completions { shell } => {
                 completions::<Self>(shell, "provctl");
                 Ok(Exit::Done)

@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use provenance_core::{canon::Value, key::PublicKey, registry::Entry, time::Timestamp};
 
 use super::{
-    Exit, Failure, aggregate, anchor, api, attest, cert, countersign, health, io_exit, package, papers,
-    storage, store,
+    Exit, Failure, aggregate, anchor, api, attest, cert, countersign, health, io_exit, package,
+    papers, storage, store,
 };
 use crate::{
     alert::AlertError,

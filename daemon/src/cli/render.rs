@@ -11,7 +11,12 @@ use crate::audit::{sbom::Difference, status::Status};
 
 /// A report as text.
 pub(super) fn report(report: &Report) -> String {
-    let mut lines = vec![verdict(report)];
+    report_on(report, "everything that was recorded is intact")
+}
+
+/// A report as text; `verified` says what it means that nothing is wrong.
+pub(super) fn report_on(report: &Report, verified: &str) -> String {
+    let mut lines = vec![verdict(report, verified)];
     let checked: Vec<String> =
         report.checks().map(|(what, count)| format!("{count} {what}")).collect();
     if !checked.is_empty() {
@@ -125,9 +130,9 @@ fn hostile(c: char) -> bool {
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-fn verdict(report: &Report) -> String {
+fn verdict(report: &Report, verified: &str) -> String {
     let explained = match report.verdict() {
-        Verdict::Verified => "everything that was recorded is intact",
+        Verdict::Verified => verified,
         Verdict::Failed => "something is wrong: see the findings marked ERROR",
         Verdict::Inconclusive => "nothing wrong was seen, but see what was NOT CHECKED",
     };
