@@ -12,6 +12,8 @@
     ./anchor.nix
     ./aggregate.nix
     ./store.nix
+    ./certificates.nix
+    ./api.nix
     ./packets.nix
     ./sbom.nix
     ./build-signing.nix

@@ -12,6 +12,11 @@ let
     // lib.optionalAttrs (bitcoin.enable && bitcoin.credentialsFile != null) {
       bitcoin-rpc = bitcoin.credentialsFile;
     }
+    // lib.optionalAttrs (cfg.certificates.authorityKeyFile != null) {
+      authority-key = cfg.certificates.authorityKeyFile;
+    }
+    // lib.optionalAttrs (cfg.api.tokenFile != null) { api-token = cfg.api.tokenFile; }
+    // lib.optionalAttrs (cfg.api.tlsKeyFile != null) { api-tls-key = cfg.api.tlsKeyFile; }
     // lib.optionalAttrs (cfg.store.s3 != null && cfg.store.s3.credentialsFile != null) {
       s3 = cfg.store.s3.credentialsFile;
     };

@@ -35,6 +35,11 @@
       # The machine makes one at each boot, and puts it in its place.
       trustedPublicKeys = [ "test:Gb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=" ];
     };
+    certificates.authorityKeyFile = "/etc/msp-provenance/authority.key";
+    api = {
+      enable = true;
+      tokenFile = "/etc/msp-provenance/api-token";
+    };
     store.local = "/srv/worm";
     mcp.enable = true;
     metrics.enable = true;
