@@ -1,5 +1,6 @@
-# The units of parts that this version's programs do not have: they are rendered
-# for a package that says it has them. Nothing here has run.
+# For a package that names its own commands: copies in a bucket, metrics that others
+# reach, an assistant. Rendered only, but for the copies' unit, whose network
+# vm-tests/machine tries.
 {
   imports = [ ./enterprise.nix ];
   services.msp-provenance = {

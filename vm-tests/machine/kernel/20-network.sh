@@ -21,8 +21,8 @@ wait_until 20 eval "$bin/probe 2>&1 | grep 'here yes, elsewhere yes'"
 # The copies' unit where there is a bucket: it alone has a way out.
 install -m 0644 $out/s3.service /etc/systemd/system/provenance-s3.service
 install -m 0600 /dev/null $etc/s3
-local=(provenanced.service provenance-{health,anchor,aggregate}.service provenance-mcp@probe.service)
-none=(provenance-{packet,sbom,store,verify-chain,verify-store,verify-store-record}.service)
+local=(provenanced.service provenance-{anchor,aggregate}.service provenance-mcp@probe.service)
+none=(provenance-{packet,store,verify-chain}.service)
 printf '%s\n' [Unit] OnSuccess= OnFailure= [Service] Type=oneshot Restart=no ExecStartPre= ExecStart= "ExecStart=$bin/probe" StandardInput=null StandardOutput=journal |
   systemctl edit --quiet --runtime --drop-in=probe --stdin "${local[@]}" "${none[@]}" provenance-s3.service
 # may SAID UNIT…: what each of them must say.

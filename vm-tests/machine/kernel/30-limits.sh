@@ -5,13 +5,15 @@ for unit in provenanced provenance-aggregate; do
 done
 grep -E '^Max open files +65536 +65536 ' "/proc/$(property provenance-aggregate MainPID)/limits"
 # In the unit, as if the daemon did it.
-inside() { bash -c "echo \$\$ >$group/cgroup.procs; $1"; }
-not inside 'for i in {1..80}; do sleep 9 & done; kill $(jobs -p)' 2>/run/claims/forks
-grep -i 'resource temporarily unavailable' /run/claims/forks
-wait_until 20 eval "[ \$(wc -l <$group/cgroup.procs) -lt 3 ]"
+inside() { timeout "$1" bash -c "echo \$\$ >$group/cgroup.procs; $2"; }
+[ "$(cat $group/pids.max)" = 64 ]
+inside 4 'for i in {1..70}; do sleep 60 & done' || true
+grep -E '^max [1-9]' $group/pids.events
+pid=$(property provenanced MainPID)
+grep -vx "$pid" $group/cgroup.procs | xargs kill
 before=$(records | wc -l)
 code=0
-inside 'exec tail /dev/zero' || code=$?
+inside 60 'exec tail /dev/zero' || code=$?
 [ $code = 137 ]
 wait_until 60 eval '[ "$(property provenanced NRestarts)" -ge 1 ] && systemctl is-active provenanced'
 journalctl --no-pager -u provenanced | grep -i oom

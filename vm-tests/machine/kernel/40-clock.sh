@@ -5,7 +5,7 @@ step() {
   count=$(records | wc -l)
   date -s "$1 seconds"
   wait_until 30 eval "records | tail -n +$((count + 1)) | grep -q '\"step_ns\":'"
-  records | tail -n +$((count + 1)) | jq -se "[.[] | .data.clock.step_ns // empty | tonumber / 1e9 | (. - ($1)) | fabs] | length == 1 and .[0] < 1"
+  records | tail -n +$((count + 1)) | jq -se "[.[] | .data.clock.step_ns // empty | tonumber / 1e9 | (. - (${1#+})) | fabs] | length == 1 and .[0] < 1"
 }
 alerts() { registry alert --json | jq -c '.. | objects | select(.code? == "clock.anomalous") | .state'; }
 export -f alerts

@@ -10,6 +10,6 @@ wait_until 10 eval "grep 'key=\"time-change\"' $log | grep -q ' auid=1000 '"
 wait_until 10 eval "grep 'key=\"time-change\"' $log | grep -q ' auid=4294967295 '"
 size=$(stat -c %s $log)
 # recorded: up to where the log is in the chain.
-recorded() { records | jq -r '.data.logs[]? | select(.path? == "/var/log/audit/audit.log") | .size // .to // empty' | tail -n 1; }
+recorded() { records | jq '.data.logs[]? | select(.src == "file:/var/log/audit/audit.log").to // empty' | tail -n 1; }
 export -f recorded
-wait_until 20 eval "[ \"\$(recorded)\" -ge $size ]"
+wait_until 30 eval "[ \"\$(recorded)\" -ge $size ]"
