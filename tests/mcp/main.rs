@@ -9,6 +9,7 @@ mod daemon;
 mod http;
 #[path = "../peers/mod.rs"]
 mod peers;
+mod serving;
 mod wire;
 
 use std::{
