@@ -5,7 +5,7 @@
 
 use std::{fs, process::Command};
 
-use super::{appliance, http::Http};
+use super::{appliance, serving::Http};
 use crate::peers;
 
 const EXPECTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/mcp/expected-failures.yml");

@@ -9,6 +9,7 @@ mod daemon;
 mod http;
 #[path = "../peers/mod.rs"]
 mod peers;
+mod serving;
 mod wire;
 
 use std::{
@@ -131,8 +132,18 @@ fn an_assistant_asks_everything_of_a_good_appliance_in_both_revisions() {
         {"name": "list_alerts", "arguments": {"resolved": true, "limit": 5}},
     ]);
     for (mode, protocol) in [("legacy", "2025-11-25"), ("auto", "2026-07-28")] {
-        let Some(seen) = client(mode, &server(&world, &[]), &calls) else { return };
+        let plan = json!({"calls": calls, "reads": ["provenance://appliance/status",
+            format!("provenance://appliance/bundles/{id}/report"), "file:///etc/passwd"]});
+        let way = json!({"mode": mode, "command": server(&world, &[])});
+        let Some(seen) = python_asks(&plan, way) else { return };
         assert_eq!(seen["protocol"], protocol);
+        let read = |at: usize| {
+            let text = seen["reads"][at]["text"].as_str().unwrap();
+            serde_json::from_str::<Value>(text).unwrap()
+        };
+        assert_eq!(read(0)["head"], expected["head"]);
+        assert_eq!(read(1)["verdict"], "verified");
+        assert!(seen["reads"][2]["error"].as_str().unwrap().contains("no such resource"));
         let tools = seen["tools"].as_array().unwrap();
         let names: Vec<&str> = tools.iter().map(|tool| tool["name"].as_str().unwrap()).collect();
         assert_eq!(names[..2], ["check_time", "verify_chain"]);
