@@ -7,7 +7,7 @@ grep -E '^Max open files +65536 +65536 ' "/proc/$(property provenance-aggregate 
 # In the unit, as if the daemon did it.
 inside() { timeout "$1" bash -c "echo \$\$ >$group/cgroup.procs; $2"; }
 [ "$(cat $group/pids.max)" = 64 ]
-inside 4 'for i in {1..70}; do sleep 60 & done' || true
+inside 15 'for i in {1..70}; do sleep 60 & done' || true
 grep -E '^max [1-9]' $group/pids.events
 pid=$(property provenanced MainPID)
 grep -vx "$pid" $group/cgroup.procs | xargs kill

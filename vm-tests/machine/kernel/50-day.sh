@@ -12,4 +12,4 @@ done
 for unit in provenance-{packet,verify-chain,store}; do [ "$(property $unit Result)" = success ]; done
 packet=$(ls $state/packets/*.zip)
 $bin/provctl verify "$packet" --policy $etc/policy.toml
-registry packet --json | grep -F "$(sha256sum <"$packet" | cut -c1-64)"
+registry packet | grep -F "$(sha256sum <"$packet" | cut -c1-64)"
