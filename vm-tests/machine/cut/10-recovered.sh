@@ -6,4 +6,4 @@ acknowledged=$(sed -n 's/^records \([0-9]*\) ;$/\1/p' $out/acknowledged | tail -
 registry review >/run/claims/reviews
 while read -r review; do grep -qF "$review" /run/claims/reviews; done < <(sed -n 's/^review \(.*\) ;$/\1/p' $out/acknowledged)
 verify
-wait_until 20 eval "[ \$(records | wc -l) -gt $(records | wc -l) ]"
+wait_until 40 eval "[ \$(records | wc -l) -gt $(records | wc -l) ]"

@@ -3,6 +3,8 @@ units=(provenance-{packet,verify-chain,store,health})
 begun() { property "$1" ExecMainStartTimestampMonotonic; }
 export -f begun
 declare -A before
+# A timer that is late waits for its delay from the boot on.
+printf '[Timer]\nRandomizedDelaySec=0\n' | systemctl edit --quiet --runtime --stdin "${units[@]/%/.timer}"
 for unit in "${units[@]}"; do before[$unit]=$(begun $unit); done
 date -s "$(date -u -d tomorrow +%F) 02:00:00 UTC"
 for unit in "${units[@]}"; do
