@@ -171,7 +171,7 @@ fn githubs_own_instance_is_known_and_a_digest_is_enough() {
     let world = World::new();
     let hash = "76f1fe8593bf227cca2c089e3c16dc95014a8d3e89c5dd220530469ca043c428";
     let lock = world.write("requirements.txt", format!("x==1 --hash=sha256:{hash}\n").as_bytes());
-    let rule = "[[package]]\nname = \"pypi:x\"\nissuer = \"https://fulcio.githubapp.com\"\n\
+    let rule = "[[package]]\nname = \"pypi:x\"\nissuer = \"none\"\n\
         identity = \"https://dotcom.releases.github.com\"\n";
     let bundle = published("sigstore/github-private-attestation.sigstore.json");
     let args = ["--lock", &lock, "--expect", &world.spec(rule), "--attestations", &bundle];

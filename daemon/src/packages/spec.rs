@@ -13,6 +13,8 @@ use super::{
 
 /// A spec is at most this long.
 pub const MAX_SPEC: u64 = 1 << 20;
+/// As issuer: that the certificate names none, as those of GitHub's releases.
+const NONE: &str = "none";
 /// Rules in it.
 const MAX_RULES: usize = 10_000;
 
@@ -48,15 +50,11 @@ pub struct Expected {
     issuer: Option<String>,
     identity: Option<String>,
     repository: Option<String>,
-    git_ref: Option<Pattern>,
+    git_ref: Option<String>,
     workflow: Option<String>,
     builder: Option<String>,
     environment: Option<String>,
 }
-
-/// A text in which `*` is any text.
-#[derive(Clone, PartialEq, Eq, Debug)]
-struct Pattern(String);
 
 /// Why there is no spec.
 #[derive(Debug, thiserror::Error)]
@@ -190,7 +188,7 @@ impl FileRule {
             issuer,
             identity: self.identity,
             repository,
-            git_ref: self.git_ref.map(Pattern),
+            git_ref: self.git_ref,
             workflow: self.workflow,
             builder: self.builder,
             environment: self.environment,
@@ -215,30 +213,26 @@ impl Expected {
     /// Where what is proved is not what is expected: of what, what is
     /// expected, and what is proved.
     pub fn differences(&self, proved: &Claims) -> Vec<(&'static str, String, String)> {
-        let exact = |expected: &str, proved: &str| expected == proved;
-        let pairs: [(_, Option<&str>, &Option<String>, &dyn Fn(&str, &str) -> bool); 7] = [
-            ("issuer", self.issuer.as_deref(), &proved.issuer, &exact),
-            ("identity", self.identity.as_deref(), &proved.identity, &exact),
-            ("repository", self.repository.as_deref(), &proved.repository, &exact),
-            ("ref", self.git_ref.as_ref().map(|it| &*it.0), &proved.git_ref, &matches),
-            ("workflow", self.workflow.as_deref(), &proved.workflow, &is_workflow),
-            ("builder", self.builder.as_deref(), &proved.builder, &|expected, signer| {
-                is_builder(expected, signer, proved.runner.as_deref())
-            }),
-            ("environment", self.environment.as_deref(), &proved.environment, &exact),
-        ];
-        let differs = |(what, expected, proved, same): (
-            _,
-            Option<&str>,
-            &Option<String>,
-            &dyn Fn(&str, &str) -> bool,
-        )| {
-            let expected = expected?;
-            let found = proved.as_deref();
-            let holds = found.is_some_and(|found| same(expected, found));
-            (!holds).then(|| (what, expected.to_owned(), found.unwrap_or("nothing").to_owned()))
+        type Same<'a> = &'a dyn Fn(&str, &str) -> bool;
+        let part = |what, expected: &Option<String>, proved: &Option<String>, same: Same<'_>| {
+            let (expected, found) = (expected.as_deref()?, proved.as_deref().unwrap_or(NONE));
+            let named = proved.is_some() || what == "issuer";
+            let holds = named && same(expected, found);
+            (!holds).then(|| (what, expected.to_owned(), found.to_owned()))
         };
-        pairs.into_iter().filter_map(differs).collect()
+        let exact: Same<'_> = &|expected, proved| expected == proved;
+        let builder: Same<'_> =
+            &|expected, signer| is_builder(expected, signer, proved.runner.as_deref());
+        let parts = [
+            part("issuer", &self.issuer, &proved.issuer, exact),
+            part("identity", &self.identity, &proved.identity, exact),
+            part("repository", &self.repository, &proved.repository, exact),
+            part("ref", &self.git_ref, &proved.git_ref, &matches),
+            part("workflow", &self.workflow, &proved.workflow, &is_workflow),
+            part("builder", &self.builder, &proved.builder, builder),
+            part("environment", &self.environment, &proved.environment, exact),
+        ];
+        parts.into_iter().flatten().collect()
     }
 }
 

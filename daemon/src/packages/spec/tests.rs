@@ -52,6 +52,8 @@ fn only_the_expected_signer_makes_no_difference() {
         assert_eq!(differences(&format!("{base}{other}")), [what], "{other}");
     }
     assert_eq!(differences("repository = \"https://github.com/o/R\""), ["repository"]);
+    let none = "identity = \"https://dotcom.releases.github.com\"\nissuer = \"none\"";
+    assert_eq!(differences(none), ["issuer", "identity"]);
     let gitlab = differences("repository = \"https://gitlab.com/o/r\"");
     assert_eq!(gitlab, ["issuer", "repository"], "the host's issuer is expected unasked");
 }
