@@ -7,7 +7,10 @@ use provenance_core::{
     canon::Value,
     digest::Digest,
     record::Record,
-    registry::{CertificateEntry, Entry, Issued, PackageEntry, SubjectKind, package::Status},
+    registry::{
+        CertificateEntry, Entry, Issued, PackageEntry, SubjectKind,
+        package::{Refusal, Status},
+    },
     time::Timestamp,
 };
 
@@ -83,52 +86,6 @@ pub fn certificates_at(reader: &Reader, size: u64) -> Result<Certificates, Regis
             let _ = known.take(entry, (row.seq, record.time));
         }
         row.seq < size
-    })?;
-    Ok(known)
-}
-
-impl Known {
-    /// As JSON.
-    pub fn to_value(&self) -> Value {
-        let entry = CertificateEntry::Issued(self.issued.clone());
-        let revoked = self.revoked.as_ref().map(|revoked| {
-            Value::object([
-                ("by", revoked.by.as_str().into()),
-                ("reason", revoked.reason.as_str().into()),
-                ("registry_record", revoked.seq.into()),
-                ("time", revoked.time.into()),
-            ])
-        });
-        let value = Entry::Certificate(entry).to_value();
-        value.with("registry_record", self.seq).with_some("revoked", revoked)
-    }
-}
-
-/// Every certificate on record, by its id.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Certificates(BTreeMap<String, Known>);
-
-/// Reads every certificate's records.
-///
-/// # Errors
-/// [`RegistryError`].
-pub fn certificates(reader: &Reader) -> Result<Certificates, RegistryError> {
-    let mut known = Certificates::default();
-    each(reader, "certificate", 0, |row, record, entry| {
-        match entry {
-            Entry::Certificate(CertificateEntry::Issued(issued)) => {
-                let known_as = Known { issued, seq: row.seq, revoked: None };
-                known.0.entry(known_as.issued.id.clone()).or_insert(known_as);
-            }
-            Entry::Certificate(CertificateEntry::Revoked { id, by, reason }) => {
-                if let Some(known) = known.0.get_mut(&id) {
-                    let revoked = Revoked { seq: row.seq, time: record.time, by, reason };
-                    known.revoked.get_or_insert(revoked);
-                }
-            }
-            _ => {}
-        }
-        true
     })?;
     Ok(known)
 }
