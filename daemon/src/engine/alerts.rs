@@ -339,17 +339,21 @@ fn clock(attestation: &Attestation<'_>) -> Vec<Condition> {
             find(AlertCode::ClockUnsynchronised, SUBJECT, message);
         }
     }
-    let Some((offset, bound)) = attestation.agreed else {
-        return found;
-    };
     let alarm = attestation.rule.alarm_ns;
+    // A step is one without any source too: it makes chronyd begin anew.
     let stepped = attestation.step_ns.map(|step| format!("the clock jumped by {} ms", ms(step)));
-    let off = (offset.saturating_abs().saturating_sub(bound) > alarm).then(|| {
-        format!("the clock is off by {} ms, and {} ms are tolerated", ms(offset), ms(alarm))
+    let off = attestation.agreed.and_then(|(offset, bound)| {
+        let over = offset.saturating_abs().saturating_sub(bound) > alarm;
+        over.then(|| {
+            format!("the clock is off by {} ms, and {} ms are tolerated", ms(offset), ms(alarm))
+        })
     });
     let both: Vec<String> = stepped.into_iter().chain(off).collect();
     if !both.is_empty() {
         find(AlertCode::ClockAnomalous, SUBJECT, both.join("; "));
+    }
+    if attestation.agreed.is_none() {
+        return found;
     }
     let agree = attestation.sources.iter().filter(|source| {
         source.src != KERNEL && matches!(source.state, State::Ok(Claim::Interval { .. }))

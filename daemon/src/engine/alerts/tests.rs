@@ -152,6 +152,12 @@ fn the_clock_s_conditions_name_who_disagrees_and_do_not_hide_each_other() {
     assert_eq!(names(&found), [("clock.degraded", "clock")]);
     let found = look(vec![Source::absent("gps:g", "no fix")], None);
     assert_eq!(names(&found), [("clock.unsynchronised", "clock")]);
+    let found = look(vec![Source::absent("gps:g", "no fix")], Some(3_600_000_000_000));
+    assert_eq!(
+        names(&found),
+        [("clock.unsynchronised", "clock"), ("clock.anomalous", "clock")],
+        "a step is one without a source too"
+    );
 }
 
 #[test]
