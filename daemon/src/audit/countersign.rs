@@ -7,7 +7,7 @@ use std::{
 };
 
 use provenance_core::{
-    countersign::{CountersignError, Request},
+    countersign::{Request, Tree},
     digest::Digest,
     intoto::Subject,
     key::PublicKey,
@@ -59,11 +59,11 @@ pub fn request(
     key: PublicKey,
     version: Option<String>,
     time: Timestamp,
-) -> Result<(Place, Result<Vec<u8>, CountersignError>), AuditError> {
+) -> Result<(Place, Request), AuditError> {
     let place = tree::find(path).map_err(unread)?;
     let subject = Subject { name: place.name.clone(), sha256: place.digest().map_err(unread)? };
     let request = Request { author, key, subject, time, tree: place.kind, version };
-    Ok((place, request.encode()))
+    Ok((place, request))
 }
 
 /// Counts who vouches for what lies there.
@@ -113,7 +113,7 @@ fn signatures(
         return Ok((called(&place.signing_file), bytes));
     };
     let bytes = read(path)?.ok_or_else(|| AuditError::Missing(path.clone()))?;
-    if place.path.is_dir() && place.signing_file.exists() && place.holds(path) {
+    if place.kind == Tree::Nar && place.signing_file.exists() && !place.is_signing_file(path) {
         let why = "it is in no digest, and the signatures were looked for elsewhere";
         report.not_checked(called(&place.signing_file), why);
     }

@@ -39,13 +39,13 @@ pub(super) fn run(args: Args) -> Result<Exit, Failure> {
     let key = public_key(&args.key)?;
     let clock = SystemClock::new().map_err(|error| Failure::new(Exit::Io, error))?;
     let asked = request(&args.path, args.author, key, args.version, clock.now().time);
-    let (place, bytes) = asked.map_err(failure)?;
-    let bytes = bytes.map_err(|error| Failure::new(Exit::Usage, error))?;
+    let (place, request) = asked.map_err(failure)?;
+    let bytes = request.encode().map_err(|error| Failure::new(Exit::Usage, error))?;
     let Some(out) = args.out else {
         say(&String::from_utf8_lossy(&bytes));
         return Ok(Exit::Done);
     };
-    if place.holds(&out) || out == place.signing_file {
+    if place.holds(&out) || place.is_signing_file(&out) {
         let message = format!("{} is a part of what is signed: choose another --out", out.display());
         return Err(Failure::new(Exit::Usage, message));
     }

@@ -82,11 +82,22 @@ impl Place {
 
     /// Whether a file at `path` would be a part of what is signed.
     pub fn holds(&self, path: &Path) -> bool {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = fs::canonicalize(folder.unwrap_or(Path::new(".")));
-        let path = folder.map(|folder| folder.join(path.file_name().unwrap_or_default()));
+        let path = without_links(path);
         path.is_ok_and(|path| path.starts_with(&self.path) && path != self.signing_file)
     }
+
+    /// Whether `path` is where the signatures are unless they were put
+    /// elsewhere.
+    pub fn is_signing_file(&self, path: &Path) -> bool {
+        without_links(path).is_ok_and(|path| path == self.signing_file)
+    }
+}
+
+/// A file, which need not be there, in a folder that is.
+fn without_links(path: &Path) -> io::Result<PathBuf> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = fs::canonicalize(folder.unwrap_or(Path::new(".")))?;
+    Ok(folder.join(path.file_name().unwrap_or_default()))
 }
 
 /// What is left out of a digest is a file of signatures, and nothing else can
