@@ -106,7 +106,8 @@ fn two_builds_in_different_folders_are_the_same_and_the_provenance_names_them() 
     for (name, bytes) in &a {
         assert!(*bytes == b[name], "{name} differs");
     }
-    let has = |end: &str| assert!(a.keys().any(|name| name.ends_with(end)), "no {end}: {:?}", a.keys());
+    let has =
+        |end: &str| assert!(a.keys().any(|name| name.ends_with(end)), "no {end}: {:?}", a.keys());
     ["0.tar.gz", "-man.tar.gz", "SHA256SUMS"].map(has);
     assert_eq!(a.keys().filter(|name| name.ends_with(".crate")).count(), 3);
     assert!(a.keys().any(|name| name.contains("chrony-probe-")));

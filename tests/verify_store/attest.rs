@@ -16,7 +16,7 @@ use crate::{PROVCTL, peers, world::World, writable};
 const PROVENANCED: &str = env!("CARGO_BIN_EXE_provenanced");
 
 impl World {
-    fn keys(&self) {
+    pub(crate) fn keys(&self) {
         let folder = self.dir.path();
         let ran = Command::new(PROVENANCED)
             .args(["keygen", "--name", "signing", "--out"])
@@ -39,7 +39,7 @@ impl World {
         fs::write(folder.join("other.toml"), policy("d")).unwrap();
     }
 
-    fn attest(&self, path: &str, out: &str) -> Output {
+    pub(crate) fn attest(&self, path: &str, out: &str) -> Output {
         let (config, out) = (self.text("p.toml"), self.text(out));
         Command::new(PROVENANCED)
             .args(["attest", "--config", &config, "--build", path, "--out", &out, "--json"])
@@ -62,14 +62,14 @@ impl World {
         (ran.status.code().unwrap(), codes)
     }
 
-    fn statement(&self, file: &str) -> Value {
+    pub(crate) fn statement(&self, file: &str) -> Value {
         let envelope: Value = serde_json::from_slice(&fs::read(self.text(file)).unwrap()).unwrap();
         let payload = envelope["dsseEnvelope"]["payload"].as_str().unwrap();
         serde_json::from_slice(&Base64::decode_vec(payload).unwrap()).unwrap()
     }
 
     /// The NAR, as nix writes it.
-    fn dump(&self, path: &str) -> PathBuf {
+    pub(crate) fn dump(&self, path: &str) -> PathBuf {
         let nar = self.dir.path().join("path.nar");
         fs::write(&nar, self.nix(&["store", "dump-path", path]).stdout).unwrap();
         nar

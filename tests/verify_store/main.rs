@@ -7,6 +7,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 use serde_json::{Value, json};
 
 mod attest;
+mod countersign;
 #[path = "../docs_schema/mod.rs"]
 mod docs_schema;
 #[path = "../peers/mod.rs"]

@@ -133,7 +133,8 @@ fn signatures(
 fn weak(found: Vec<Weak>, report: &mut Report) {
     for Weak { version, author } in found {
         let author = author.map_or_else(String::new, |author| format!(" by {author:?}"));
-        let message = format!("weak: RSA with SHA-1{author} on version {version:?}, counts for nothing");
+        let message =
+            format!("weak: RSA with SHA-1{author} on version {version:?}, counts for nothing");
         report.find(Finding::new(Code::CountersignWeak, Where::file(pki::NAME), message));
     }
 }

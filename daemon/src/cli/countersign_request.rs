@@ -46,7 +46,8 @@ pub(super) fn run(args: Args) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     };
     if place.holds(&out) || place.is_signing_file(&out) {
-        let message = format!("{} is a part of what is signed: choose another --out", out.display());
+        let message =
+            format!("{} is a part of what is signed: choose another --out", out.display());
         return Err(Failure::new(Exit::Usage, message));
     }
     durable::replace(&out, &bytes, 0o644).map_err(|error| {

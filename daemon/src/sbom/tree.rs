@@ -131,7 +131,11 @@ pub fn signatures(path: &Path) -> io::Result<Option<Vec<u8>>> {
     }
     let mut bytes = vec![];
     file.take(MAX_FILE as u64 + 1).read_to_end(&mut bytes)?;
-    if bytes.len() > MAX_FILE { Err(invalid("too long for a signing file")) } else { Ok(Some(bytes)) }
+    if bytes.len() > MAX_FILE {
+        Err(invalid("too long for a signing file"))
+    } else {
+        Ok(Some(bytes))
+    }
 }
 
 /// No link, and no waiting for whoever might write.

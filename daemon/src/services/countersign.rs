@@ -215,7 +215,8 @@ fn own(
             bundle.and_then(|line| SigstoreBundle::parse(line).map_err(|error| error.to_string()));
         let bundle = bundle.map_err(|why| {
             let file = file.display();
-            let message = format!("{file}, line {number}: {why}; correct or remove it, and call again");
+            let message =
+                format!("{file}, line {number}: {why}; correct or remove it, and call again");
             ServiceError::State(message)
         })?;
         let payload = bundle.verify(public.verifying_key(), &fingerprint);
@@ -243,9 +244,7 @@ fn recorded(
         _ => None,
     };
     let reader = evidence.reader()?;
-    let row = reader.last_such("countersign", |record| {
-        read(record.kind, record.data).is_some()
-    })?;
+    let row = reader.last_such("countersign", |record| read(record.kind, record.data).is_some())?;
     let entry = row.and_then(|row| super::evidence::read_entry(&row.body));
     Ok(match entry {
         Some(Entry::Countersign(entry)) => Some(entry),

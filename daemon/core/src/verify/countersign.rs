@@ -2,6 +2,7 @@
 //! keys are counted, and nothing else is.
 
 use alloc::{
+    boxed::Box,
     collections::BTreeMap,
     format,
     string::{String, ToString},
@@ -10,7 +11,7 @@ use alloc::{
 
 use super::bundle::Trusted;
 use crate::{
-    countersign::{Countersignature, CountersignError, Tree, lines},
+    countersign::{CountersignError, Countersignature, Tree, lines},
     digest::Digest,
     key::PublicKey,
     report::{Code, Finding, Place, Report},
@@ -59,7 +60,7 @@ pub fn judge(
         report.checked("countersignatures", 1);
         match look(line, asked, trusted, report) {
             Ok(Looked::Vote(key, vote)) => {
-                votes.entry(key).or_insert(vote);
+                votes.entry(key).or_insert(*vote);
             }
             Ok(Looked::Later(key, name)) => {
                 later.insert(key, name);
@@ -79,7 +80,7 @@ pub fn judge(
 }
 
 enum Looked {
-    Vote(Digest, Vote),
+    Vote(Digest, Box<Vote>),
     /// A trusted key signed a statement that a later version may know.
     Later(Digest, String),
 }
@@ -107,8 +108,7 @@ fn look(
     };
     report.checked("signatures", 1);
     let payload = bundle.verify(key.key.verifying_key(), &hint);
-    let payload =
-        payload.map_err(|error| (Code::CountersignSignature, error.to_string(), None))?;
+    let payload = payload.map_err(|error| (Code::CountersignSignature, error.to_string(), None))?;
     let signed = match Countersignature::parse(payload) {
         Ok(signed) => signed,
         // Only a trusted signature makes an unknown type a later one.
@@ -140,7 +140,7 @@ fn look(
         return Err((Code::CountersignVersion, message.into(), Some((version.into(), got))));
     }
     let (name, counts) = (key.name.clone(), key.until.is_none());
-    Ok(Looked::Vote(hint, Vote { name, counts, signed }))
+    Ok(Looked::Vote(hint, Box::new(Vote { name, counts, signed })))
 }
 
 /// Step 19.7: enough, or not enough, or that cannot be told.

@@ -141,10 +141,7 @@ fn a_key_whose_span_has_an_end_is_undecided_where_the_answer_rests_on_it() {
     let trusted = [a.trusted(None), b.trusted(Some(9))];
     assert_eq!(verdict(&both, &asked(2), &trusted), (Verdict::Inconclusive, vec![]));
     assert_eq!(verdict(&both, &asked(1), &trusted), (Verdict::Verified, vec![]));
-    assert_eq!(
-        verdict(&both, &asked(3), &trusted),
-        (Verdict::Failed, vec![Code::CountersignFew])
-    );
+    assert_eq!(verdict(&both, &asked(3), &trusted), (Verdict::Failed, vec![Code::CountersignFew]));
     // A later span of the same key has no end.
     let spans = [a.trusted(None), b.trusted(Some(9)), b.trusted(None)];
     assert_eq!(verdict(&both, &asked(2), &spans), (Verdict::Verified, vec![]));

@@ -1,0 +1,63 @@
+//! A second person approves a build: what they sign has the digest of the
+//! build's own attestation.
+
+use std::{fs, process::Command};
+
+use serde_json::Value;
+
+use crate::{PROVCTL, peers, world::World};
+
+const PROVENANCED: &str = env!("CARGO_BIN_EXE_provenanced");
+
+#[test]
+fn a_build_is_approved_by_the_digest_of_its_attestation() {
+    let Some(world) = World::new() else { return };
+    let run = |program: &str, args: &[&str]| {
+        let ran = Command::new(program).args(args).output().unwrap();
+        assert!(ran.status.success(), "{args:?}: {}", String::from_utf8_lossy(&ran.stderr));
+        ran.stdout
+    };
+    world.keys();
+    run(PROVENANCED, &["keygen", "--name", "anna", "--out", &world.text("")]);
+    run(PROVENANCED, &["run", "--config", &world.text("p.toml"), "--ticks", "1"]);
+    let part = world.path("part-2.0");
+    assert!(world.attest(&part, "a.json").status.success());
+    let attested = world.statement("a.json")["subject"][0]["digest"]["sha256"].clone();
+
+    // As `nix build` leaves it: a link to the path.
+    let (link, key) = (world.text("result"), world.text("anna.pub"));
+    std::os::unix::fs::symlink(world.real(&part), &link).unwrap();
+    let (request, file) = (world.text("request.json"), world.text("result.jsonl"));
+    let asked =
+        ["countersign-request", &link, "--author", "anna", "--key", &key, "--out", &request];
+    run(PROVCTL, &asked);
+    let config = world.text("p.toml");
+    let sign = ["countersign", "--config", &config, "--request", &request, "--for", &link];
+    run(PROVENANCED, &[&sign[..], &["--signatures", &file, "--who", "bert"]].concat());
+    assert!(
+        fs::read_dir(world.real(&part))
+            .unwrap()
+            .all(|entry| { !entry.unwrap().file_name().to_string_lossy().contains("countersign") })
+    );
+    let policy = world.text("policy.toml");
+    let verify = ["verify-countersign", &link, "--signatures", &file, "--threshold", "1"];
+    let report = run(PROVCTL, &[&verify[..], &["--policy", &policy, "--json"]].concat());
+    let report: Value = serde_json::from_slice(&report).unwrap();
+    assert_eq!(report["signers"][0]["who"], "bert");
+    let line = fs::read_to_string(&file).unwrap();
+    fs::write(world.text("one.json"), line.trim_end()).unwrap();
+    let statement = world.statement("one.json");
+    assert_eq!(statement["subject"][0]["digest"]["sha256"], attested);
+    assert_eq!(statement["predicate"]["tree"], "nar");
+
+    let Some(cosign) = peers::find("cosign") else { return };
+    let nar = world.dump(&part);
+    let ran = Command::new(&cosign)
+        .args(["verify-blob-attestation", "--insecure-ignore-tlog", "--type"])
+        .args(["https://msp-provenance.dev/countersign/v1", "--key", &world.text("signing.pub")])
+        .args(["--bundle", &world.text("one.json")])
+        .arg(nar)
+        .output()
+        .unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+}
