@@ -20,7 +20,7 @@ pub(crate) fn request() -> Request {
         author: "anna <anna@example.com>".into(),
         key: requester(),
         subject: Subject { name: "left-pad".into(), sha256: Digest::of(b"tree") },
-        time: Timestamp::from_nanos(1),
+        time: Timestamp::parse(b"2026-11-21T04:20:00.000000000Z").unwrap(),
         tree: Tree::Nar,
         version: Some("1.3.0".into()),
     }
@@ -33,8 +33,19 @@ pub(crate) fn example() -> Countersignature {
         client: "clinic-001".into(),
         host: "gate-1".into(),
         who: "bert".into(),
-        time: Timestamp::from_nanos(2),
+        time: Timestamp::parse(b"2026-11-21T05:00:00.000000000Z").unwrap(),
     }
+}
+
+#[test]
+fn what_openssl_and_jq_made_is_read_and_ours_is_the_same() {
+    let vector = include_bytes!("../../../../tests/vectors/countersign/request.json");
+    assert_eq!(Request::parse(vector), Ok(request()));
+    assert_eq!(request().encode().as_deref(), Ok(&vector[..]));
+    let file = include_bytes!("../../../../tests/vectors/countersign/countersignatures.jsonl");
+    let [(1, Some(line))] = lines(file).collect::<Vec<_>>()[..] else { panic!("one line") };
+    let statement = example().encode().unwrap();
+    assert_eq!(sigstore::sign(&statement, &vectors::spki_sha256(), &vectors::sign), line);
 }
 
 #[test]
