@@ -50,9 +50,8 @@ fn wherever_a_signing_ends_the_next_one_finishes_it() {
         assert!(Command::new("cp").arg("-R").args([from, to]).status().unwrap().success());
     };
     copy(&state, &before);
-    let counts = traced(&world, "inject=none");
-    let counts = if counts.is_empty() { traced(&world, "signal=none") } else { counts };
-    assert!(counts["rename"] >= 2 && counts["fsync"] + counts["fdatasync"] > 3, "{counts:?}");
+    let counts = traced(&world, "signal=none");
+    assert!(counts["rename"] >= 2 && counts.values().sum::<usize>() > 20, "{counts:?}");
     let full = std::env::var_os("MSP_FULL").is_some();
     let (mut unrecorded, mut unsigned, mut whole) = (0, 0, 0);
     let each = counts.iter().flat_map(|(call, count)| (1..=*count).map(move |nth| (call, nth)));
