@@ -11,6 +11,7 @@
     "bundle"
     "check-config"
     "completions"
+    "countersign"
     "health"
     "keygen"
     "packet"
@@ -24,12 +25,14 @@
   provctl = [
     "check-time"
     "completions"
+    "countersign-request"
     "mcp"
     "registry"
     "sbom"
     "status"
     "verify"
     "verify-chain"
+    "verify-countersign"
     "verify-fleet"
     "verify-store"
   ];

@@ -19,7 +19,9 @@ fn a_build_is_approved_by_the_digest_of_its_attestation() {
     };
     world.keys();
     run(PROVENANCED, &["keygen", "--name", "anna", "--out", &world.text("")]);
-    run(PROVENANCED, &["run", "--config", &world.text("p.toml"), "--ticks", "1"]);
+    let config = world.text("p.toml");
+    let tick = ["run", "--config", &config, "--ticks", "1", "--set", "chain.interval_s=1"];
+    run(PROVENANCED, &[&tick[..], &["--set", "chain.journal=false"]].concat());
     let part = world.path("part-2.0");
     assert!(world.attest(&part, "a.json").status.success());
     let attested = world.statement("a.json")["subject"][0]["digest"]["sha256"].clone();
@@ -31,7 +33,6 @@ fn a_build_is_approved_by_the_digest_of_its_attestation() {
     let asked =
         ["countersign-request", &link, "--author", "anna", "--key", &key, "--out", &request];
     run(PROVCTL, &asked);
-    let config = world.text("p.toml");
     let sign = ["countersign", "--config", &config, "--request", &request, "--for", &link];
     run(PROVENANCED, &[&sign[..], &["--signatures", &file, "--who", "bert"]].concat());
     assert!(
