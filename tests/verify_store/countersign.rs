@@ -34,6 +34,16 @@ fn a_build_is_approved_by_the_digest_of_its_attestation() {
         ["countersign-request", &link, "--author", "anna", "--key", &key, "--out", &request];
     run(PROVCTL, &asked);
     let sign = ["countersign", "--config", &config, "--request", &request, "--for", &link];
+    // The store is not written to, neither to a path nor within one.
+    let within = world.real(&part).join("b").display().to_string();
+    for path in [&link, &within] {
+        run(PROVCTL, &[&asked[..1], &[path.as_str()], &asked[2..]].concat());
+        let sign = [&sign[..6], &[path.as_str(), "--who", "bert"]].concat();
+        let ran = Command::new(PROVENANCED).args(sign).output().unwrap();
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert!(ran.status.code() == Some(64) && said.contains("--signatures"), "{said}");
+    }
+    run(PROVCTL, &asked);
     run(PROVENANCED, &[&sign[..], &["--signatures", &file, "--who", "bert"]].concat());
     assert!(
         fs::read_dir(world.real(&part))

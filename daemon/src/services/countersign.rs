@@ -27,6 +27,7 @@ use crate::{
     },
     sbom::{
         contents::ContentsError,
+        is_store_path,
         tree::{self, Place},
     },
     signer::Signer,
@@ -106,6 +107,11 @@ pub fn countersign(
     }
     let place = tree::find(&ask.path).map_err(unread)?;
     let file = ask.signatures.clone().unwrap_or_else(|| place.signing_file.clone());
+    if ask.signatures.is_none() && in_store(&place.path) {
+        let message = "nothing is written into a Nix store: say with --signatures where the \
+                       signature goes";
+        return Err(ServiceError::Request(message.into()));
+    }
     if place.holds(&file) {
         let file = file.display();
         let message = format!("{file} is a part of what is signed: put --signatures elsewhere");
@@ -153,6 +159,11 @@ pub fn countersign(
             this(entry, Did::Signed)
         }
     }
+}
+
+/// A file added there would be a change of what the store has registered.
+fn in_store(path: &Path) -> bool {
+    path.ancestors().any(|path| path.to_str().is_some_and(is_store_path))
 }
 
 fn read_request(path: &Path) -> Result<Request, ServiceError> {

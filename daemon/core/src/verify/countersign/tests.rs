@@ -3,6 +3,7 @@
 use alloc::{vec, vec::Vec};
 
 use ed25519_dalek::{Signer as _, SigningKey};
+use proptest::prelude::*;
 
 use super::*;
 use crate::{
@@ -187,4 +188,16 @@ fn each_changed_byte_of_a_counter_signature_fails() {
         codes.extend(found);
     }
     assert!(codes.contains(&Code::CountersignSignature), "{codes:?}");
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_behind_a_good_line_count_or_make_it_panic(bytes: Vec<u8>) {
+        let a = Person::new(1);
+        let trusted = [a.trusted(None), Person::new(2).trusted(None)];
+        let file = [a.vote(&example()), bytes].concat();
+        let mut report = Report::new();
+        prop_assert_eq!(judge(&file, "f", &asked(2), &trusted, &mut report).len(), 1);
+        prop_assert_eq!(report.verdict(), Verdict::Failed);
+    }
 }
