@@ -214,7 +214,10 @@ impl Expected {
     /// expected, and what is proved.
     pub fn differences(&self, proved: &Claims) -> Vec<(&'static str, String, String)> {
         type Same<'a> = &'a dyn Fn(&str, &str) -> bool;
-        let part = |what, expected: &Option<String>, proved: &Option<String>, same: Same<'_>| {
+        let part = |what: &'static str,
+                    expected: &Option<String>,
+                    proved: &Option<String>,
+                    same: Same<'_>| {
             let (expected, found) = (expected.as_deref()?, proved.as_deref().unwrap_or(NONE));
             let named = proved.is_some() || what == "issuer";
             let holds = named && same(expected, found);
