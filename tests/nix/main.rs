@@ -227,6 +227,19 @@ fn what_a_tier_needs_and_has_not_is_named_with_what_to_set() {
             "only this machine may ask",
         ),
         (
+            "certificates.authorityKeyFile = \"/etc/a\"; package = { type = \"derivation\"; outPath = \"/p\"; commands = { }; };",
+            "has no `provenanced cert`",
+        ),
+        (
+            "api.enable = true; package = { type = \"derivation\"; outPath = \"/p\"; commands = { }; };",
+            "has no `provenanced api`",
+        ),
+        ("api = { enable = true; listen = \"unix:/tmp/a\"; };", "can make a socket file in"),
+        (
+            "api = { enable = true; listen = \"0.0.0.0:1\"; tokenFile = \"/etc/t\"; };",
+            "over TLS or a Unix socket only",
+        ),
+        (
             "buildSigning.enable = true; buildSigning.trustedPublicKeys = [ \"a:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=\" ]; package = { type = \"derivation\"; outPath = \"/p\"; commands = { }; };",
             "has no `provctl verify-store`",
         ),

@@ -114,7 +114,7 @@ fn a_package_goes_its_whole_way_and_the_consumers_check_turns() {
 /// Deprecated, then revoked, then taken back.
 fn turn(world: &World, which: &[&str], id: &str, (certificate, online): (&str, &[&str])) {
     let status = |to: &str| {
-        let set = ["package", "status", "--set", to, "--reason", "use 1.2.4"];
+        let set = ["package", "status", "--to", to, "--reason", "use 1.2.4"];
         world.json(&[&set[..], which].concat())
     };
     assert_eq!(status("deprecated")["status"], "deprecated");

@@ -30,16 +30,17 @@ impl World {
         let text = format!(
             "client = \"clinic-001\"\nhost = \"appliance-7\"\ntier = \"professional\"\n\
              state_dir = \"{root}/state\"\nsigning_key = \"{root}/signing.key\"\n\
-             [chain]\nwatch = [\"{root}/logs/*.log\"]\njournal = false\n\
+             [chain]\nwatch = [\"{root}/logs/*.log\"]\njournal = false\ninterval_s = 1\n\
              [time.gps]\ngpsd = \"127.0.0.1:1\"\n\
-             [certificates]\nauthority_key = \"{root}/authority.key\"\npolicy_version = \"7\"\n{more}"
+             [certificates]\nauthority_key = \"{root}/authority.key\"\npolicy_version = \"7\"\n"
         );
-        fs::write(world.path("p.toml"), text.replace("@", &root)).unwrap();
+        fs::write(world.path("p.toml"), &text).unwrap();
         let key = fs::read_to_string(world.path("signing.pub")).unwrap();
         let policy = format!("[[keys]]\nname = \"it\"\npublic_key = \"\"\"\n{key}\"\"\"\n");
         fs::write(world.path("policy.toml"), policy).unwrap();
         let ran = world.daemon(&["run", "--ticks", "1"], &["--config"]);
         assert!(ran.status.success(), "{ran:?}");
+        fs::write(world.path("p.toml"), text + &more.replace('@', &root)).unwrap();
         world
     }
 

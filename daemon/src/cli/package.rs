@@ -73,13 +73,13 @@ pub(super) enum PackageCommand {
     },
     /// Say that a version is deprecated, unpublished, or published again
     #[command(after_help = "Example:\n  provenanced package status --config provenance.toml \
-        --package @acme/agent --version 1.2.3 --set deprecated --reason 'use 1.2.4'")]
+        --package @acme/agent --version 1.2.3 --to deprecated --reason 'use 1.2.4'")]
     Status {
         #[command(flatten)]
         which: Which,
         /// deprecated, unpublished or published
         #[arg(long, value_name = "STATUS", value_parser = status)]
-        set: Status,
+        to: Status,
         /// Why
         #[arg(long, value_name = "TEXT")]
         reason: String,
@@ -137,9 +137,9 @@ pub(super) fn run(command: PackageCommand) -> Result<(), Failure> {
         PackageCommand::Publish { which, file, certificate, provenance, by } => {
             publish(which, (file, certificate, provenance), by)
         }
-        PackageCommand::Status { which, set, reason, by } => record(which, by, |report| {
+        PackageCommand::Status { which, to, reason, by } => record(which, by, |report| {
             let details: BTreeMap<_, _> = [("reason".to_owned(), reason)].into();
-            Report { event: set.event().into(), details, ..report }
+            Report { event: to.event().into(), details, ..report }
         }),
         PackageCommand::List { config } => list(&config),
         PackageCommand::Metadata { which, into } => write_metadata(&which, &into),

@@ -6,7 +6,7 @@ use provenance_core::{
     digest::Digest,
     registry::{SubjectKind, package::Status},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::answer::Failure;
 use crate::services::{
@@ -19,9 +19,12 @@ use crate::services::{
 pub(super) struct Issue {
     subject: String,
     name: String,
+    #[serde(default, deserialize_with = "given")]
     version: Option<String>,
     public_key: String,
+    #[serde(default, deserialize_with = "given")]
     artifact_sha256: Option<String>,
+    #[serde(default, deserialize_with = "given")]
     days: Option<u64>,
     approved_by: String,
     place: String,
@@ -37,6 +40,7 @@ pub(super) struct Revoke {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Event {
+    #[serde(default, deserialize_with = "given")]
     id: Option<String>,
     event: String,
     package: String,
@@ -44,7 +48,9 @@ pub(super) struct Event {
     who: String,
     #[serde(default)]
     details: BTreeMap<String, String>,
+    #[serde(default, deserialize_with = "given")]
     sha256: Option<String>,
+    #[serde(default, deserialize_with = "given")]
     certificate: Option<String>,
 }
 
@@ -54,6 +60,7 @@ pub(super) struct Register {
     package: String,
     version: String,
     who: String,
+    #[serde(default, deserialize_with = "given")]
     id: Option<String>,
     #[serde(default)]
     details: BTreeMap<String, String>,
@@ -65,6 +72,7 @@ pub(super) struct SetStatus {
     status: String,
     who: String,
     reason: String,
+    #[serde(default, deserialize_with = "given")]
     id: Option<String>,
 }
 
@@ -112,6 +120,11 @@ impl SetStatus {
         let (id, who, event) = (self.id, self.who, status.event().into());
         Ok(Report { id, event, package, version, who, details, ..Report::default() })
     }
+}
+
+/// A member that is there has a value: `null` is none.
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(member: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(member).map(Some)
 }
 
 fn digest(name: &str, hex: Option<String>) -> Result<Option<Digest>, Failure> {

@@ -6,7 +6,7 @@ use axum::{
     Router,
     body::{Bytes, to_bytes},
     extract::{Path, RawQuery, Request, State},
-    http::{StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::IntoResponse,
     routing::{get, post},
 };
@@ -37,6 +37,8 @@ use crate::{
 const MAX_BODY: usize = 64 << 10;
 /// An answer lists so many at most; the next page begins behind the last.
 const MAX_LISTED: usize = 1_000;
+/// A package's name is no longer.
+const MAX_AFTER: usize = 214;
 
 /// What the API is, for programs.
 const OPENAPI: &str = include_str!("openapi.json");
@@ -66,9 +68,16 @@ async fn openapi() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], OPENAPI)
 }
 
-async fn not_allowed() -> impl IntoResponse {
+async fn not_allowed(request: Request) -> impl IntoResponse {
     let body = Value::object([("error", "not with this method: see /openapi.json".into())]);
-    let headers = [(header::CONTENT_TYPE, "application/json")];
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    // One route of the router's has what are two to a client.
+    if let Some(rest) = request.uri().path().strip_prefix("/registry/packages/") {
+        let status = rest.strip_suffix("/status").is_some_and(|rest| rest.contains('/'));
+        let allowed = HeaderValue::from_static(if status { "PUT" } else { "GET,HEAD" });
+        headers.insert(header::ALLOW, allowed);
+    }
     (StatusCode::METHOD_NOT_ALLOWED, headers, body.encode())
 }
 
@@ -212,6 +221,9 @@ async fn packages(State(us): Us, RawQuery(query): RawQuery) -> Outcome {
     read(us, move |_, reader| {
         let page = Page::read(query.as_deref())?;
         let after = page.after.unwrap_or_default();
+        if after.len() > MAX_AFTER {
+            return Err(Failure::Bad("after: a package's name".into()));
+        }
         let versions = catalogue::versions(reader, |entry| entry.package > after)?;
         let mut packages = std::collections::BTreeMap::<&str, Vec<Value>>::new();
         for ((package, number), version) in versions.iter() {

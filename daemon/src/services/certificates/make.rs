@@ -1,6 +1,7 @@
 //! Writes certificates and revocation lists, for whoever holds the authority's
 //! key.
 
+use moment::OffsetDateTime;
 use provenance_core::{
     digest::Digest,
     registry::{Issued, SubjectKind},
@@ -12,7 +13,7 @@ use rcgen::{
     PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PublicKeyData, RevokedCertParams, SanType, SerialNumber,
     SignatureAlgorithm, SigningKey,
 };
-use time::OffsetDateTime;
+
 use x509_cert::{
     der::{Decode as _, Encode as _, asn1::Ia5StringRef, pem},
     spki::SubjectPublicKeyInfoOwned,

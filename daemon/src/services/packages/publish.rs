@@ -90,7 +90,7 @@ impl Chronicle {
         let reader = evidence.reader()?;
         let before = super::status(&reader, &entry)?;
         if before == Some(Status::Deprecated) {
-            let message = "it is there already: `provenanced package status --set published`";
+            let message = "it is there already: `provenanced package status --to published`";
             return Err(ServiceError::Conflict(message.into()));
         }
         Status::after(before, &entry.event)
