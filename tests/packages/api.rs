@@ -225,7 +225,8 @@ fn schemathesis_finds_no_answer_that_its_description_does_not_have() {
     let ran = Command::new(schemathesis)
         .args(["run", &format!("https://localhost:{port}/openapi.json"), "-H", &bearer])
         .args(["--tls-verify", &world.text("ca.pem"), "--max-examples", examples])
-        .args(["--seed", "1", "--no-color"])
+        // Its library stumbles over its own shrinking now and then.
+        .args(["--generation-deterministic", "--no-shrink", "--no-color"])
         .args(["--exclude-checks", "ignored_auth,unsupported_method,positive_data_acceptance"])
         .current_dir(world.text(""))
         .output()

@@ -46,8 +46,9 @@ impl Crl {
             return Err(X509Error::Form("signed with Ed25519"));
         }
         let signed = tbs.to_der().map_err(encoding)?;
+        let signature = list.signature.as_bytes().ok_or(X509Error::Signature)?;
         if issuer(&list)? != Some(authority.fingerprint())
-            || !authority.verifies(&signed, list.signature.raw_bytes())
+            || !authority.verifies(&signed, signature)
         {
             return Err(X509Error::Signature);
         }

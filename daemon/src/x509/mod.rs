@@ -90,7 +90,8 @@ impl Certified {
             return Err(X509Error::Encoding(what, "not the one encoding of DER".into()));
         }
         let signed = certificate.tbs_certificate().to_der().map_err(encoding)?;
-        let signature = certificate.signature().raw_bytes().to_vec();
+        // Bits that are not used could be changed unseen.
+        let signature = certificate.signature().as_bytes().ok_or(X509Error::Signature)?.to_vec();
         let tbs = certificate.tbs_certificate();
         let spki = tbs.subject_public_key_info().to_der().map_err(encoding)?;
         let issued = issued(&certificate, der, &spki)?;
