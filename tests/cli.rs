@@ -408,7 +408,9 @@ fn a_running_appliance_is_never_called_failed() {
         // Before the first record there is nothing to verify yet.
         let fine = matches!(report.status.code(), Some(0 | 2));
         assert!(fine, "{}{}", answer(&report), error(&report));
-        bundling.map(|mut child| child.wait().unwrap());
+        // Either may take what is new.
+        let made = bundling.map(|mut child| child.wait().unwrap());
+        bundles += u32::from(made.is_some_and(|made| made.success()));
         verified += 1;
     }
     assert!(verified > 50 && bundles > 1, "{verified} {bundles}");

@@ -46,7 +46,7 @@ pub struct Revoked {
 impl Known {
     /// As JSON.
     pub fn to_value(&self) -> Value {
-        let entry = CertificateEntry::Issued(self.issued.clone());
+        let entry = CertificateEntry::Issued(Box::new(self.issued.clone()));
         let revoked = self.revoked.as_ref().map(|revoked| {
             Value::object([
                 ("by", revoked.by.as_str().into()),
@@ -109,7 +109,7 @@ impl Certificates {
                 if issued.renews.as_deref().is_some_and(|id| !known(id)) {
                     return Err("it renews one that is not on record, or revoked");
                 }
-                self.0.insert(issued.id.clone(), Known { issued, seq, revoked: None });
+                self.0.insert(issued.id.clone(), Known { issued: *issued, seq, revoked: None });
                 Ok(())
             }
             CertificateEntry::Revoked { id, by, reason } => match self.0.get_mut(&id) {

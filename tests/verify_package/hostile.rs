@@ -206,9 +206,7 @@ fn no_changed_byte_of_an_attestation_is_verified_and_none_does_harm() {
             let same: Option<Value> = serde_json::from_slice(&bytes).ok();
             if said.exit == 0 {
                 let same = same.unwrap();
-                for part in ["envelope"] {
-                    assert_eq!(same[part], published_json(PUBLISH)[part], "byte {at}");
-                }
+                assert_eq!(same["envelope"], published_json(PUBLISH)["envelope"], "byte {at}");
             }
         }
     }

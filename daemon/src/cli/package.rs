@@ -1,6 +1,9 @@
 //! `provenanced package`.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use clap::Subcommand;
 use provenance_core::{digest::Digest, registry::package::Status};
@@ -214,7 +217,7 @@ fn list(config: &ConfigArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn write_metadata(which: &Which, into: &PathBuf) -> Result<(), Failure> {
+fn write_metadata(which: &Which, into: &Path) -> Result<(), Failure> {
     named(&which.package, &which.version).map_err(failure)?;
     let (_, evidence, _) = open(&which.config.load()?)?;
     let reader = evidence.reader().map_err(failure)?;

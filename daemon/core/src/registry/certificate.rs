@@ -1,7 +1,7 @@
 //! The records of certificates: a local authority begins, a certificate is
 //! issued, renewed or revoked.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{boxed::Box, string::String, vec::Vec};
 
 use base64ct::{Base64, Encoding as _};
 
@@ -12,7 +12,7 @@ use crate::{canon::Value, copies::is_chain_id, digest::Digest, time::Timestamp};
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum CertificateEntry {
     /// A certificate is valid from here on.
-    Issued(Issued),
+    Issued(Box<Issued>),
     /// A certificate vouches for nothing from here on.
     Revoked {
         /// Which.
@@ -114,7 +114,9 @@ impl CertificateEntry {
             ("revoke", None) => {
                 Ok(Self::Revoked { id, by: members.text("by")?, reason: members.text("reason")? })
             }
-            ("issue", None) | ("renew", Some(_)) => Issued::read(members, id).map(Self::Issued),
+            ("issue", None) | ("renew", Some(_)) => {
+                Issued::read(members, id).map(|issued| Self::Issued(Box::new(issued)))
+            }
             _ => Err(wrong("action", "issue, renew (with `renews`) or revoke")),
         }
     }
@@ -239,9 +241,9 @@ mod tests {
         let id = issued().id;
         let bare = Issued { version: None, artifact_sha256: None, ..issued() };
         for entry in [
-            CertificateEntry::Issued(issued()),
-            CertificateEntry::Issued(Issued { renews: Some(id.clone()), ..bare.clone() }),
-            CertificateEntry::Issued(bare),
+            CertificateEntry::Issued(Box::new(issued())),
+            CertificateEntry::Issued(Box::new(Issued { renews: Some(id.clone()), ..bare.clone() })),
+            CertificateEntry::Issued(Box::new(bare)),
             CertificateEntry::Revoked { id, by: "anna".into(), reason: "key lost".into() },
         ] {
             let entry = Entry::Certificate(entry);
@@ -252,7 +254,7 @@ mod tests {
                 assert!(Entry::read("certificate", &bad).is_err(), "{member}");
             }
         }
-        let first = CertificateEntry::Issued(issued()).to_value();
+        let first = CertificateEntry::Issued(Box::new(issued())).to_value();
         for (member, bad) in [
             ("subject", "person"),
             ("not_after", "soon"),

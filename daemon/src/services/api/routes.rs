@@ -234,7 +234,7 @@ async fn packages(State(us): Us, RawQuery(query): RawQuery) -> Outcome {
             .iter()
             .take(page.limit)
             .map(|(name, versions)| {
-                let versions = Value::Array(versions.clone().into());
+                let versions = Value::Array(versions.clone());
                 Value::object([("package", (*name).into()), ("versions", versions)])
             })
             .collect();

@@ -212,7 +212,7 @@ impl<'a> Authority<'a> {
         let not_before = now.plus_nanos(-EARLY_NS);
         let wanted = Wanted { said, client: &self.config.client, not_before, not_after };
         let issued = make::certificate(&self.signer, &own, key, &wanted)?;
-        let entry = Entry::Certificate(CertificateEntry::Issued(issued.clone()));
+        let entry = Entry::Certificate(CertificateEntry::Issued(Box::new(issued.clone())));
         let seq = evidence.record_at(now, &entry)?;
         self.publish(evidence, now)?;
         Ok((seq, issued))
@@ -241,7 +241,8 @@ impl<'a> Authority<'a> {
         let not_after = now.plus_nanos(AUTHORITY_DAYS * DAY_NS);
         let wanted = Wanted { said: &said, client: &self.config.client, not_before, not_after };
         let own = make::authority(&self.signer, &wanted)?;
-        evidence.record(now, &[Entry::Certificate(CertificateEntry::Issued(own.clone()))])?;
+        evidence
+            .record(now, &[Entry::Certificate(CertificateEntry::Issued(Box::new(own.clone())))])?;
         Ok(own)
     }
 
