@@ -4,7 +4,7 @@ socket=/run/msp-provenance-mcp/http.sock
 wait_until 10 test -S $socket
 [ "$(stat -c %a:%U:%G $socket)" = 660:msp-provenance:msp-provenance ]
 ask() { # as USER, an address of IO::Socket::UNIX, a tool
-  setpriv --reuid="$1" --regid="$1" --clear-groups perl -MIO::Socket::UNIX -e '
+  setpriv --reuid="$1" --regid="$(id -gn "$1")" --clear-groups perl -MIO::Socket::UNIX -e '
     my ($path, $tool) = @ARGV;
     my $body = qq({"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"$tool","arguments":{}}});
     my $socket = IO::Socket::UNIX->new(Peer => $path) or die "no connection: $!\n";

@@ -3,7 +3,7 @@ socket=/run/msp-provenance-api/api.sock
 wait_until 20 test -S $socket
 [ "$(stat -c %a:%U:%G $socket)" = 660:msp-provenance:msp-provenance ]
 ask() { # as USER, METHOD, PATH, BODY, TOKEN
-  setpriv --reuid="$1" --regid="$1" --clear-groups perl -MIO::Socket::UNIX -e '
+  setpriv --reuid="$1" --regid="$(id -gn "$1")" --clear-groups perl -MIO::Socket::UNIX -e '
     my ($socket, $method, $path, $body, $token) = @ARGV;
     my $peer = IO::Socket::UNIX->new(Peer => $socket) or die "no connection: $!\n";
     print $peer "$method $path HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer $token\r\n",
@@ -26,7 +26,7 @@ said '^HTTP/1.1 201' msp-provenance POST /v1/certificates/issue "$body" "$token"
 systemctl start provenance-crl
 [ "$(property provenance-crl Result)" = success ]
 ca=$(ls $state/certificates/ca-*.pem)
-for file in $state/certificates/[0-9a-f]*.pem; do
+for file in $state/certificates/????????????????????????????????.pem; do
   $bin/provctl verify-cert "$file" --ca "$ca" --crl $state/certificates/crl.pem --state $state --policy $etc/policy.toml
 done
 verify --policy $etc/policy.toml
