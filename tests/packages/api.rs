@@ -71,7 +71,7 @@ fn world(more: &str) -> World {
 
 fn records(world: &World) -> usize {
     let listed = Command::new(crate::world::PROVCTL)
-        .args(["registry", "list", "--json", "--state", &world.text("state")])
+        .args(["registry", "list", "--state", &world.text("state")])
         .output()
         .unwrap();
     String::from_utf8_lossy(&listed.stdout).lines().count()
