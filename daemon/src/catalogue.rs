@@ -44,6 +44,30 @@ pub struct Revoked {
 }
 
 impl Known {
+    /// Whether it vouches for what an event says of a package, by all that was
+    /// on record then.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn vouches_for(&self, entry: &PackageEntry) -> Result<(), &'static str> {
+        let issued = &self.issued;
+        if issued.subject != SubjectKind::Package || issued.name != entry.package {
+            return Err("it is for something else");
+        }
+        if issued.version.as_ref().is_some_and(|version| *version != entry.version) {
+            return Err("it is for another version");
+        }
+        if self.revoked.is_some() {
+            return Err("it is revoked");
+        }
+        match (issued.artifact_sha256, entry.sha256) {
+            (Some(certified), Some(archive)) if certified != archive => {
+                Err("it is for another archive")
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// As JSON.
     pub fn to_value(&self) -> Value {
         let entry = CertificateEntry::Issued(Box::new(self.issued.clone()));

@@ -364,7 +364,7 @@ pub(super) fn digest(path: &Path) -> io::Result<Digest> {
     if !fs::symlink_metadata(path)?.is_file() {
         return Err(io::Error::other("not a regular file"));
     }
-    Ok(durable::digest(File::open(path)?)?.0)
+    durable::digest_of(path)
 }
 
 /// The bundle's folder: given itself, or by one of its files.

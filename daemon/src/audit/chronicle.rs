@@ -68,37 +68,18 @@ impl Packages {
     pub(super) fn package(&mut self, entry: PackageEntry, row: u64, report: &mut Report) {
         report.checked("package events", 1);
         let place = Place::file(FILE).at_seq(row);
-        if let Some(id) = &entry.certificate
-            && let Err(why) = self.fits(id, &entry)
-        {
-            report.find(Finding::new(Code::PackageEvent, place.clone(), why));
+        if let Some(id) = &entry.certificate {
+            let known = self.certificates.get(id).ok_or("it is not on record before it");
+            if let Err(why) = known.and_then(|known| known.vouches_for(&entry)) {
+                let message = format!("the certificate {id} that it names: {why}");
+                report.find(Finding::new(Code::PackageEvent, place.clone(), message));
+            }
         }
         let (package, version) = (entry.package.clone(), entry.version.clone());
         let event = Event { entry, seq: row, time: Timestamp::from_nanos(0) };
         if let Err(refusal) = self.versions.take(event) {
             let message = format!("{package} {version}: {refusal}");
             report.find(Finding::new(Code::PackageEvent, place, message));
-        }
-    }
-
-    /// Whether the certificate that an event names was one for its package,
-    /// and not revoked before.
-    fn fits(&self, id: &str, entry: &PackageEntry) -> Result<(), String> {
-        let known = self.certificates.get(id);
-        let known = known.ok_or("the certificate that it names is not on record before it")?;
-        let issued = &known.issued;
-        let version = issued.version.as_ref().is_none_or(|version| *version == entry.version);
-        if issued.subject != SubjectKind::Package || issued.name != entry.package || !version {
-            return Err("the certificate that it names is for something else".into());
-        }
-        if known.revoked.is_some() {
-            return Err("the certificate that it names was revoked before".into());
-        }
-        match (issued.artifact_sha256, entry.sha256) {
-            (Some(certified), Some(archive)) if certified != archive => {
-                Err("the certificate that it names is for another archive".into())
-            }
-            _ => Ok(()),
         }
     }
 

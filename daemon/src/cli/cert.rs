@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use provenance_core::{
     canon::Value,
-    digest::Digest,
     registry::{Issued, SubjectKind},
 };
 
@@ -182,7 +181,7 @@ fn issue(
         move |error: std::io::Error| Failure::new(io_exit(&error), format!("{path}: {error}"))
     };
     let artifact_sha256 = match &file {
-        Some(path) => Some(digest(path).map_err(unreadable(path))?),
+        Some(path) => Some(durable::digest_of(path).map_err(unreadable(path))?),
         None => None,
     };
     let text = durable::read_limited(&key, MAX_KEY).map_err(unreadable(&key))?;
@@ -209,10 +208,6 @@ impl Subject {
         let missing = || Failure::new(Exit::Usage, "give --package, --service or --appliance");
         named.next().ok_or_else(missing)
     }
-}
-
-fn digest(path: &PathBuf) -> std::io::Result<Digest> {
-    durable::digest(std::fs::File::open(path)?).map(|(digest, _)| digest)
 }
 
 fn tell((seq, issued): (u64, Issued), json: bool) -> Result<(), Failure> {

@@ -132,7 +132,7 @@ pub(super) struct By {
 pub(super) fn run(command: PackageCommand) -> Result<(), Failure> {
     match command {
         PackageCommand::Event { which, event, id, details, file, certificate, by } => {
-            let sha256 = file.as_ref().map(digest).transpose()?;
+            let sha256 = file.as_deref().map(digest).transpose()?;
             let details = details.into_iter().collect();
             record(which, by, |report| Report { id, event, details, sha256, certificate, ..report })
         }
@@ -251,9 +251,8 @@ impl By {
     }
 }
 
-fn digest(path: &PathBuf) -> Result<Digest, Failure> {
-    let read = std::fs::File::open(path).and_then(durable::digest);
-    read.map(|(digest, _)| digest)
+fn digest(path: &Path) -> Result<Digest, Failure> {
+    durable::digest_of(path)
         .map_err(|error| Failure::new(io_exit(&error), format!("{}: {error}", path.display())))
 }
 

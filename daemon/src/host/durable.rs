@@ -162,6 +162,14 @@ pub fn sync_all_of(path: &Path) -> io::Result<()> {
     Ok(rustix::fs::syncfs(File::open(path)?)?)
 }
 
+/// The digest of a file.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn digest_of(path: &Path) -> io::Result<Digest> {
+    digest(fs::File::open(path)?).map(|(digest, _)| digest)
+}
+
 /// The digest of what is read to its end, and how many bytes that are; no
 /// more than a piece of it is in memory.
 ///

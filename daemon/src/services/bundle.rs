@@ -301,13 +301,9 @@ fn finished(path: &Path, id: BundleId) -> Option<(Statement, Vec<u8>)> {
     let bytes = durable::read_limited(&path.join("statement.json"), limit).ok()?;
     let statement = Statement::parse(&bytes).ok().filter(|s| s.evidence.bundle == id)?;
     let whole = statement.subjects.iter().all(|subject| {
-        digest_of(&path.join(&subject.name)).is_ok_and(|digest| digest == subject.sha256)
+        durable::digest_of(&path.join(&subject.name)).is_ok_and(|digest| digest == subject.sha256)
     });
     whole.then_some((statement, bytes))
-}
-
-pub(super) fn digest_of(path: &Path) -> io::Result<Digest> {
-    Ok(durable::digest(File::open(path)?)?.0)
 }
 
 fn set_aside(state: &StateDir, path: &Path, name: &str) -> Result<(), ServiceError> {

@@ -42,7 +42,7 @@ pub const MAX_CRL: u64 = 8 << 20;
 /// RFC 8410.
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 /// Netscape's comment: a text that stock tools print.
-const COMMENT: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.113730.1.13");
+pub(crate) const COMMENT: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.113730.1.13");
 /// How the names of packages and appliances begin.
 pub const NAMES: &str = "https://msp-provenance.dev";
 

@@ -23,13 +23,11 @@ use crate::{
     services::ServiceError,
     signer::Signer,
     x509::{
-        Certified, alternative_name,
+        COMMENT, Certified, alternative_name,
         governance::{self, Said},
     },
 };
 
-/// Netscape's comment.
-const COMMENT: [u64; 7] = [2, 16, 840, 1, 113_730, 1, 13];
 const SERIAL: usize = 16;
 
 /// A key that is certified: Ed25519, or ECDSA over P-256.
@@ -207,7 +205,8 @@ fn params(wanted: &Wanted<'_>, key: Digest) -> Result<CertificateParams, Service
     let text = governance::write(said);
     let comment = Ia5StringRef::new(&text).and_then(|text| text.to_der());
     let comment = comment.map_err(|_| ServiceError::Request("what it says is too long".into()))?;
-    params.custom_extensions.push(CustomExtension::from_oid_content(&COMMENT, comment));
+    let oid: Vec<u64> = COMMENT.arcs().map(u64::from).collect();
+    params.custom_extensions.push(CustomExtension::from_oid_content(&oid, comment));
     Ok(params)
 }
 

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, fs};
 use provenance_core::{
     digest::{Digest, to_hex},
     registry::{
-        Entry, PackageEntry, SubjectKind,
+        Entry, PackageEntry,
         package::{Status, is_package, is_version},
     },
     time::Timestamp,
@@ -163,23 +163,11 @@ fn fits_certificate(
     let refuse = |why: &str| Err(ServiceError::Conflict(format!("certificate {id}: {why}")));
     let known = catalogue::certificates(reader)?;
     let Some(known) = known.get(id) else { return refuse("there is none with this id") };
-    let issued = &known.issued;
-    if issued.subject != SubjectKind::Package || issued.name != entry.package {
-        return refuse("it is for something else");
+    if let Err(why) = known.vouches_for(entry) {
+        return refuse(why);
     }
-    if issued.version.as_ref().is_some_and(|version| *version != entry.version) {
-        return refuse("it is for another version");
-    }
-    if known.revoked.is_some() {
-        return refuse("it is revoked");
-    }
-    if !(issued.not_before..=issued.not_after).contains(&now) {
+    if !(known.issued.not_before..=known.issued.not_after).contains(&now) {
         return refuse("it is not valid now");
-    }
-    if let (Some(certified), Some(archive)) = (issued.artifact_sha256, entry.sha256)
-        && certified != archive
-    {
-        return refuse("it is for another archive");
     }
     Ok(())
 }

@@ -315,7 +315,7 @@ impl Files<'_, '_> {
                 let name = format!("packets/{}", packet.name);
                 let path = self.work.state.root().join(&name);
                 // One that was exported elsewhere is not ours to keep.
-                if bundle::digest_of(&path).is_ok_and(|sha256| sha256 == packet.sha256) {
+                if durable::digest_of(&path).is_ok_and(|sha256| sha256 == packet.sha256) {
                     self.add(&name)?;
                     self.add(&format!("{name}.proof.json"))?;
                 }
@@ -383,7 +383,7 @@ impl Files<'_, '_> {
         }
         let failed = || ServiceError::io(format!("cannot read {}", path.display()));
         let bytes = fs::metadata(&path).map_err(failed())?.len();
-        let sha256 = bundle::digest_of(&path).map_err(failed())?;
+        let sha256 = durable::digest_of(&path).map_err(failed())?;
         let days = self.work.days(name);
         self.found.push(File { name: name.into(), bytes, sha256, from: 0, days });
         if self.found.len() > MAX_FILES {
