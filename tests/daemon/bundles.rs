@@ -64,6 +64,34 @@ fn what_a_crash_left_of_a_bundle_is_finished_or_set_aside_at_the_start() {
     world.verifies();
 }
 
+#[test]
+fn what_is_attached_before_the_next_record_comes_is_in_a_bundle_all_the_same() {
+    let world = World::new();
+    world.runs(&["--ticks", "1"]);
+    let whole = made(&world.output("bundle", &["--json"]));
+    fs::write(world.path("report.json"), "{}").unwrap();
+    let report = world.path("report.json");
+    // Without a file there is nothing to hold, nor in a period without records.
+    let period = ["--from", "2020-01-01", "--to", "2020-01-02"];
+    let attach = ["--artifact", report.to_str().unwrap()];
+    for empty in [vec![], [period.as_slice(), &attach].concat()] {
+        let refused = world.output("bundle", &empty);
+        assert_eq!(refused.status.code(), Some(66), "{refused:?}");
+    }
+    for _ in 0..2 {
+        let more = made(&world.output("bundle", &[&["--json"], attach.as_slice()].concat()));
+        assert_eq!(more["first_seq"], whole["last_seq"], "the newest record, once more");
+        assert_eq!(more["last_seq"], whole["last_seq"]);
+        let folder = PathBuf::from(more["path"].as_str().unwrap());
+        assert_eq!(fs::read(folder.join("artifacts/report.json")).unwrap(), b"{}");
+    }
+    world.runs(&["--ticks", "1"]);
+    let next = made(&world.output("bundle", &["--json"]));
+    let due = whole["last_seq"].as_u64().unwrap() + 1;
+    assert_eq!(next["first_seq"], due, "no hole and no record held for nothing");
+    world.verifies();
+}
+
 fn made(output: &std::process::Output) -> Value {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()

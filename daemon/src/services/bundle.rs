@@ -90,8 +90,12 @@ pub fn make(
     settle(state, evidence, &reader, now)?;
     let id = next_id(state, &reader, now)?;
     let work = Work { folder: state.bundles().join(format!(".{id}.tmp")) };
-    let cut = Cut::new(request, covered(&reader)?)?;
-    let (range, mut subjects) = work.chain_range(state, &cut)?;
+    let covered = covered(&reader)?;
+    let cut = Cut::new(request, covered)?;
+    let (range, mut subjects) = match (work.chain_range(state, &cut), cut.again(request, covered)) {
+        (Err(ServiceError::Empty(_)), Some(again)) => work.chain_range(state, &again)?,
+        (taken, _) => taken?,
+    };
     for artifact in &request.artifacts {
         subjects.push(work.attach(artifact)?);
     }

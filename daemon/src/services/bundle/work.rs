@@ -42,6 +42,14 @@ impl Cut {
         Ok(Self { first_seq, from: request.from, to: request.to })
     }
 
+    /// What is attached before the next record comes is not lost: the newest record
+    /// that a bundle holds, once more, says behind what it was attached.
+    pub(super) fn again(&self, request: &Request, covered: Option<u64>) -> Option<Self> {
+        let open = self.from.is_none() && self.to.is_none();
+        let first_seq = covered.filter(|_| open && !request.artifacts.is_empty())?;
+        Some(Self { first_seq, from: None, to: None })
+    }
+
     fn takes(&self, record: &Record<'_>) -> bool {
         record.seq >= self.first_seq
             && self.from.is_none_or(|from| record.time >= from)
