@@ -256,6 +256,82 @@ fn a_damaged_store_is_refused_or_read_and_never_crashes() {
 }
 
 #[test]
+fn packages_with_attestations_are_listed_with_who_vouches_for_them() {
+    let world = World::new();
+    let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/packages");
+    let status = "Package: a\nStatus: install ok installed\nArchitecture: all\nVersion: 1\n";
+    fs::write(world.path("status"), status).unwrap();
+    let published = vectors.join("npm/sigstore-2.0.0.tgz").display().to_string();
+    let attestations =
+        vectors.join("npm/sigstore-2.0.0.provenance.sigstore.json").display().to_string();
+    let spec = world.text("spec.toml");
+    let rule = "[[package]]\nname = \"npm:sigstore\"\n\
+                repository = \"https://github.com/sigstore/sigstore-js\"\nkinds = [\"provenance\"]\n";
+    fs::write(&spec, rule).unwrap();
+    let (code, found) = provctl(&[
+        "verify-package",
+        &published,
+        "--attestations",
+        &attestations,
+        "--expect",
+        &spec,
+        "--json",
+    ]);
+    assert_eq!(code, Some(0), "{found}");
+    fs::write(world.path("packages.json"), &found).unwrap();
+    // A second report with the same package again, of which nothing is known.
+    let again = r#"{"packages":[{"ecosystem":"npm","name":"sigstore","version":"2.0.0","level":"absent"}]}"#;
+    fs::write(world.path("again.json"), again).unwrap();
+    let (dpkg, first, second) =
+        (world.text("status"), world.text("packages.json"), world.text("again.json"));
+    let args = ["--dpkg", &dpkg, "--package-report", &first, "--package-report", &second];
+    let documents = world.sbom("a", &args);
+    accepted(&documents);
+    let cdx = json(&documents[1]);
+    let components = cdx["components"].as_array().unwrap();
+    let listed: Vec<_> = components.iter().map(|it| it["bom-ref"].as_str().unwrap()).collect();
+    assert_eq!(listed, ["a:all", "pkg:npm/sigstore@2.0.0", "pkg:npm/sigstore@2.0.0#2"]);
+    let told = |at: &serde_json::Value| -> serde_json::Value {
+        serde_json::from_str(at["properties"][0]["value"].as_str().unwrap()).unwrap()
+    };
+    assert_eq!(told(&components[1])["level"], "verified");
+    assert_eq!(told(&components[1])["kinds"]["provenance"], "verified");
+    let sum = told(&cdx["metadata"]);
+    let expected = serde_json::json!({"npm": {"absent": 1, "verified": 1}});
+    assert_eq!(sum["ecosystems"], expected);
+    assert_eq!(told(&components[2])["level"], "absent");
+    let sum = Command::new("sha256sum").arg(&published).output().unwrap();
+    let sum = String::from_utf8(sum.stdout).unwrap();
+    let hash = components[1]["hashes"][0]["content"].as_str().unwrap();
+    assert!(sum.starts_with(hash) && hash.len() == 64, "{hash} {sum}");
+    // It is on record, and said.
+    let (_, listed) = provctl(&["registry", "export", "--state", &world.text("state")]);
+    assert!(
+        listed.contains(r#""coverage":{"ecosystems":{"npm":{"absent":1,"verified":1}}"#),
+        "{listed}"
+    );
+    let said = world.daemon(&[&["sbom", "--out", &world.text("b")], &args[..]].concat());
+    assert!(String::from_utf8_lossy(&said.stdout).contains("1 (50 %)"), "{said:?}");
+    // The settings name reports too; what is none, or not there, makes nothing.
+    let settings = fs::read_to_string(world.path("p.toml")).unwrap();
+    let named = format!("{settings}[sbom]\npackage_reports = [\"{second}\"]\n");
+    fs::write(world.path("p.toml"), named).unwrap();
+    let documents = world.sbom("c", &["--dpkg", &dpkg]);
+    assert_eq!(json(&documents[1])["components"].as_array().unwrap().len(), 2);
+    for (text, code) in [(Some("{}"), 65), (None, 66)] {
+        match text {
+            Some(text) => fs::write(&second, text).unwrap(),
+            None => fs::remove_file(&second).unwrap(),
+        }
+        let out = world.text("none");
+        let refused = world.daemon(&["sbom", "--dpkg", &dpkg, "--out", &out]);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(code), "{said}");
+        assert!(said.contains("again.json") && !world.path("none").exists(), "{said}");
+    }
+}
+
+#[test]
 fn the_packages_of_this_machine_are_those_that_dpkg_lists() {
     let Ok(listed) = Command::new("dpkg-query")
         .args(["-W", "-f", "${db:Status-Status}\t${Package}:${Architecture}\t${Version}\n"])

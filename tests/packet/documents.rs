@@ -2,10 +2,23 @@
 
 use std::{fs, path::PathBuf};
 
-use msp_provenance::audit::chain::{self, Options};
-use provenance_core::report::{Code, Report, Severity};
+use msp_provenance::{
+    audit::chain::{self, Options},
+    host::{
+        config::Config,
+        durable::StateDir,
+        systime::{Clock, SystemClock},
+    },
+    services::evidence::{Evidence, read_entry},
+};
+use provenance_core::{
+    coverage::Level,
+    digest::Digest,
+    registry::{Document, Entry, SbomEntry},
+    report::{Code, Report, Severity},
+};
 
-use crate::world::World;
+use crate::world::{World, codes};
 
 fn verify(world: &World) -> Report {
     chain::verify(&world.path("state"), &world.trust(), &Options::default(), &mut |_| {}).unwrap()
@@ -59,4 +72,48 @@ fn an_altered_a_missing_and_an_extra_document_are_found_and_placed() {
         assert_eq!(found(&world), [(Code::SbomUnregistered, severity, name.clone())]);
         fs::remove_file(world.path("state").join(name)).unwrap();
     }
+}
+
+/// The documents of the world, their digests made new, in a record that says what
+/// `change` makes of it: by an appliance that lies, with its own key.
+fn lie(world: &World, change: impl Fn(&mut SbomEntry), edit: impl Fn(String) -> String) -> Report {
+    let config = Config::load(&world.path("p.toml"), &[]).unwrap();
+    let state = StateDir::new(&config.state_dir);
+    let now = SystemClock::new().unwrap().now().time;
+    let mut evidence = Evidence::open(&config, &state, Some(world.signer("signing")), now).unwrap();
+    let rows = evidence.reader().unwrap().rows_of_kind("sbom").unwrap();
+    let Some(Entry::Sbom(mut entry)) = read_entry(&rows[0].body) else { panic!("no inventory") };
+    for document in &mut entry.documents {
+        let text = fs::read_to_string(world.path("state").join(&document.name)).unwrap();
+        let bytes = edit(text).into_bytes();
+        let sha256 = Digest::of(&bytes);
+        let ending = document.name.split_once('.').unwrap().1;
+        let name = format!("sboms/{sha256}.{ending}");
+        fs::write(world.path("state").join(&name), &bytes).unwrap();
+        *document =
+            Document { format: document.format.clone(), name, sha256, bytes: bytes.len() as u64 };
+    }
+    change(&mut entry);
+    evidence.record(now, &[Entry::Sbom(entry)]).unwrap();
+    drop(evidence);
+    world.verify(&fs::read(world.packet("lie.zip")).unwrap())
+}
+
+#[test]
+fn an_inventory_that_vouches_for_more_than_its_packages_do_is_found() {
+    let same = |text: String| text;
+    let verified = |text: String| text.replace("level\\\":\\\"absent", "level\\\":\\\"verified");
+    assert_eq!(codes(&lie(&World::new(), |_| {}, same)), Vec::<&str>::new());
+    let more = |entry: &mut SbomEntry| {
+        let coverage = entry.coverage.get_or_insert_default();
+        coverage.count("npm", Level::Verified, []);
+    };
+    let report = lie(&World::new(), more, same);
+    assert_eq!(codes(&report), ["sbom.invalid"], "the record says more");
+    let report = lie(&World::new(), |it| it.coverage = None, same);
+    assert_eq!(codes(&report), ["sbom.invalid"], "the record says nothing");
+    let report = lie(&World::new(), |_| {}, verified);
+    assert_eq!(codes(&report), ["sbom.invalid"], "a package says more");
+    let text = format!("{:?}", report.findings());
+    assert!(text.contains("not the sum of what the packages say"), "{text}");
 }

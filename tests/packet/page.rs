@@ -8,10 +8,17 @@ use provenance_core::{
     anchor::BlockHash,
     chain::{Body, Session, Tick},
     clock::{Claim, Rule, Source, State, judge},
+    countersign,
+    coverage::{Coverage, Level},
     digest::Digest,
+    intoto::Subject,
+    key::PublicKey,
     logs::{Event, LogEntry, What},
     packet::{Facts, Manifest, REPORT},
-    registry::{AnchorEntry, AnchorStep, BundleEntry, Entry, PacketEntry, SbomEntry, VerifyEntry},
+    registry::{
+        AnchorEntry, AnchorStep, BundleEntry, CertificateEntry, CountersignEntry, Entry,
+        Governance, Issued, PackageEntry, PacketEntry, SbomEntry, SubjectKind, VerifyEntry,
+    },
     report::{Severity, Verdict},
     statement::{ChainRange, Collector, Link},
     time::Timestamp,
@@ -34,7 +41,7 @@ fn at(text: &str) -> Timestamp {
 }
 
 /// The number of the page's form, and the digest of one page of it.
-const GOLDEN: (u32, &str) = (1, "0be22fe3d3f9694c1218353d8e92b58b4acbf3052892e2afab5d75c28ee56a49");
+const GOLDEN: (u32, &str) = (2, "fda6b404a4445328fd628dffcde0cc4449d8dfcd3d6f7f5fc8270e0457bc9438");
 
 #[test]
 fn the_page_changes_only_with_the_number_of_its_form() {
@@ -215,8 +222,11 @@ fn weeks(hostile: &str) -> Vec<u8> {
             packages: 1_204,
             source: "nix".into(),
             system: "/run/current-system".into(),
+            coverage: None,
+            reports: vec![],
         }),
     );
+    software(hostile, |time, entry| tell(&mut page, time, entry));
     tell(
         &mut page,
         at("2026-11-21T03:00"),
@@ -251,6 +261,86 @@ fn weeks(hostile: &str) -> Vec<u8> {
     page.render(&manifest, &facts)
 }
 
+/// An inventory with who vouches for its packages, and what the chronicle tells.
+fn software(hostile: &str, mut tell: impl FnMut(Timestamp, Entry)) {
+    let (digest, from) = (Digest::of(b"x"), at("2026-11-19T12:30"));
+    let mut coverage = Coverage::default();
+    coverage.count("npm", Level::Verified, [("provenance", Level::Verified)]);
+    coverage.count("npm", Level::Absent, []);
+    coverage.count("pypi", Level::Mismatch, [("publish", Level::Mismatch)]);
+    tell(
+        at("2026-11-19T12:30"),
+        Entry::Sbom(SbomEntry {
+            created: from,
+            documents: vec![],
+            packages: 1_207,
+            source: "nix".into(),
+            system: hostile.into(),
+            coverage: Some(coverage),
+            reports: vec![digest],
+        }),
+    );
+    let id = "0123456789abcdef0123456789abcdef";
+    let governance = Governance {
+        approved_by: hostile.into(),
+        approved_at: from,
+        place: "Ulm".into(),
+        policy_version: "3".into(),
+    };
+    let issued = Issued {
+        id: id.into(),
+        subject: SubjectKind::Package,
+        name: "@acme/agent".into(),
+        version: Some(hostile.into()),
+        der: b"x".to_vec(),
+        sha256: digest,
+        key: digest,
+        issuer: digest,
+        not_before: from,
+        not_after: at("2027-11-19T12:30"),
+        artifact_sha256: None,
+        renews: None,
+        governance,
+    };
+    tell(from, Entry::Certificate(CertificateEntry::Issued(Box::new(issued))));
+    let revoked =
+        CertificateEntry::Revoked { id: id.into(), by: "anna".into(), reason: hostile.into() };
+    tell(at("2026-11-19T13:30"), Entry::Certificate(revoked));
+    tell(
+        at("2026-11-19T14:30"),
+        Entry::Package(PackageEntry {
+            id: id.into(),
+            event: "package.published".into(),
+            package: "@acme/agent".into(),
+            version: "1.2.3".into(),
+            who: hostile.into(),
+            details: [].into(),
+            sha256: None,
+            certificate: None,
+        }),
+    );
+    let request = countersign::Request {
+        author: hostile.into(),
+        key: PublicKey::parse("MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=")
+            .unwrap(),
+        subject: Subject { name: hostile.into(), sha256: digest },
+        time: from,
+        tree: countersign::Tree::find("nar").unwrap(),
+        version: None,
+    };
+    tell(
+        at("2026-11-19T15:30"),
+        Entry::Countersign(CountersignEntry {
+            key: digest,
+            statement_sha256: digest,
+            request: Box::new(request),
+            reason: Some(hostile.into()),
+            who: hostile.into(),
+            time: from,
+        }),
+    );
+}
+
 #[test]
 fn the_page_is_made_again_by_the_verifier_and_a_changed_one_is_found() {
     let world = World::new();
@@ -274,7 +364,7 @@ fn the_page_is_made_again_by_the_verifier_and_a_changed_one_is_found() {
     assert_eq!(codes(&with(Some(lie))), ["packet.malformed"]);
     assert_eq!(codes(&with(None)), ["packet.missing_file"]);
     // A page of another form may say what it likes, and nothing is verified.
-    let other = with(Some(text.replace("provenance report 1", "provenance report 2")));
+    let other = with(Some(text.replace("provenance report 2", "provenance report 3")));
     assert_eq!((codes(&other), other.verdict()), (vec![], Verdict::Inconclusive));
     assert_eq!(with(Some(text)).verdict(), Verdict::Verified);
 }

@@ -24,6 +24,12 @@ use provenance_core::{
     sigstore,
 };
 
+/// What `provctl verify-package --json` may have found.
+const PACKAGES: &str = r#"{"packages":[
+    {"ecosystem":"npm","name":"@acme/agent","version":"1.0.0","level":"verified","files":[],
+     "evidence":[{"kind":"provenance","result":"verified"},{"kind":"publish","result":"detected"}]},
+    {"ecosystem":"npm","name":"@acme/agent","version":"1.0.0","level":"absent","files":[],"evidence":[]},
+    {"ecosystem":"file","name":"tool.zip","level":"mismatch","files":[],"evidence":[{"result":"mismatch"}]}]}"#;
 const PROVENANCED: &str = env!("CARGO_BIN_EXE_provenanced");
 /// The period: all that these tests record.
 pub(crate) fn period() -> [String; 4] {
@@ -68,7 +74,9 @@ impl World {
         fs::write(world.path("log/a.log"), "one\ntwo\n").unwrap();
         with("run", &["--ticks", "1"]);
         with("bundle", &["--artifact", &world.text("status")]);
-        with("sbom", &["--dpkg", &world.text("status"), "--out", &out]);
+        fs::write(world.path("packages.json"), PACKAGES).unwrap();
+        let report = ["--package-report", &world.text("packages.json")];
+        with("sbom", &[&["--dpkg", &world.text("status"), "--out", &out], &report[..]].concat());
         with("review", &["--what", "EB", "--outcome", "fine", "--who", "anna"]);
         world
     }

@@ -19,6 +19,7 @@ pub mod clock;
 pub mod codes;
 pub mod copies;
 pub mod countersign;
+pub mod coverage;
 pub mod digest;
 pub mod dsse;
 pub mod export;

@@ -10,6 +10,7 @@ use std::{
 
 use provenance_core::{
     canon::Value,
+    coverage::Coverage,
     report::{Code, Finding, Place, Report},
 };
 
@@ -17,8 +18,7 @@ use super::AuditError;
 use crate::{
     host::durable,
     packages::{
-        Artifact, Ecosystem, Hasher, Keys, Package,
-        coverage::Coverage,
+        Artifact, Ecosystem, Hasher, Keys, Package, coverage,
         evidence::{self, Evidence, Malformed},
         judge::{Given, Judge},
         keys, lock, name, npm_identity,
@@ -163,7 +163,7 @@ pub fn verify(options: &Options, progress: &mut dyn FnMut(u64)) -> Result<Verifi
     let why = "an attestation proves who signed it, and not that what it says is true, or that the \
                contents are harmless";
     report.not_checked("what the packages do", why);
-    let coverage = Coverage::of(&outcomes);
+    let coverage = coverage::of(&outcomes);
     Ok(Verified { report, outcomes, coverage, roots, warn: spec.warn })
 }
 
@@ -425,7 +425,7 @@ impl Verified {
         self.report
             .to_value()
             .with("packages", Value::Array(packages.collect()))
-            .with("coverage", self.coverage.to_value())
+            .with("coverage", coverage::to_value(&self.coverage))
             .with("trust", self.roots.to_value())
             .with("mode", if self.warn { "warn" } else { "strict" })
     }

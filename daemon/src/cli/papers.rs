@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     host::config::SbomFormat,
+    packages::coverage,
     sbom::nixdb,
     services::{
         packet::{self, due},
@@ -35,6 +36,10 @@ pub(super) struct SbomArgs {
     /// Read this dpkg status file instead
     #[arg(long, value_name = "FILE", conflicts_with = "system")]
     dpkg: Option<PathBuf>,
+    /// What `provctl verify-package --json` printed: its packages are listed too, each with who
+    /// vouches for it; may be repeated (besides `sbom.package_reports` of the settings)
+    #[arg(long = "package-report", value_name = "FILE")]
+    package_reports: Vec<PathBuf>,
     /// Where the documents are put
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -61,6 +66,7 @@ pub(super) fn sbom(args: SbomArgs) -> Result<(), Failure> {
         nix_db: args.nix_db,
         path_info: args.path_info,
         dpkg: args.dpkg,
+        package_reports: args.package_reports,
         out: args.out,
         formats: args.formats,
         created,
@@ -71,6 +77,9 @@ pub(super) fn sbom(args: SbomArgs) -> Result<(), Failure> {
     } else {
         let entry = &made.entry;
         super::say(&format!("{} packages of {} by {}", entry.packages, entry.system, entry.source));
+        if let Some(coverage) = &entry.coverage {
+            super::say(&coverage::text(coverage));
+        }
         for file in &made.files {
             super::say(&file.display().to_string());
         }

@@ -1,107 +1,75 @@
 //! How many packages are vouched for, by kind: counts and per cent.
 
-use std::collections::BTreeMap;
+use provenance_core::{
+    canon::Value,
+    coverage::{Counts, Coverage, per_cent},
+};
 
-use provenance_core::canon::Value;
+use super::{Level, outcome::Outcome};
 
-use super::{Ecosystem, Kind, Level, outcome::Outcome};
-
-/// The counts over some packages.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Coverage {
-    rows: BTreeMap<Ecosystem, BTreeMap<Level, u64>>,
-    kinds: BTreeMap<Kind, BTreeMap<Level, u64>>,
+/// Counts.
+pub fn of<'a>(outcomes: impl IntoIterator<Item = &'a Outcome>) -> Coverage {
+    let mut coverage = Coverage::default();
+    for outcome in outcomes {
+        let kinds = outcome.kinds();
+        let kinds = kinds.iter().map(|(kind, level)| (kind.as_str(), *level));
+        coverage.count(outcome.package.ecosystem.as_str(), outcome.level, kinds);
+    }
+    coverage
 }
 
-impl Coverage {
-    /// Counts.
-    pub fn of<'a>(outcomes: impl IntoIterator<Item = &'a Outcome>) -> Self {
-        let mut coverage = Self::default();
-        for outcome in outcomes {
-            let row = coverage.rows.entry(outcome.package.ecosystem).or_default();
-            *row.entry(outcome.level).or_default() += 1;
-            for (kind, level) in outcome.kinds() {
-                *coverage.kinds.entry(kind).or_default().entry(level).or_default() += 1;
-            }
-        }
-        coverage
+/// The table for people.
+pub fn text(coverage: &Coverage) -> String {
+    let all = coverage.all();
+    let cell = |count: u64, of: u64| match per_cent(count, of) {
+        Some(share) => format!("{count} ({share} %)"),
+        None => count.to_string(),
+    };
+    let mut lines = vec![format!(
+        "{:<20}{:>9}{:>14}{:>14}{:>14}{:>14}",
+        "coverage", "packages", "verified", "detected", "absent", "mismatch"
+    )];
+    let row = |name: &str, counts: &Counts| {
+        let sum = counts.sum();
+        let cells = Level::ALL.map(|level| format!("{:>14}", cell(counts.get(level), sum)));
+        format!("{name:<20}{sum:>9}{}", cells.concat())
+    };
+    lines.extend(coverage.ecosystems.iter().map(|(name, counts)| row(name, counts)));
+    if coverage.ecosystems.len() > 1 {
+        lines.push(row("all", &all));
     }
-
-    /// How many packages there are.
-    pub fn packages(&self) -> u64 {
-        self.rows.values().flat_map(BTreeMap::values).sum()
-    }
-
-    /// How many are of this level, in one ecosystem or in all.
-    pub fn count(&self, ecosystem: Option<Ecosystem>, level: Level) -> u64 {
-        let rows = self.rows.iter().filter(|(of, _)| ecosystem.is_none_or(|it| it == **of));
-        rows.filter_map(|(_, row)| row.get(&level)).sum()
-    }
-
-    /// The table for people.
-    pub fn text(&self) -> String {
-        let total = self.packages();
-        let cell = |count: u64, of: u64| match per_cent(count, of) {
-            Some(share) => format!("{count} ({share} %)"),
-            None => count.to_string(),
-        };
-        let mut lines = vec![format!(
-            "{:<20}{:>9}{:>14}{:>14}{:>14}{:>14}",
-            "coverage", "packages", "verified", "detected", "absent", "mismatch"
-        )];
-        let row = |name: &str, of: Option<Ecosystem>| {
-            let counts = Level::ALL.map(|level| self.count(of, level));
-            let sum = counts.iter().sum();
-            let cells = counts.map(|count| format!("{:>14}", cell(count, sum)));
-            format!("{name:<20}{sum:>9}{}", cells.concat())
-        };
-        lines.extend(self.rows.keys().map(|of| row(of.as_str(), Some(*of))));
-        if self.rows.len() > 1 {
-            lines.push(row("all", None));
-        }
-        for (kind, counts) in &self.kinds {
-            let of = |level| counts.get(&level).copied().unwrap_or(0);
-            let each = [Level::Verified, Level::Detected].map(|level| cell(of(level), total));
-            let bad = cell(of(Level::Mismatch), total);
-            lines.push(format!(
-                "{:<20}{:>9}{:>14}{:>14}{:>14}{bad:>14}",
-                kind.as_str(),
-                "",
-                each[0],
-                each[1],
-                ""
-            ));
-        }
-        lines.join("\n")
-    }
-
-    /// As JSON.
-    pub fn to_value(&self) -> Value {
-        let total = self.packages();
-        let share = |count: u64, of: u64| {
-            Value::object([("count", count.into())]).with_some("per_cent", per_cent(count, of))
-        };
-        let levels = |of: Option<Ecosystem>| {
-            let counts = Level::ALL.map(|level| (level.as_str(), self.count(of, level)));
-            let sum: u64 = counts.iter().map(|(_, count)| count).sum();
-            Value::object(counts.map(|(name, count)| (name, share(count, sum))))
-        };
-        let kinds = self.kinds.iter().map(|(kind, counts)| {
-            let of = |level| share(counts.get(&level).copied().unwrap_or(0), total);
-            let each = [Level::Verified, Level::Detected, Level::Mismatch];
-            (kind.as_str(), Value::object(each.map(|level| (level.as_str(), of(level)))))
+    for (kind, counts) in &coverage.kinds {
+        let cells = Level::ALL.map(|level| match level {
+            // Of no kind there is nothing: that is not counted by kinds.
+            Level::Absent => String::new(),
+            level => cell(counts.get(level), all.sum()),
         });
-        let rows = self.rows.keys().map(|of| (of.as_str(), levels(Some(*of))));
-        Value::object([
-            ("packages", total.into()),
-            ("levels", levels(None)),
-            ("ecosystems", Value::object(rows)),
-            ("kinds", Value::object(kinds)),
-        ])
+        let cells = cells.map(|cell| format!("{cell:>14}"));
+        lines.push(format!("{kind:<20}{:>9}{}", "", cells.concat()));
     }
+    lines.join("\n")
 }
 
-/// Rounded down, so that 100 means all.
-fn per_cent(count: u64, of: u64) -> Option<u64> {
-    count.saturating_mul(100).checked_div(of)
+/// As JSON.
+pub fn to_value(coverage: &Coverage) -> Value {
+    let all = coverage.all();
+    let shares = |counts: &Counts, of: u64, levels: &[Level]| {
+        Value::object(levels.iter().map(|level| {
+            let count = counts.get(*level);
+            let value = Value::object([("count", count.into())]);
+            (level.as_str(), value.with_some("per_cent", per_cent(count, of)))
+        }))
+    };
+    let kinds = coverage.kinds.iter().map(|(kind, counts)| {
+        let levels = [Level::Verified, Level::Detected, Level::Mismatch];
+        (kind.as_str(), shares(counts, all.sum(), &levels))
+    });
+    let rows = coverage.ecosystems.iter();
+    let rows = rows.map(|(of, counts)| (of.as_str(), shares(counts, counts.sum(), &Level::ALL)));
+    Value::object([
+        ("packages", all.sum().into()),
+        ("levels", shares(&all, all.sum(), &Level::ALL)),
+        ("ecosystems", Value::object(rows)),
+        ("kinds", Value::object(kinds)),
+    ])
 }

@@ -28,6 +28,7 @@ use std::fmt;
 pub use claims::Claims;
 pub use digests::{Digests, Hash, Hasher};
 pub use keys::Keys;
+pub use provenance_core::coverage::Level;
 pub use tarball::npm_identity;
 pub use verify::{Contents, Open, Proved, Refusal, Signer, verify};
 
@@ -53,40 +54,6 @@ impl Ecosystem {
             Self::Pypi => "pypi",
             Self::File => "file",
         }
-    }
-}
-
-/// How far a package is vouched for. In this order each is better than the
-/// one before it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Level {
-    /// Something that is said of it does not hold.
-    Mismatch,
-    /// Nothing is said of it.
-    Absent,
-    /// Something is said of it, and not shown to be said by whom it should be.
-    Detected,
-    /// It is vouched for by whom the auditor named.
-    Verified,
-}
-
-impl Level {
-    /// All of them, the best first.
-    pub const ALL: [Self; 4] = [Self::Verified, Self::Detected, Self::Absent, Self::Mismatch];
-
-    /// `verified`, `detected`, `absent` or `mismatch`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Mismatch => "mismatch",
-            Self::Absent => "absent",
-            Self::Detected => "detected",
-            Self::Verified => "verified",
-        }
-    }
-
-    /// The level of this name.
-    pub fn of(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|level| level.as_str() == name)
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use provenance_core::{
     canon::Value,
+    coverage::by_kind,
     report::{Code, Finding, Place, Severity},
 };
 
@@ -160,14 +161,7 @@ impl Judged {
 impl Outcome {
     /// The best that each kind of evidence comes to, or that it does not hold.
     pub fn kinds(&self) -> BTreeMap<Kind, Level> {
-        let mut kinds = BTreeMap::new();
-        for judged in &self.evidence {
-            let Some(kind) = judged.kind else { continue };
-            let entry = kinds.entry(kind).or_insert(judged.level);
-            let worse = judged.level == Level::Mismatch || *entry == Level::Mismatch;
-            *entry = if worse { Level::Mismatch } else { (*entry).max(judged.level) };
-        }
-        kinds
+        by_kind(self.evidence.iter().filter_map(|judged| Some((judged.kind?, judged.level))))
     }
 
     /// As JSON.

@@ -29,7 +29,7 @@ impl Closure {
             let needs = info.references.into_iter().filter(|to| *to != place).collect();
             packages.push(Package { needs, ..package });
         }
-        Ok(Inventory { source: Source::Nix, packages, system: self.system })
+        Ok(Inventory::new(Source::Nix, packages, self.system))
     }
 }
 

@@ -1,8 +1,9 @@
 //! CycloneDX 1.6 in JSON.
 
+use provenance_core::coverage::{ATTESTATION, COVERAGE};
 use serde::Serialize;
 
-use super::{Header, Inventory, Package, SbomError, date};
+use super::{Header, Inventory, Package, SbomError, attested::coverage_text, date};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -23,6 +24,8 @@ struct Metadata<'a> {
     timestamp: String,
     tools: Tools<'a>,
     component: Component<'a>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    properties: Vec<Property>,
 }
 
 #[derive(Serialize)]
@@ -48,6 +51,14 @@ struct Component<'a> {
     purl: Option<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     external_references: Vec<Reference<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    properties: Vec<Property>,
+}
+
+#[derive(Serialize)]
+struct Property {
+    name: &'static str,
+    value: String,
 }
 
 #[derive(Serialize)]
@@ -95,6 +106,11 @@ pub(super) fn write(inventory: &Inventory, header: &Header) -> Result<Vec<u8>, S
             timestamp: date(header.created_s),
             tools: Tools { components: [tool] },
             component: component(root, "operating-system"),
+            properties: inventory
+                .coverage
+                .iter()
+                .map(|it| Property { name: COVERAGE, value: coverage_text(it) })
+                .collect(),
         },
         components: others.map(|(_, package)| component(package, "library")).collect(),
         dependencies: packages
@@ -118,6 +134,7 @@ fn plain(kind: &'static str) -> Component<'static> {
         hashes: vec![],
         purl: None,
         external_references: vec![],
+        properties: vec![],
     }
 }
 
@@ -125,18 +142,31 @@ fn component<'a>(package: &'a Package, kind: &'static str) -> Component<'a> {
     let supplier = package.supplier.as_deref().and_then(|text| text.split_once(": "));
     let supplier = supplier
         .map(|(_, name)| Supplier { name: name.rsplit_once(" (").map_or(name, |(name, _)| name) });
-    let hash = package.nar_sha256.map(|sha256| Hash { alg: "SHA-256", content: sha256.to_hex() });
+    let nar = package.nar_sha256.map(|sha256| Hash { alg: "SHA-256", content: sha256.to_hex() });
+    let attested = package.attested.as_ref();
+    let sum = attested.and_then(|it| it.sum.as_ref()).map(|(name, hex)| Hash {
+        alg: match &**name {
+            "sha512" => "SHA-512",
+            "sha384" => "SHA-384",
+            _ => "SHA-256",
+        },
+        content: hex.clone(),
+    });
     Component {
         bom_ref: Some(&package.id),
         supplier,
         name: &package.name,
         version: package.version.as_deref(),
-        hashes: hash.into_iter().collect(),
+        hashes: nar.into_iter().chain(sum).collect(),
         purl: package.purl.as_deref(),
         external_references: package
             .homepage
             .iter()
             .map(|url| Reference { kind: "website", url })
+            .collect(),
+        properties: attested
+            .map(|it| Property { name: ATTESTATION, value: it.text() })
+            .into_iter()
             .collect(),
         ..plain(kind)
     }

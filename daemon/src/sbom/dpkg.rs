@@ -119,7 +119,7 @@ pub fn parse(
         own.map(|own| found.remove(own));
         packages.push(Package { needs: found.into_iter().collect(), ..package });
     }
-    Ok(Inventory { source: Source::Dpkg, packages, system: 0 })
+    Ok(Inventory::new(Source::Dpkg, packages, 0))
 }
 
 fn system(distribution: &Distribution, count: usize) -> Package {

@@ -2,6 +2,7 @@
 //! the Nix store's database or `nix path-info --json` (no evaluation), or
 //! dpkg's status. All of it is input that anybody may have written.
 
+mod attested;
 mod closure;
 pub mod contents;
 mod cyclonedx;
@@ -15,8 +16,9 @@ pub mod tree;
 
 use std::{io, path::PathBuf};
 
-use provenance_core::digest::Digest;
+use provenance_core::{coverage::Coverage, digest::Digest};
 
+pub use self::attested::{Attested, MAX_REPORT};
 pub use self::closure::Closure;
 pub use crate::host::config::SbomFormat as Format;
 
@@ -129,6 +131,8 @@ pub struct Package {
     pub made_from: Option<String>,
     /// What it needs, as places in the inventory; sorted, none twice.
     pub needs: Vec<usize>,
+    /// Who vouches for it, where that was looked at.
+    pub attested: Option<Attested>,
 }
 
 /// A system and every package in it.
@@ -136,10 +140,14 @@ pub struct Package {
 pub struct Inventory {
     /// Who told.
     pub source: Source,
-    /// The packages, by id, none twice.
+    /// The packages, by id, none twice; behind them those of reports.
     pub packages: Vec<Package>,
     /// Which of them is the system itself.
     pub system: usize,
+    /// How many of the reports' packages are vouched for.
+    pub coverage: Option<Coverage>,
+    /// Digests of the reports.
+    pub reports: Vec<Digest>,
 }
 
 /// What a document says besides its packages.
@@ -164,6 +172,10 @@ pub fn extension(format: Format) -> &'static str {
 }
 
 impl Inventory {
+    fn new(source: Source, packages: Vec<Package>, system: usize) -> Self {
+        Self { source, packages, system, coverage: None, reports: vec![] }
+    }
+
     /// The document: the same inventory and header give the same bytes.
     ///
     /// # Errors
@@ -202,6 +214,7 @@ impl Inventory {
                 homepage,
                 made_from,
                 needs,
+                attested,
             } = package;
             field(id);
             field(name);
@@ -212,6 +225,10 @@ impl Inventory {
             field(&needs.len().to_string());
             for index in needs {
                 field(&index.to_string());
+            }
+            // No id is so: the next package cannot be taken for it.
+            for text in attested.iter().flat_map(Attested::fields) {
+                field(&format!("attested {text}"));
             }
         }
         hasher.finish()

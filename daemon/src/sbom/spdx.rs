@@ -2,6 +2,10 @@
 //! of 2.3 added; what they write here is accepted by SPDX's own tools, but for
 //! the lists that 2.3 wants absent where they are empty: those are left out.
 
+use provenance_core::{
+    coverage::{ATTESTATION, COVERAGE},
+    digest::Digest,
+};
 use serde::Serialize;
 use spdx_rs::models::{
     Algorithm, Checksum, CreationInfo, DocumentCreationInformation, ExternalPackageReference,
@@ -9,7 +13,7 @@ use spdx_rs::models::{
     RelationshipType, SpdxExpression,
 };
 
-use super::{Header, Inventory, Package, SbomError, Source, date};
+use super::{Header, Inventory, Package, SbomError, Source, attested::coverage_text, date};
 
 const NOASSERTION: &str = "NOASSERTION";
 
@@ -19,8 +23,29 @@ const NOASSERTION: &str = "NOASSERTION";
 struct Document {
     #[serde(flatten)]
     creation: DocumentCreationInformation,
-    packages: Vec<PackageInformation>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    annotations: Vec<Annotation>,
+    packages: Vec<Described>,
     relationships: Vec<Relationship>,
+}
+
+/// A package with its annotations, which the library's has not.
+#[derive(Serialize)]
+struct Described {
+    #[serde(flatten)]
+    package: PackageInformation,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    annotations: Vec<Annotation>,
+}
+
+/// In the library's an annotation names its element; in JSON it lies within it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Annotation {
+    annotation_date: String,
+    annotation_type: &'static str,
+    annotator: String,
+    comment: String,
 }
 
 pub(super) fn write(inventory: &Inventory, header: &Header) -> Result<Vec<u8>, SbomError> {
@@ -38,7 +63,11 @@ pub(super) fn write(inventory: &Inventory, header: &Header) -> Result<Vec<u8>, S
     }];
     for (place, package) in inventory.packages.iter().enumerate() {
         let system = place == inventory.system;
-        packages.push(information(package, id(place), system, &noassertion));
+        let attested = package.attested.iter();
+        packages.push(Described {
+            package: information(package, id(place), system, &noassertion),
+            annotations: attested.map(|it| annotate(ATTESTATION, it.text(), header)).collect(),
+        });
         relationships.extend(package.needs.iter().map(|need| Relationship {
             spdx_element_id: id(place),
             related_spdx_element: id(*need),
@@ -56,13 +85,28 @@ pub(super) fn write(inventory: &Inventory, header: &Header) -> Result<Vec<u8>, S
         spdx_document_namespace: namespace(inventory, header),
         creation_info: CreationInfo {
             license_list_version: None,
-            creators: vec![format!("Tool: {}", header.software.replace(' ', "-"))],
+            creators: vec![creator(header)],
             created,
             creator_comment: None,
         },
         ..DocumentCreationInformation::default()
     };
-    Ok(serde_json::to_vec(&Document { creation, packages, relationships })?)
+    let coverage = inventory.coverage.iter();
+    let annotations = coverage.map(|it| annotate(COVERAGE, coverage_text(it), header)).collect();
+    Ok(serde_json::to_vec(&Document { creation, annotations, packages, relationships })?)
+}
+
+fn annotate(name: &str, text: String, header: &Header) -> Annotation {
+    Annotation {
+        annotation_date: date(header.created_s),
+        annotation_type: "OTHER",
+        annotator: creator(header),
+        comment: format!("{name} {text}"),
+    }
+}
+
+fn creator(header: &Header) -> String {
+    format!("Tool: {}", header.software.replace(' ', "-"))
 }
 
 /// Unique to what the document says, and nowhere on a network.
@@ -87,17 +131,25 @@ fn information(
         let category = ExternalPackageReferenceCategory::PackageManager;
         ExternalPackageReference::new(category, "purl".into(), purl.clone(), None)
     });
-    let checksum =
-        package.nar_sha256.map(|sha256| Checksum::new(Algorithm::SHA256, &sha256.to_hex()));
-    let comment = checksum.as_ref().map(|_| "The checksum is over the NAR serialisation.".into());
+    let nar = package.nar_sha256.map(|sha256| Checksum::new(Algorithm::SHA256, &sha256.to_hex()));
+    let comment = nar.as_ref().map(|_| "The checksum is over the NAR serialisation.".into());
+    let file_name = nar.as_ref().map(|_| package.id.clone());
+    let sum = package.attested.as_ref().and_then(|it| it.sum.as_ref()).map(|(name, hex)| {
+        let algorithm = match &**name {
+            "sha512" => Algorithm::SHA512,
+            "sha384" => Algorithm::SHA384,
+            _ => Algorithm::SHA256,
+        };
+        Checksum::new(algorithm, hex)
+    });
     PackageInformation {
         package_name: package.name.clone(),
         package_spdx_identifier: id,
         package_version: package.version.clone(),
-        package_file_name: checksum.as_ref().map(|_| package.id.clone()),
+        package_file_name: file_name,
         package_supplier: Some(package.supplier.clone().unwrap_or_else(|| NOASSERTION.into())),
         files_analyzed: Some(false),
-        package_checksum: checksum.into_iter().collect(),
+        package_checksum: nar.into_iter().chain(sum).collect(),
         package_home_page: package.homepage.clone(),
         source_information: package.made_from.clone(),
         concluded_license: Some(noassertion.clone()),
@@ -114,6 +166,13 @@ fn information(
 /// a Debian name has no capital letter, so escapes with one keep them apart.
 fn spdx_id(source: Source, package: &Package) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
+    if let Some(attested) = &package.attested {
+        // Names of npm tell capital letters and signs apart, an SPDXID does not.
+        let digest = Digest::of(package.id.as_bytes()).to_hex();
+        let name: String = package.name.chars().take(64).map(plain).collect();
+        let digest = digest.get(..16).unwrap_or_default();
+        return format!("SPDXRef-{}-{name}-{digest}", attested.ecosystem);
+    }
     match (source, package.id.as_str()) {
         (_, "/") => "SPDXRef-system".into(),
         (Source::Nix, path) => {

@@ -1,4 +1,4 @@
-use std::io::Cursor;
+use std::{io::Cursor, path::Path};
 
 use proptest::prelude::*;
 
@@ -62,6 +62,71 @@ fn what_dpkg_has_installed_is_listed_with_what_it_needs() {
         let text = String::from_utf8(bytes).unwrap();
         assert!(text.contains("2026-11-21T12:50:55Z") && text.contains(purl), "{text}");
     }
+}
+
+const REPORT: &str = r#"{"packages":[
+    {"ecosystem":"npm","name":"@acme/agent","version":"1.0.0+b","level":"verified",
+     "files":[{"digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}],
+     "evidence":[{"kind":"provenance","result":"detected"},{"kind":"provenance","result":"verified"}]},
+    {"ecosystem":"npm","name":"@acme/agent","version":"1.0.0+b","level":"absent"},
+    {"ecosystem":"pypi","name":"rfc8785","level":"detected","files":[{"digest":"none"},{"digest":"none"}],
+     "evidence":[{"kind":"publish","result":"detected"},{"result":"mismatch"}],"more":1}],"verdict":"x"}"#;
+
+fn attested(report: &str) -> Result<Inventory, String> {
+    let mut inventory = dpkg::parse(Cursor::new(STATUS), "status", &debian()).unwrap();
+    let read = inventory.attest(report.as_bytes(), Path::new("r.json"));
+    read.map(|()| inventory).map_err(|error| error.to_string())
+}
+
+#[test]
+fn packages_of_a_report_stand_behind_the_others_with_who_vouches() {
+    let inventory = attested(REPORT).unwrap();
+    let ids: Vec<&str> = inventory.packages.iter().map(|package| &*package.id).collect();
+    let agent = "pkg:npm/%40acme/agent@1.0.0%2Bb";
+    let second = format!("{agent}#2");
+    assert_eq!(ids, ["/", "curl:amd64", "libc6:amd64", agent, &second, "pkg:pypi/rfc8785"]);
+    assert_eq!(inventory.packages[0].needs, [1, 2, 3, 4, 5]);
+    let coverage = inventory.coverage.as_ref().unwrap();
+    assert_eq!(
+        String::from_utf8(coverage.to_value().encode()).unwrap(),
+        "{\"ecosystems\":{\"npm\":{\"absent\":1,\"verified\":1},\"pypi\":{\"detected\":1}},\
+         \"kinds\":{\"provenance\":{\"verified\":1},\"publish\":{\"detected\":1}}}"
+    );
+    for format in [Format::Spdx, Format::CycloneDx] {
+        let bytes = inventory.document(format, &header()).unwrap();
+        let other =
+            attested(&REPORT.replace("\"detected\",\"files", "\"absent\",\"files")).unwrap();
+        assert_ne!(bytes, other.document(format, &header()).unwrap());
+        assert_ne!(inventory.digest(), other.digest(), "the document's name says what it says");
+        assert_eq!(provenance_verifier::sbom::defects(&bytes), Vec::<String>::new());
+    }
+    let bare = dpkg::parse(Cursor::new(STATUS), "status", &debian()).unwrap();
+    let text = String::from_utf8(bare.document(Format::CycloneDx, &header()).unwrap()).unwrap();
+    assert!(!text.contains("properties"), "{text}");
+}
+
+#[test]
+fn a_report_that_is_none_is_refused_with_what_is_wrong() {
+    for (from, to, expected) in [
+        ("{\"packages\"", "{\"package\"", "verify-package --json"),
+        ("\"verified\",", "\"good\",", "packages[0]: its level is none"),
+        ("\"pypi\"", "\"cargo\"", "packages[2]: its ecosystem"),
+        ("rfc8785", "", "packages[2]: its name"),
+        ("1.0.0+b", "1\\n", "packages[0]: its name or version"),
+        ("\"publish\"", "\"Pub\"", "packages[2]: the kind"),
+        ("\"result\":\"mismatch\"", "\"result\":\"\"", "packages[2]: a piece"),
+    ] {
+        let bad = REPORT.replacen(from, to, 1);
+        assert_ne!(bad, REPORT);
+        let error = attested(&bad).unwrap_err();
+        assert!(error.contains(expected) && error.starts_with("r.json"), "{to}: {error}");
+    }
+    let kinds: Vec<String> = (0..40)
+        .map(|n| format!(r#"{{"kind":"k{}","result":"verified"}}"#, "x".repeat(n)))
+        .map(|text| text.replace("kx", "k-x"))
+        .collect();
+    let many = REPORT.replace(r#"{"kind":"publish","result":"detected"}"#, &kinds.join(","));
+    assert!(attested(&many).is_err());
 }
 
 #[test]

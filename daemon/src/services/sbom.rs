@@ -33,6 +33,8 @@ pub struct Request {
     pub path_info: Option<PathBuf>,
     /// dpkg's status, to be read instead.
     pub dpkg: Option<PathBuf>,
+    /// What `provctl verify-package --json` found, beside those of the settings.
+    pub package_reports: Vec<PathBuf>,
     /// Where the documents are put.
     pub out: PathBuf,
     /// In which formats; empty: those of the settings.
@@ -69,7 +71,12 @@ pub fn make(
     now: Timestamp,
     request: &Request,
 ) -> Result<Made, ServiceError> {
-    let inventory = inventory(config, request)?;
+    let mut inventory = inventory(config, request)?;
+    for path in config.sbom.package_reports.iter().chain(&request.package_reports) {
+        let bytes = durable::read_limited(path, sbom::MAX_REPORT)
+            .map_err(ServiceError::io(format!("cannot read {}", path.display())))?;
+        inventory.attest(&bytes, path)?;
+    }
     let created_s = request.created.unwrap_or(now).nanos().div_euclid(1_000_000_000);
     let header = Header {
         client: config.client.clone(),
@@ -107,6 +114,8 @@ pub fn make(
         packages: inventory.packages.len() as u64,
         source: inventory.source.as_str().into(),
         system: system.map(|system| system.id.clone()).unwrap_or_default(),
+        coverage: inventory.coverage.clone(),
+        reports: inventory.reports.clone(),
     };
     evidence.record(now, &[Entry::Sbom(entry.clone())])?;
     Ok(Made { entry, files })

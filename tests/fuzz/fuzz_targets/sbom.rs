@@ -1,8 +1,9 @@
-//! What package managers wrote down: dpkg's status and `nix path-info --json`.
+//! What package managers wrote down, dpkg's status and `nix path-info --json`, and
+//! what was found of packages' attestations.
 //! What is read from them can be written, and what is written is valid.
 #![no_main]
 
-use std::io::Cursor;
+use std::{io::Cursor, path::Path};
 
 use libfuzzer_sys::fuzz_target;
 use msp_provenance::sbom::{Format, Header, dpkg, pathinfo};
@@ -13,7 +14,13 @@ fuzz_target!(|bytes: &[u8]| {
         || Header { client: "c".into(), host: "h".into(), created_s: 0, software: "fuzz 0".into() };
     let read =
         [dpkg::parse(Cursor::new(bytes), "fuzz", &debian), pathinfo::parse(bytes, "fuzz", None)];
-    for inventory in read.into_iter().flatten() {
+    // A report stands behind an inventory that is in order.
+    let status = b"Package: a\nStatus: install ok installed\nArchitecture: all\nVersion: 1\n";
+    let attested = dpkg::parse(Cursor::new(status), "fuzz", &debian).ok().and_then(|mut it| {
+        it.attest(bytes, Path::new("fuzz")).ok()?;
+        Some(it)
+    });
+    for inventory in read.into_iter().flatten().chain(attested) {
         for format in [Format::Spdx, Format::CycloneDx] {
             let document = inventory.document(format, &header()).expect("it can be written");
             let found = msp_provenance::audit::sbom::defects(&document);

@@ -10,8 +10,9 @@ use alloc::{
 use super::days;
 use crate::{
     canon::Value,
+    coverage::Coverage,
     digest::Digest,
-    registry::{BundleEntry, Document, Entry},
+    registry::{BundleEntry, Document, Entry, SbomEntry},
     time::{Day, Timestamp},
 };
 
@@ -29,9 +30,10 @@ pub struct Facts {
     /// Bundles whose period touches this one, by id, and whether their
     /// artifacts were removed.
     pub bundles: BTreeMap<String, (BundleEntry, bool)>,
-    /// The documents that told of the system's software in the period.
-    pub sboms: BTreeMap<String, Document>,
-    before: Vec<Document>,
+    /// The documents that told of the system's software in the period, with the
+    /// counts that are on record of them.
+    pub sboms: BTreeMap<String, (Document, Option<Coverage>)>,
+    before: Vec<(Document, Option<Coverage>)>,
     reviews: Vec<Value>,
     exports: Vec<Value>,
     /// Whether there was more than a packet can hold.
@@ -70,8 +72,8 @@ impl Facts {
             Entry::Review { .. } if time >= self.from => self.reviews.push(stamp(entry.to_value())),
             Entry::Packet(_) => self.exports.push(stamp(entry.to_value())),
             // What was so when the period began was told before it.
-            Entry::Sbom(sbom) if time < self.from => self.before.clone_from(&sbom.documents),
-            Entry::Sbom(sbom) if time < self.to => self.documents(&sbom.documents),
+            Entry::Sbom(sbom) if time < self.from => self.before = documents(sbom),
+            Entry::Sbom(sbom) if time < self.to => self.documents(documents(sbom)),
             _ => {}
         }
         let counts = [self.bundles.len(), self.sboms.len(), self.reviews.len(), self.exports.len()];
@@ -87,12 +89,12 @@ impl Facts {
     /// The registry has been read.
     pub fn end_of_registry(&mut self) {
         let before = core::mem::take(&mut self.before);
-        self.documents(&before);
+        self.documents(before);
     }
 
-    fn documents(&mut self, documents: &[Document]) {
-        for document in documents {
-            self.sboms.insert(document.name.clone(), document.clone());
+    fn documents(&mut self, documents: Vec<(Document, Option<Coverage>)>) {
+        for (document, coverage) in documents {
+            self.sboms.insert(document.name.clone(), (document, coverage));
         }
     }
 
@@ -104,6 +106,10 @@ impl Facts {
         *records += 1;
         *ticks += u64::from(is_tick);
     }
+}
+
+fn documents(sbom: &SbomEntry) -> Vec<(Document, Option<Coverage>)> {
+    sbom.documents.iter().map(|document| (document.clone(), sbom.coverage.clone())).collect()
 }
 
 /// `population.json`: every day and every bundle of the period, the records

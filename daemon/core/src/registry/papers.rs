@@ -3,7 +3,7 @@
 use alloc::{string::String, vec::Vec};
 
 use super::{EntryError, Members, wrong};
-use crate::{canon::Value, digest::Digest, time::Timestamp};
+use crate::{canon::Value, coverage::Coverage, digest::Digest, time::Timestamp};
 
 /// An inventory of the system's software was written down.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -18,6 +18,10 @@ pub struct SbomEntry {
     pub source: String,
     /// The system: its store path, or `/`.
     pub system: String,
+    /// How many of the packages of `reports` are vouched for.
+    pub coverage: Option<Coverage>,
+    /// Digests of what `provctl verify-package` found.
+    pub reports: Vec<Digest>,
 }
 
 /// A file of an [`SbomEntry`].
@@ -73,6 +77,16 @@ impl SbomEntry {
             packages: members.count("packages")?,
             source: members.text("source")?,
             system: members.text("system")?,
+            coverage: match members.0.get("coverage") {
+                Some(value) => {
+                    Some(Coverage::read(value).ok_or_else(|| wrong("coverage", "counts"))?)
+                }
+                None => None,
+            },
+            reports: match members.0.get("reports") {
+                Some(value) => digests(value)?,
+                None => Vec::new(),
+            },
         })
     }
 
@@ -85,6 +99,7 @@ impl SbomEntry {
                 ("bytes", document.bytes.into()),
             ])
         };
+        let reports: Vec<Value> = self.reports.iter().map(|digest| (*digest).into()).collect();
         Value::object([
             ("created", self.created.into()),
             ("documents", self.documents.iter().map(document).collect::<Vec<_>>().into()),
@@ -92,7 +107,15 @@ impl SbomEntry {
             ("source", self.source.as_str().into()),
             ("system", self.system.as_str().into()),
         ])
+        .with_some("coverage", self.coverage.as_ref().map(Coverage::to_value))
+        .with_some("reports", (!reports.is_empty()).then_some(Value::Array(reports)))
     }
+}
+
+fn digests(value: &Value) -> Result<Vec<Digest>, EntryError> {
+    let digest = |value: &Value| Digest::from_hex(value.as_str()?.as_bytes());
+    let list = value.as_array().and_then(|list| list.iter().map(digest).collect());
+    list.ok_or_else(|| wrong("reports", "a list of digests"))
 }
 
 impl PacketEntry {
@@ -140,7 +163,13 @@ mod tests {
             packages: 7,
             source: "nix".into(),
             system: "/nix/store/x".into(),
+            coverage: None,
+            reports: vec![],
         };
+        let mut coverage = Coverage::default();
+        coverage.count("npm", crate::coverage::Level::Absent, []);
+        let covered =
+            SbomEntry { coverage: Some(coverage), reports: vec![sha256; 2], ..sbom.clone() };
         let packet = PacketEntry {
             name: "MSP-c-1-2.zip".into(),
             sha256,
@@ -151,7 +180,7 @@ mod tests {
             signed: true,
             who: "anna".into(),
         };
-        for entry in [Entry::Sbom(sbom), Entry::Packet(packet)] {
+        for entry in [Entry::Sbom(sbom), Entry::Sbom(covered), Entry::Packet(packet)] {
             let bytes = entry.to_value().encode();
             assert_eq!(Entry::read(entry.kind(), &bytes), Ok(entry.clone()));
             let mut more = String::from_utf8(bytes).unwrap();

@@ -38,6 +38,8 @@ pub struct Sbom {
     pub system: PathBuf,
     /// In which formats.
     pub formats: Vec<SbomFormat>,
+    /// What `provctl verify-package --json` found, each time anew.
+    pub package_reports: Vec<PathBuf>,
 }
 
 /// Compliance packets.
@@ -54,6 +56,7 @@ pub struct Packets {
 pub(super) struct SbomFile {
     system: PathBuf,
     formats: Option<Vec<SbomFormat>>,
+    package_reports: Vec<PathBuf>,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -65,7 +68,7 @@ pub(super) struct PacketFile {
 
 impl Default for SbomFile {
     fn default() -> Self {
-        Self { system: "/run/current-system".into(), formats: None }
+        Self { system: "/run/current-system".into(), formats: None, package_reports: vec![] }
     }
 }
 
@@ -77,7 +80,11 @@ impl Default for PacketFile {
 
 impl SbomFile {
     pub(super) fn judge(self, tier: Vec<SbomFormat>) -> Sbom {
-        Sbom { system: self.system, formats: once(self.formats.unwrap_or(tier)) }
+        Sbom {
+            system: self.system,
+            formats: once(self.formats.unwrap_or(tier)),
+            package_reports: self.package_reports,
+        }
     }
 }
 
@@ -120,9 +127,12 @@ impl Period {
 impl Sbom {
     pub(super) fn to_value(&self) -> Value {
         let formats = self.formats.iter().map(|format| format.as_str().into()).collect();
+        let encoded = |path: &PathBuf| path::encode(path.as_os_str().as_bytes());
+        let reports = self.package_reports.iter().map(|path| encoded(path).into()).collect();
         Value::object([
-            ("system", path::encode(self.system.as_os_str().as_bytes()).into()),
+            ("system", encoded(&self.system).into()),
             ("formats", Value::Array(formats)),
+            ("package_reports", Value::Array(reports)),
         ])
     }
 }

@@ -65,6 +65,15 @@ pub fn verify(
     export::verify(packet, &walk.manifest, &keys, &mut report)?;
     let why = "a packet shows its period; verify-chain on the state folder shows the whole";
     report.not_checked("the appliance's chain outside the period", why);
+    if registry.vouching > 0 {
+        let what = format!(
+            "what {} records of certificates, packages and counter-signatures vouch for",
+            registry.vouching
+        );
+        let why = "their own signatures and archives are not in a packet; verify-chain on the \
+                   state folder judges them, verify-cert and verify-countersign one alone";
+        report.not_checked(what, why);
+    }
     let why = "the logs are not in a packet; verify-chain --logs holds them against the chain";
     report.not_checked("the contents of the logs", why);
     Ok(report)
@@ -240,7 +249,7 @@ impl Walk<'_> {
 
     /// Step 13.9: each inventory on record is there, as recorded, and valid.
     fn sboms(&mut self, facts: &Facts, report: &mut Report) -> Result<(), VerifyError> {
-        for (name, document) in &facts.sboms {
+        for (name, (document, coverage)) in &facts.sboms {
             let Some(at) = self.archive.find(name) else {
                 let message = "the registry names this document, and it is not in the packet";
                 report.find(Finding::new(Code::PacketMissingFile, Place::file(name), message));
@@ -256,7 +265,10 @@ impl Walk<'_> {
                     let finding = Finding::new(Code::SbomInvalid, Place::file(name), message);
                     report.find(finding.values(document.sha256, got));
                 }
-                sbom::check(&bytes, name, report);
+                if sbom::check(&bytes, name, report) != *coverage {
+                    let message = "what vouches for its packages is not what is on record";
+                    report.find(Finding::new(Code::SbomInvalid, Place::file(name), message));
+                }
             }
         }
         Ok(())

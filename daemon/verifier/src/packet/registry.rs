@@ -44,6 +44,9 @@ pub(super) struct Registry {
     pub(super) newest_bundle: Option<u64>,
     /// The root at each size from 1 on, as far as they are kept.
     pub(super) roots: Vec<Digest>,
+    /// How many records are of certificates, packages and counter-signatures,
+    /// whose own signatures are not judged here.
+    pub(super) vouching: u64,
 }
 
 impl Walk<'_> {
@@ -61,6 +64,7 @@ impl Walk<'_> {
             anchors: Anchors::default(),
             newest_bundle: None,
             roots: vec![],
+            vouching: 0,
         };
         let Some(at) = self.archive.find(packet::REGISTRY) else { return Ok(registry) };
         let Some(entry) = self.archive.entries.get(at) else { return Ok(registry) };
@@ -164,6 +168,7 @@ impl Registry {
             Entry::Head { .. } | Entry::Alert(_) | Entry::Segment(_) | Entry::Key(_) => {
                 return false;
             }
+            Entry::Certificate(_) | Entry::Package(_) | Entry::Countersign(_) => self.vouching += 1,
             _ => {}
         }
         true

@@ -10,6 +10,7 @@ mod html;
 mod plots;
 mod registry;
 mod sections;
+mod software;
 mod tables;
 
 use provenance_core::{
@@ -24,7 +25,7 @@ use cover::Cover;
 use registry::Told;
 
 /// The form of the page; a page of another form cannot be made again.
-pub const FORM: &str = "<meta name=\"generator\" content=\"msp-provenance report 1\">";
+pub const FORM: &str = "<meta name=\"generator\" content=\"msp-provenance report 2\">";
 
 /// What the page is made of, gathered record by record.
 #[derive(Clone, Debug)]

@@ -1,14 +1,17 @@
 //! What the registry tells a reader: verifications, alerts, anchors, reviews,
-//! exports and keys.
+//! exports, keys and software.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use provenance_core::{
     alert::Alert,
+    coverage::Coverage,
     digest::Digest,
-    registry::{AnchorStep, Entry, KeyAction, PacketEntry, VerifyEntry},
+    registry::{AnchorStep, CertificateEntry, Entry, KeyAction, PacketEntry, VerifyEntry},
     time::Timestamp,
 };
+
+use super::software::named;
 
 /// So many of a kind are kept, the latest.
 const MAX: usize = 1_000;
@@ -34,6 +37,11 @@ impl<T> Latest<T> {
         self.items.push_back(item);
         self.count += 1;
     }
+
+    /// How many there were, those that are not kept too.
+    pub(super) fn all(&self) -> usize {
+        usize::try_from(self.count).unwrap_or(usize::MAX)
+    }
 }
 
 /// An anchor as its last record has it.
@@ -45,6 +53,32 @@ pub(super) struct Anchor {
     pub(super) network: String,
     pub(super) txid: Option<String>,
     pub(super) height: Option<u32>,
+}
+
+/// An inventory of software.
+#[derive(Clone, Debug)]
+pub(super) struct Inventory {
+    pub(super) time: Timestamp,
+    pub(super) system: String,
+    pub(super) source: String,
+    pub(super) packages: u64,
+    coverage: Option<Box<Coverage>>,
+}
+
+impl Inventory {
+    /// How many of its packages are vouched for, where that was looked at.
+    pub(super) fn covered(&self) -> Option<&Coverage> {
+        self.coverage.as_deref()
+    }
+}
+
+/// Without the certificate itself, which the page does not show.
+fn bare(entry: &CertificateEntry) -> CertificateEntry {
+    let mut entry = entry.clone();
+    if let CertificateEntry::Issued(issued) = &mut entry {
+        issued.der = vec![];
+    }
+    entry
 }
 
 /// A review: who, what, outcome.
@@ -70,8 +104,12 @@ pub(super) struct Told {
     pub(super) exports: Latest<(Timestamp, PacketEntry)>,
     /// Name, fingerprint, what happened, when.
     pub(super) keys: Latest<(String, Digest, KeyAction, Timestamp)>,
-    /// Time, system, source, how many packages.
-    pub(super) sboms: Latest<(Timestamp, [String; 2], u64)>,
+    pub(super) sboms: Latest<Inventory>,
+    pub(super) certificates: Latest<(Timestamp, CertificateEntry)>,
+    /// Event, package, version, who says so.
+    pub(super) packages: Latest<(Timestamp, [String; 4])>,
+    /// What, who signed, who asked, why.
+    pub(super) countersigned: Latest<(Timestamp, [String; 4])>,
 }
 
 impl Told {
@@ -89,6 +127,9 @@ impl Told {
             exports: Latest::default(),
             keys: Latest::default(),
             sboms: Latest::default(),
+            certificates: Latest::default(),
+            packages: Latest::default(),
+            countersigned: Latest::default(),
         }
     }
 
@@ -135,8 +176,25 @@ impl Told {
                 self.keys.push((key.name.clone(), key.key.fingerprint(), key.action, time));
             }
             Entry::Sbom(sbom) if time < self.to => {
-                let names = [sbom.system.clone(), sbom.source.clone()];
-                self.sboms.push((time, names, sbom.packages));
+                self.sboms.push(Inventory {
+                    time,
+                    system: sbom.system.clone(),
+                    source: sbom.source.clone(),
+                    packages: sbom.packages,
+                    coverage: sbom.coverage.clone().map(Box::new),
+                });
+            }
+            Entry::Certificate(entry) => self.certificates.push((time, bare(entry))),
+            Entry::Package(entry) if time >= self.from => {
+                let words = [&entry.event, &entry.package, &entry.version, &entry.who];
+                self.packages.push((time, words.map(Clone::clone)));
+            }
+            Entry::Countersign(entry) => {
+                let asked = &entry.request;
+                let what = named(&asked.subject.name, asked.version.as_deref());
+                let why = entry.reason.clone().unwrap_or_default();
+                let words = [what, entry.who.clone(), asked.author.clone(), why];
+                self.countersigned.push((time, words));
             }
             _ => {}
         }

@@ -15,7 +15,7 @@ use super::{
     cover::Hours,
     html::{Html, count, number, source, text, time},
     plots::{self, Axis},
-    tables,
+    software, tables,
 };
 
 const STYLE: &str = include_str!("style.css");
@@ -52,6 +52,7 @@ pub(super) fn page(page: &Page, manifest: &Manifest, facts: &Facts) -> Html {
         ("logs", "Logs"),
         ("bundles", "Bundles"),
         ("alerts", "Alerts"),
+        ("software", "Software"),
         ("custody", "Custody"),
         ("identity", "Identity"),
     ] {
@@ -67,6 +68,7 @@ pub(super) fn page(page: &Page, manifest: &Manifest, facts: &Facts) -> Html {
     out.push(&tables::bundles(page, facts));
     out.push(&tables::anchors(page));
     out.push(&tables::alerts(page));
+    out.push(&software::software(page));
     out.push(&tables::custody(page));
     out.push(&tables::identity(page, manifest));
     out.own_push(

@@ -14,14 +14,14 @@ use super::{
 };
 
 /// So many rows of a table are shown.
-const MAX_ROWS: usize = 200;
+pub(super) const MAX_ROWS: usize = 200;
 
-fn own(text: impl Into<String>) -> Html {
+pub(super) fn own(text: impl Into<String>) -> Html {
     Html::own(text)
 }
 
 /// That a table has not all, and where the rest is.
-fn rest(all: usize, place: &str) -> Html {
+pub(super) fn rest(all: usize, place: &str) -> Html {
     if all <= MAX_ROWS {
         return Html::default();
     }
@@ -285,7 +285,7 @@ pub(super) fn alerts(page: &Page) -> Html {
     out
 }
 
-/// Reviews, exports, inventories.
+/// Reviews and exports.
 pub(super) fn custody(page: &Page) -> Html {
     let told = &page.told;
     let mut out =
@@ -318,16 +318,6 @@ pub(super) fn custody(page: &Page) -> Html {
         let heads = ["When", "Who", "What", "Outcome"];
         out.push(&table("Reviews since the period began, the latest first", &heads, &rows));
         out.push(&rest(usize::try_from(told.reviews.count).unwrap_or(0), "reviews.json"));
-    }
-    if told.sboms.count > 0 {
-        let newest = told.sboms.items.iter().rev().take(20);
-        let rows: Vec<Vec<Html>> = newest
-            .map(|(when, [system, from], packages)| {
-                vec![time(*when), text(system), text(from), own(number(*packages))]
-            })
-            .collect();
-        let heads = ["When", "System", "From", "Packages"];
-        out.push(&table("Inventories of software, the latest first", &heads, &rows));
     }
     out.own_push("</section>\n");
     out

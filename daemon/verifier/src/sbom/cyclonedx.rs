@@ -26,6 +26,8 @@ struct Metadata<'a> {
     timestamp: Option<String>,
     #[serde(borrow)]
     component: Option<Component<'a>>,
+    #[serde(borrow, default)]
+    properties: Vec<Property<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -42,6 +44,22 @@ struct Component<'a> {
     purl: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     hashes: Vec<Hash<'a>>,
+    #[serde(borrow, default)]
+    properties: Vec<Property<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Property<'a> {
+    #[serde(borrow)]
+    name: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    value: Option<Cow<'a, str>>,
+}
+
+impl Property<'_> {
+    fn told(&self) -> (&str, &str) {
+        (self.name.as_deref().unwrap_or_default(), self.value.as_deref().unwrap_or_default())
+    }
 }
 
 #[derive(Deserialize)]
@@ -100,6 +118,9 @@ fn check(bom: &Bom<'_>, document: &mut Document) {
     document.demand(unique, "serialNumber", "not urn:uuid: and a UUID");
     let time = bom.metadata.as_ref().and_then(|metadata| metadata.timestamp.as_deref());
     document.demand(time.is_none_or(is_date), "metadata.timestamp", "not a time in UTC");
+    for (name, text) in bom.metadata.iter().flat_map(|it| &it.properties).map(Property::told) {
+        document.told("metadata.properties", false, name, text);
+    }
     let mut refs = HashSet::new();
     let system = bom.metadata.as_ref().and_then(|metadata| metadata.component.as_ref());
     document.demand(system.is_some(), "metadata.component", "nothing says what is described");
@@ -142,6 +163,9 @@ fn check_component(component: &Component<'_>, at: &str, document: &mut Document)
             _ => 0,
         };
         document.demand(is_hex(&hash.content, digits), at, "a hash that is none of its algorithm");
+    }
+    for (name, text) in component.properties.iter().map(Property::told) {
+        document.told(at, true, name, text);
     }
     let purl = component.purl.as_deref().map(str::to_owned);
     let sum = component.hashes.first().map(|hash| hash.content.clone().into_owned());

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use provenance_core::{
     canon::Value,
+    coverage::{ATTESTATION, COVERAGE, Coverage, Level},
     report::{Code, Finding, Place, Report},
 };
 use serde::Deserialize;
@@ -34,9 +35,41 @@ struct Document {
     relations: u64,
     defects: Vec<(String, String)>,
     more: u64,
+    /// How many packages are vouched for, as it says in sum, and as they say.
+    stated: Option<Coverage>,
+    counted: Option<Coverage>,
 }
 
 impl Document {
+    /// What stands in the document, or at one package, under `name`.
+    fn told(&mut self, at: &str, of_package: bool, name: &str, text: &str) {
+        let value = Value::parse(text.as_bytes()).ok();
+        match (of_package, name) {
+            (true, ATTESTATION) => match value.as_ref().and_then(attested) {
+                Some((ecosystem, level, kinds)) => {
+                    let counted = self.counted.get_or_insert_default();
+                    counted.count(ecosystem, level, kinds);
+                }
+                None => self.defect(at, format!("{ATTESTATION} is not of its form")),
+            },
+            (false, COVERAGE) => match value.as_ref().and_then(Coverage::read) {
+                Some(coverage) if self.stated.is_none() => self.stated = Some(coverage),
+                Some(_) => self.defect(at, format!("{COVERAGE} stands there twice")),
+                None => self.defect(at, format!("{COVERAGE} is not of its form")),
+            },
+            _ => {}
+        }
+    }
+
+    /// What it says in sum is what its packages say.
+    fn settle(&mut self) {
+        let counted = self.counted.take();
+        if counted.is_some() || self.stated.is_some() {
+            let same = self.stated.clone().unwrap_or_default() == counted.unwrap_or_default();
+            self.demand(same, COVERAGE, "not the sum of what the packages say");
+        }
+    }
+
     fn defect(&mut self, at: impl Into<String>, what: impl Into<String>) {
         if self.defects.len() < MAX_DEFECTS {
             self.defects.push((at.into(), what.into()));
@@ -50,6 +83,18 @@ impl Document {
             self.defect(at, what);
         }
     }
+}
+
+/// Ecosystem, level, and level by kind of what vouches for a package.
+fn attested(value: &Value) -> Option<(&str, Level, Vec<(&str, Level)>)> {
+    let level = |value: &Value| Level::of(value.as_str()?);
+    let Value::Object(kinds) = value.get("kinds")? else { return None };
+    let kinds = kinds.iter().map(|(kind, value)| Some((kind.as_str(), level(value)?)));
+    Some((
+        value.get("ecosystem")?.as_str()?,
+        level(value.get("level")?)?,
+        kinds.collect::<Option<_>>()?,
+    ))
 }
 
 /// Which format it is of.
@@ -67,8 +112,9 @@ pub fn defects(bytes: &[u8]) -> Vec<String> {
     defects.map(|(at, what)| format!("{at}: {what}")).collect()
 }
 
-/// Validates `bytes`, which findings call `name`.
-pub fn check(bytes: &[u8], name: &str, report: &mut Report) {
+/// Validates `bytes`, which findings call `name`. Gives how many of its
+/// packages are vouched for, where it says that.
+pub fn check(bytes: &[u8], name: &str, report: &mut Report) -> Option<Coverage> {
     let document = parse(bytes);
     report.checked("documents", 1);
     report.checked("packages", document.items.len() as u64);
@@ -81,9 +127,16 @@ pub fn check(bytes: &[u8], name: &str, report: &mut Report) {
         let message = format!("and {} more defects", document.more);
         report.find(Finding::new(Code::SbomInvalid, Place::file(name), message));
     }
+    document.stated
 }
 
 fn parse(bytes: &[u8]) -> Document {
+    let mut document = parse_form(bytes);
+    document.settle();
+    document
+}
+
+fn parse_form(bytes: &[u8]) -> Document {
     let mut none = Document { format: "unknown", ..Document::default() };
     match serde_json::from_slice::<Format>(bytes) {
         Err(error) => none.defect("", format!("not JSON of a known form: {error}")),

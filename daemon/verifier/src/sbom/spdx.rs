@@ -26,6 +26,8 @@ struct Spdx<'a> {
     relationships: Vec<Relationship<'a>>,
     #[serde(default)]
     document_describes: Vec<String>,
+    #[serde(borrow, default)]
+    annotations: Vec<Annotation<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -58,6 +60,20 @@ struct Package<'a> {
     checksums: Vec<Checksum<'a>>,
     #[serde(borrow, default)]
     external_refs: Vec<Reference<'a>>,
+    #[serde(borrow, default)]
+    annotations: Vec<Annotation<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Annotation<'a> {
+    #[serde(borrow)]
+    comment: Option<Cow<'a, str>>,
+}
+
+impl Annotation<'_> {
+    fn told(&self) -> (&str, &str) {
+        self.comment.as_deref().and_then(|text| text.split_once(' ')).unwrap_or_default()
+    }
 }
 
 #[derive(Deserialize)]
@@ -120,6 +136,9 @@ fn check(spdx: &Spdx<'_>, document: &mut Document) {
     };
     let named = creation.is_some_and(|i| !i.creators.is_empty() && i.creators.iter().all(creator));
     document.demand(named, "creationInfo.creators", "none, or not Tool:, Organization: or Person:");
+    for (name, text) in spdx.annotations.iter().map(Annotation::told) {
+        document.told("annotations", false, name, text);
+    }
     let mut ids = HashSet::from([DOCUMENT]);
     let others = spdx.files.iter().chain(&spdx.snippets).filter_map(|named| named.id.as_deref());
     ids.extend(others);
@@ -172,6 +191,9 @@ fn check_package(package: &Package<'_>, at: &str, document: &mut Document) {
         };
         let fits = is_hex(&checksum.checksum_value, digits);
         document.demand(fits, at, "a checksum that is none of its algorithm");
+    }
+    for (name, text) in package.annotations.iter().map(Annotation::told) {
+        document.told(at, true, name, text);
     }
     let mut purl = None;
     for reference in &package.external_refs {

@@ -57,6 +57,45 @@ fn a_good_document_has_no_finding_and_each_defect_has_one() {
 }
 
 #[test]
+fn what_vouches_for_packages_is_counted_again() {
+    let told = r#"{"ecosystem":"npm","kinds":{"provenance":"verified"},"level":"verified"}"#;
+    let sum = r#"{"ecosystems":{"npm":{"verified":1}},"kinds":{"provenance":{"verified":1}}}"#;
+    let quoted = |text: &str| text.replace('"', "\\\"");
+    let spdx = |told: &str, sum: &str| {
+        let note = |name: &str, text: &str| {
+            format!(r#""annotations":[{{"comment":"{name} {}"}}],"#, quoted(text))
+        };
+        SPDX.replace(r#""versionInfo""#, &format!("{}\"versionInfo\"", note(ATTESTATION, told)))
+            .replace(r#""packages""#, &format!("{}\"packages\"", note(COVERAGE, sum)))
+    };
+    let cdx = |told: &str, sum: &str| {
+        let note = |name: &str, text: &str| {
+            format!(r#""properties":[{{"name":"{name}","value":"{}"}}],"#, quoted(text))
+        };
+        CDX.replace(r#""purl""#, &format!("{}\"purl\"", note(ATTESTATION, told)))
+            .replace(r#""timestamp""#, &format!("{}\"timestamp\"", note(COVERAGE, sum)))
+    };
+    let absent = told.replace(r#"level":"verified"#, r#"level":"absent"#);
+    for form in [&spdx as &dyn Fn(&str, &str) -> String, &cdx] {
+        assert_eq!(findings(&form(told, sum)), Vec::<String>::new());
+        for (told, sum) in [
+            (told, "{}"),
+            ("{}", sum),
+            (told, "x"),
+            (&absent, sum),
+            (told, &sum.replace('1', "2")),
+            (told, &sum.replace("npm", "pypi")),
+            (told, r#"{"ecosystems":{},"kinds":{}}"#),
+        ] {
+            assert!(!findings(&form(told, sum)).is_empty(), "{told} {sum}");
+        }
+        // One of the two alone.
+        assert!(!findings(&form(told, sum).replace(COVERAGE, "x")).is_empty());
+        assert!(!findings(&form(told, sum).replace(ATTESTATION, "x")).is_empty());
+    }
+}
+
+#[test]
 fn two_documents_are_compared_by_name_version_and_digest() {
     let compare = |a: &str, b: &str| {
         let names = |text: &str| names(text.as_bytes()).unwrap();
