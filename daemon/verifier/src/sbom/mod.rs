@@ -86,7 +86,9 @@ impl Document {
 }
 
 /// Ecosystem, level, and level by kind of what vouches for a package.
-fn attested(value: &Value) -> Option<(&str, Level, Vec<(&str, Level)>)> {
+type Attested<'a> = (&'a str, Level, Vec<(&'a str, Level)>);
+
+fn attested(value: &Value) -> Option<Attested<'_>> {
     let level = |value: &Value| Level::of(value.as_str()?);
     let Value::Object(kinds) = value.get("kinds")? else { return None };
     let kinds = kinds.iter().map(|(kind, value)| Some((kind.as_str(), level(value)?)));
