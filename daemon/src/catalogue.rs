@@ -1,5 +1,8 @@
 //! What the registry says of certificates and packages: read from its records
-//! each time, so that nothing beside it can be wrong.
+//! each time, so that nothing beside it can be wrong; who asks often follows
+//! them.
+
+mod followed;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +17,7 @@ use provenance_core::{
     time::Timestamp,
 };
 
+pub use self::followed::Followed;
 use crate::registry::reader::{Reader, RegistryError, Row};
 
 /// Rows that are read at once.
@@ -224,6 +228,19 @@ pub fn events(
     })
 }
 
+/// The event of record `seq`, where that is one.
+///
+/// # Errors
+/// [`RegistryError`].
+pub fn event(reader: &Reader, seq: u64) -> Result<Option<Event>, RegistryError> {
+    let Some(row) = reader.record(seq)? else { return Ok(None) };
+    let Ok(record) = Record::parse(&row.body) else { return Ok(None) };
+    Ok(match Entry::read(record.kind, record.data) {
+        Ok(Entry::Package(entry)) => Some(Event { entry, seq, time: record.time }),
+        _ => None,
+    })
+}
+
 /// Every version of the packages that `wanted` takes, as the registry's first
 /// `size` records leave them.
 ///
@@ -287,6 +304,17 @@ impl Versions {
     /// All of them, by name and version.
     pub fn iter(&self) -> impl Iterator<Item = (&Named, &Version)> {
         self.0.iter()
+    }
+
+    /// Those of the packages from this name on.
+    pub fn since(&self, package: &str) -> impl Iterator<Item = (&Named, &Version)> {
+        self.0.range((package.to_owned(), String::new())..)
+    }
+
+    /// Those of one package.
+    pub fn of(&self, package: &str) -> impl Iterator<Item = (&str, &Version)> {
+        let same = self.since(package).take_while(move |((name, _), _)| name == package);
+        same.map(|((_, number), version)| (number.as_str(), version))
     }
 }
 

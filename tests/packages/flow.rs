@@ -104,6 +104,9 @@ fn a_package_goes_its_whole_way_and_the_consumers_check_turns() {
         let (code, report) = world.verify(&certificate, asked);
         assert_eq!((code, codes(&report)), (0, vec![]), "{report}");
     }
+    // Who published it is not known without a policy; nothing is wrong either.
+    let (code, report) = world.verify_without_policy(&certificate, &offline);
+    assert_eq!((code, codes(&report)), (2, vec!["bundle.key".to_owned()]), "{report}");
     let (code, report) = world.verify(&certificate, &["--ca", &ca, "--crl", &crl, "--for", &other]);
     assert_eq!((code, codes(&report)), (1, vec!["certificate.subject".to_owned()]));
 

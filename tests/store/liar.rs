@@ -15,7 +15,7 @@ use hyper::{
     service::service_fn,
 };
 
-use crate::world::{World, json, said};
+use crate::world::{PROVCTL, World, json, run, said};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Lie {
@@ -23,6 +23,8 @@ enum Lie {
     Echo,
     /// It takes the header and says nothing of it afterwards.
     Silent,
+    /// Its listings never end: each page leads to itself.
+    Circle,
 }
 
 type Objects = Arc<Mutex<BTreeMap<String, (Bytes, String)>>>;
@@ -93,9 +95,14 @@ async fn answer(
                     )
                 })
                 .collect();
-            xml(&format!(
-                "<ListVersionsResult><IsTruncated>false</IsTruncated>{each}</ListVersionsResult>"
-            ))
+            let more = match lie {
+                Lie::Circle => {
+                    "<IsTruncated>true</IsTruncated><NextKeyMarker>zzz</NextKeyMarker>\
+                     <NextVersionIdMarker>v1</NextVersionIdMarker>"
+                }
+                _ => "<IsTruncated>false</IsTruncated>",
+            };
+            xml(&format!("<ListVersionsResult>{more}{each}</ListVersionsResult>"))
         }
         Method::GET if asks("list-type") => {
             let prefix = query.split('&').find_map(|part| part.strip_prefix("prefix="));
@@ -108,9 +115,14 @@ async fn answer(
                 format!("<CommonPrefixes><Prefix>{prefix}{name}/</Prefix></CommonPrefixes>")
             });
             let each: String = each.collect();
-            xml(&format!(
-                "<ListBucketResult><IsTruncated>false</IsTruncated>{each}</ListBucketResult>"
-            ))
+            let more = match lie {
+                Lie::Circle => {
+                    "<IsTruncated>true</IsTruncated>\
+                     <NextContinuationToken>on</NextContinuationToken>"
+                }
+                _ => "<IsTruncated>false</IsTruncated>",
+            };
+            xml(&format!("<ListBucketResult>{more}{each}</ListBucketResult>"))
         }
         Method::GET => match objects.lock().unwrap().get(&key) {
             None => code(404, "NoSuchKey"),
@@ -165,4 +177,19 @@ fn a_server_that_ignores_the_lock_is_caught_and_an_alert_says_so_until_it_is_ove
         let alerts = world.alerts();
         assert!(alerts.iter().any(|(code, state)| code == "store.unlocked" && state == "raised"));
     }
+}
+
+#[test]
+fn a_listing_that_leads_back_to_itself_ends_with_an_error() {
+    let address = start(Lie::Circle);
+    let world = World::new("");
+    world.settings(&world.bucket(&format!("http://{address}"), "evidence"));
+    let stored = world.store();
+    assert_ne!(stored.status.code(), Some(0), "{}", said(&stored));
+    assert!(said(&stored).contains("lead back"), "{}", said(&stored));
+    let access = world.access(&format!("http://{address}"));
+    let access: Vec<&str> = access.iter().map(String::as_str).collect();
+    let there = run(PROVCTL, &[&["verify", "s3://evidence/msp"], &access[..]].concat());
+    assert_eq!(there.status.code(), Some(75), "{}", said(&there));
+    assert!(said(&there).contains("lead back"), "{}", said(&there));
 }

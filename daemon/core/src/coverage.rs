@@ -4,7 +4,9 @@
 use alloc::{
     borrow::ToOwned,
     collections::BTreeMap,
+    format,
     string::{String, ToString},
+    vec,
 };
 
 use crate::canon::Value;
@@ -122,6 +124,38 @@ impl Coverage {
         all
     }
 
+    /// The table for people.
+    pub fn text(&self) -> String {
+        let all = self.all();
+        let cell = |count: u64, of: u64| match per_cent(count, of) {
+            Some(share) => format!("{count} ({share} %)"),
+            None => count.to_string(),
+        };
+        let mut lines = vec![format!(
+            "{:<20}{:>9}{:>14}{:>14}{:>14}{:>14}",
+            "coverage", "packages", "verified", "detected", "absent", "mismatch"
+        )];
+        let row = |name: &str, counts: &Counts| {
+            let sum = counts.sum();
+            let cells = Level::ALL.map(|level| format!("{:>14}", cell(counts.get(level), sum)));
+            format!("{name:<20}{sum:>9}{}", cells.concat())
+        };
+        lines.extend(self.ecosystems.iter().map(|(name, counts)| row(name, counts)));
+        if self.ecosystems.len() > 1 {
+            lines.push(row("all", &all));
+        }
+        for (kind, counts) in &self.kinds {
+            let cells = Level::ALL.map(|level| match level {
+                // Of no kind there is nothing: that is not counted by kinds.
+                Level::Absent => String::new(),
+                level => cell(counts.get(level), all.sum()),
+            });
+            let cells = cells.map(|cell| format!("{cell:>14}"));
+            lines.push(format!("{kind:<20}{:>9}{}", "", cells.concat()));
+        }
+        lines.join("\n")
+    }
+
     /// As it stands in records and documents: what is zero is left out.
     pub fn to_value(&self) -> Value {
         let counts = |counts: &Counts| {
@@ -199,7 +233,7 @@ mod tests {
             assert_eq!(Coverage::read(&value), None, "{changed}");
         }
         let mut many = Coverage::default();
-        (0..33).for_each(|n| many.count(&alloc::format!("e{n}"), Level::Absent, []));
+        (0..33).for_each(|n| many.count(&format!("e{n}"), Level::Absent, []));
         assert_eq!(Coverage::read(&many.to_value()), None);
     }
 

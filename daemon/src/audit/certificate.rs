@@ -9,8 +9,9 @@ use provenance_core::{
     publication::Publication,
     registry::{Issued, SubjectKind, package::Status},
     report::{Code, Finding, Place, Report},
-    sigstore::{MAX_BUNDLE, SigstoreBundle},
+    sigstore::MAX_BUNDLE,
     time::Timestamp,
+    verify::attestation,
 };
 
 use super::{AuditError, Trust, bundle::digest};
@@ -248,44 +249,15 @@ fn publication(
     trust: &Trust,
     report: &mut Report,
 ) -> Option<Publication> {
-    trust.demand_policy(report);
-    let find = |report: &mut Report, code, message: String| {
-        report.find(Finding::new(code, place.clone(), message));
-    };
-    let envelope = match SigstoreBundle::parse(bytes) {
-        Ok(envelope) => envelope,
-        Err(error) => {
-            find(report, Code::BundleMalformed, error.to_string());
-            return None;
-        }
-    };
-    let hint = envelope.key_hint();
-    let signer = trust.keys().iter().find(|trusted| trusted.key.fingerprint() == hint);
-    match signer {
-        None => {
-            let message = format!("the key {hint} is not in the policy");
-            find(report, Code::BundleKey, message);
-            return None;
-        }
-        Some(signer) => {
-            report.checked("signatures", 1);
-            if let Err(error) = envelope.verify(signer.key.verifying_key(), &hint) {
-                find(report, Code::BundleSignature, error.to_string());
-                return None;
-            }
-            if let Some(until) = signer.until {
-                let why = format!("the key signs nothing beyond {until} registry records");
-                report.undecided("whether the publication's key was still in use", why);
-            }
-        }
-    }
+    let name = place.file.as_deref().unwrap_or_default();
+    let (envelope, _) = attestation::envelope(bytes, name, trust.keys(), report)?;
     match Publication::parse(envelope.payload()) {
         Ok(publication) => {
             trust.check_identity((&publication.client, &publication.host), report);
             Some(publication)
         }
         Err(error) => {
-            find(report, Code::BundleMalformed, error.to_string());
+            report.find(Finding::new(Code::BundleMalformed, place.clone(), error.to_string()));
             None
         }
     }

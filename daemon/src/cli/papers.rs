@@ -11,7 +11,6 @@ use super::{
 };
 use crate::{
     host::config::SbomFormat,
-    packages::coverage,
     sbom::nixdb,
     services::{
         packet::{self, due},
@@ -78,7 +77,7 @@ pub(super) fn sbom(args: SbomArgs) -> Result<(), Failure> {
         let entry = &made.entry;
         super::say(&format!("{} packages of {} by {}", entry.packages, entry.system, entry.source));
         if let Some(coverage) = &entry.coverage {
-            super::say(&coverage::text(coverage));
+            super::say(&coverage.text());
         }
         for file in &made.files {
             super::say(&file.display().to_string());

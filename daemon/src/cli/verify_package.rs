@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     audit::packages::{self, Options, Verified},
-    packages::{Level, coverage, outcome::Outcome},
+    packages::{Level, outcome::Outcome},
 };
 
 /// So many packages are listed for people; JSON has all.
@@ -98,7 +98,7 @@ fn text(verified: &Verified) -> String {
         lines.push(format!("… and {} more, see --json", outcomes.len() - LISTED));
     }
     lines.push(String::new());
-    lines.push(coverage::text(&verified.coverage));
+    lines.push(verified.coverage.text());
     lines.push(format!("trusted root: {}", verified.roots.describe()));
     lines.join("\n")
 }

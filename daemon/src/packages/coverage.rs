@@ -18,38 +18,6 @@ pub fn of<'a>(outcomes: impl IntoIterator<Item = &'a Outcome>) -> Coverage {
     coverage
 }
 
-/// The table for people.
-pub fn text(coverage: &Coverage) -> String {
-    let all = coverage.all();
-    let cell = |count: u64, of: u64| match per_cent(count, of) {
-        Some(share) => format!("{count} ({share} %)"),
-        None => count.to_string(),
-    };
-    let mut lines = vec![format!(
-        "{:<20}{:>9}{:>14}{:>14}{:>14}{:>14}",
-        "coverage", "packages", "verified", "detected", "absent", "mismatch"
-    )];
-    let row = |name: &str, counts: &Counts| {
-        let sum = counts.sum();
-        let cells = Level::ALL.map(|level| format!("{:>14}", cell(counts.get(level), sum)));
-        format!("{name:<20}{sum:>9}{}", cells.concat())
-    };
-    lines.extend(coverage.ecosystems.iter().map(|(name, counts)| row(name, counts)));
-    if coverage.ecosystems.len() > 1 {
-        lines.push(row("all", &all));
-    }
-    for (kind, counts) in &coverage.kinds {
-        let cells = Level::ALL.map(|level| match level {
-            // Of no kind there is nothing: that is not counted by kinds.
-            Level::Absent => String::new(),
-            level => cell(counts.get(level), all.sum()),
-        });
-        let cells = cells.map(|cell| format!("{cell:>14}"));
-        lines.push(format!("{kind:<20}{:>9}{}", "", cells.concat()));
-    }
-    lines.join("\n")
-}
-
 /// As JSON.
 pub fn to_value(coverage: &Coverage) -> Value {
     let all = coverage.all();

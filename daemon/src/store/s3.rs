@@ -3,7 +3,7 @@
 
 mod errors;
 
-use std::{fs, io, time::Duration};
+use std::{cmp::Ordering, collections::HashSet, fs, io, time::Duration};
 
 use aws_sdk_s3::{
     Client,
@@ -115,6 +115,33 @@ impl S3Bucket {
     }
 }
 
+/// Where a listing went: a service that sends us over one place again would keep
+/// us there for ever.
+#[derive(Debug, Default)]
+struct Way {
+    key: String,
+    /// What was gone on with since this key.
+    marks: HashSet<String>,
+}
+
+/// What is said of a service that does so.
+const CIRCLE: &str = "its pages lead back to where they came from";
+
+impl Way {
+    /// Whether the next page, from this key and mark on, is one not seen yet.
+    fn goes_on(&mut self, key: &str, mark: &str) -> bool {
+        match key.cmp(self.key.as_str()) {
+            Ordering::Less => return false,
+            Ordering::Greater => {
+                key.clone_into(&mut self.key);
+                self.marks.clear();
+            }
+            Ordering::Equal => {}
+        }
+        self.marks.insert(mark.to_owned())
+    }
+}
+
 fn lock_of(retention: Option<&ObjectLockRetention>) -> Lock {
     let Some(retention) = retention else { return Lock::None };
     match (&retention.mode, &retention.retain_until_date) {
@@ -218,6 +245,7 @@ impl Bucket for S3Bucket {
         let own = self.settings.prefix.len();
         let mut marker = (!after.is_empty()).then(|| self.key(after));
         let mut version = None::<String>;
+        let mut way = Way { key: marker.clone().unwrap_or_default(), ..Way::default() };
         loop {
             let asked = self.client.list_object_versions().bucket(&self.settings.bucket);
             let asked = asked.prefix(self.key(prefix)).set_key_marker(marker.take());
@@ -253,6 +281,10 @@ impl Bucket for S3Bucket {
                 return Ok(());
             }
             (marker, version) = (next, page.next_version_id_marker().map(str::to_owned));
+            let on = (marker.as_deref().unwrap_or_default(), version.as_deref());
+            if !way.goes_on(on.0, on.1.unwrap_or_default()) {
+                return Err(doing.unreachable(CIRCLE.into()));
+            }
         }
     }
 
@@ -260,6 +292,7 @@ impl Bucket for S3Bucket {
         let doing = self.place("listing the folders");
         let own = self.settings.prefix.len();
         let (mut folders, mut more) = (vec![], None);
+        let mut way = Way::default();
         loop {
             let asked = self.client.list_objects_v2().bucket(&self.settings.bucket);
             let asked = asked.prefix(self.key(prefix)).delimiter("/").set_continuation_token(more);
@@ -267,8 +300,11 @@ impl Bucket for S3Bucket {
             let names = page.common_prefixes().iter().filter_map(|common| common.prefix());
             folders.extend(names.filter_map(|name| name.get(own..)).map(str::to_owned));
             more = page.next_continuation_token().map(str::to_owned);
-            if page.is_truncated() != Some(true) || more.is_none() {
+            let Some(on) = more.as_deref().filter(|_| page.is_truncated() == Some(true)) else {
                 return Ok(folders);
+            };
+            if !way.goes_on("", on) {
+                return Err(doing.unreachable(CIRCLE.into()));
             }
         }
     }

@@ -23,6 +23,34 @@ pub fn verify(
     trusted: &[Trusted],
     report: &mut Report,
 ) -> Option<Provenance> {
+    let (envelope, trusted) = envelope(bytes, name, trusted, report)?;
+    match Provenance::parse(envelope.payload()) {
+        Ok(provenance) => {
+            report.checked("attestations", 1);
+            Some(provenance)
+        }
+        // Only a trusted signature makes an unknown type a later one.
+        Err(ProvenanceError::UnknownType) if trusted => {
+            let why = "its statement is of a type that this program does not know";
+            report.undecided("the attestation", why);
+            None
+        }
+        Err(error) => {
+            let place = Place::file(name);
+            report.find(Finding::new(Code::BundleMalformed, place, error.to_string()));
+            None
+        }
+    }
+}
+
+/// An envelope that stands alone, as a trusted key signed it, or, which is then
+/// found or undecided, as nobody did whom the policy names; whether one did.
+pub fn envelope(
+    bytes: &[u8],
+    name: &str,
+    trusted: &[Trusted],
+    report: &mut Report,
+) -> Option<(SigstoreBundle, bool)> {
     let place = || Place::file(name);
     let envelope = match SigstoreBundle::parse(bytes) {
         Ok(envelope) => envelope,
@@ -32,38 +60,23 @@ pub fn verify(
         }
     };
     let hint = envelope.key_hint();
-    let trusted = signer(hint, trusted, place(), report);
-    if let Some(trusted) = trusted {
+    let signer = signer(hint, trusted, place(), report);
+    if let Some(signer) = signer {
         report.checked("signatures", 1);
-        if let Err(error) = envelope.verify(trusted.key.verifying_key(), &hint) {
+        if let Err(error) = envelope.verify(signer.key.verifying_key(), &hint) {
             report.find(Finding::new(Code::BundleSignature, place(), error.to_string()));
             return None;
         }
-        if let Some(until) = trusted.until {
+        if let Some(until) = signer.until {
             let why = format!(
                 "the key {} signs nothing beyond {until} registry records, and this file does not \
                  say when it was signed: verify the evidence bundle that it is in",
-                trusted.name
+                signer.name
             );
             report.undecided("whether the key was still in use", why);
         }
     }
-    match Provenance::parse(envelope.payload()) {
-        Ok(provenance) => {
-            report.checked("attestations", 1);
-            Some(provenance)
-        }
-        // Only a trusted signature makes an unknown type a later one.
-        Err(ProvenanceError::UnknownType) if trusted.is_some() => {
-            let why = "its statement is of a type that this program does not know";
-            report.undecided("the attestation", why);
-            None
-        }
-        Err(error) => {
-            report.find(Finding::new(Code::BundleMalformed, place(), error.to_string()));
-            None
-        }
-    }
+    Some((envelope, signer.is_some()))
 }
 
 /// Step 14.6: holds what lies at the attested path against the attestation;

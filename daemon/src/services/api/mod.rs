@@ -26,11 +26,14 @@ use tokio_rustls::rustls::{
 use tower_service::Service as _;
 
 use super::{ServiceError, evidence::Evidence, lock, notify};
-use crate::host::{
-    config::{Api, Config, Tls},
-    durable::{self, StateDir},
-    http1::{self, Bounds},
-    secret::{self, Named},
+use crate::{
+    catalogue::Followed,
+    host::{
+        config::{Api, Config, Tls},
+        durable::{self, StateDir},
+        http1::{self, Bounds},
+        secret::{self, Named},
+    },
 };
 
 /// Who may connect to the socket file: owner and group.
@@ -52,6 +55,7 @@ struct Shared {
     config: Config,
     state: StateDir,
     evidence: Mutex<Evidence>,
+    known: Mutex<Followed>,
     now: Box<dyn Fn() -> Timestamp + Send + Sync>,
     /// The digest of the token; comparing it tells nothing of the token.
     token: Option<Digest>,
@@ -86,6 +90,7 @@ pub async fn run(
         config: config.clone(),
         state,
         evidence: Mutex::new(evidence),
+        known: Mutex::default(),
         now: Box::new(now),
         token,
         private: listener.is_private(),

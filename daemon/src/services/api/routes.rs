@@ -1,6 +1,9 @@
 //! Which request does what.
 
-use std::sync::{Arc, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError},
+};
 
 use axum::{
     Router,
@@ -12,7 +15,6 @@ use axum::{
 };
 use provenance_core::{
     canon::Value,
-    copies::is_chain_id,
     digest::Digest,
     registry::package::{is_package, is_version},
 };
@@ -24,7 +26,7 @@ use super::{
     requests::{Event, Issue, Register, Revoke, SetStatus},
 };
 use crate::{
-    catalogue::{self, Known, Version},
+    catalogue::{self, Followed, Known, Version},
     registry::Reader,
     services::{
         certificates::{Authority, to_pem},
@@ -93,21 +95,22 @@ async fn issue(State(us): Us, request: Request) -> Outcome {
 
 async fn revoke(State(us): Us, Path(id): Path<String>, request: Request) -> Outcome {
     write(us, request, move |us, evidence, body: Revoke| {
-        known(&evidence.reader()?, &id)?;
+        us.known(&evidence.reader()?, |all| known(all, &id))?;
         let authority = Authority::open(&us.config, &us.state)?;
         authority.revoke(evidence, (us.now)(), &id, (&body.by, &body.reason))?;
-        Ok(Answer::ok(&described(&known(&evidence.reader()?, &id)?)?))
+        let revoked = us.known(&evidence.reader()?, |all| known(all, &id))?;
+        Ok(Answer::ok(&described(&revoked)?))
     })
     .await
 }
 
 async fn certificate(State(us): Us, Path(id): Path<String>) -> Outcome {
-    read(us, move |_, reader| Ok(Answer::ok(&described(&known(reader, &id)?)?))).await
+    read(us, move |_, _, all| Ok(Answer::ok(&described(&known(all, &id)?)?))).await
 }
 
 async fn verify(State(us): Us, Path(id): Path<String>) -> Outcome {
-    read(us, move |us, reader| {
-        let Known { issued, seq, revoked } = known(reader, &id)?;
+    read(us, move |us, _, all| {
+        let Known { issued, seq, revoked } = known(all, &id)?;
         let now = (us.now)();
         let state = match &revoked {
             Some(_) => "revoked",
@@ -120,7 +123,7 @@ async fn verify(State(us): Us, Path(id): Path<String>) -> Outcome {
             ("state", state.into()),
             ("time", now.into()),
             ("registry_record", seq.into()),
-            ("registry_size", reader.len()?.into()),
+            ("registry_size", all.size().into()),
             ("sha256", issued.sha256.into()),
         ]);
         Ok(Answer::ok(&value.with_some("revoked_with", revoked.map(|revoked| revoked.seq))))
@@ -129,12 +132,11 @@ async fn verify(State(us): Us, Path(id): Path<String>) -> Outcome {
 }
 
 async fn of_package(State(us): Us, Path(name): Path<String>) -> Outcome {
-    read(us, move |_, reader| {
+    read(us, move |_, _, all| {
         if !is_package(&name) {
             return Err(Failure::Missing("no package is called so"));
         }
-        let known = catalogue::certificates(reader)?;
-        let of = known.iter().filter(|known| known.issued.name == name);
+        let of = all.certificates().iter().filter(|known| known.issued.name == name);
         let all: Result<Vec<Value>, Failure> = of.take(MAX_LISTED).map(described).collect();
         Ok(Answer::ok(&Value::object([("certificates", all?.into())])))
     })
@@ -171,23 +173,16 @@ fn record(
 }
 
 async fn event(State(us): Us, Path(id): Path<String>) -> Outcome {
-    read(us, move |_, reader| {
-        let mut found = None;
-        if is_chain_id(&id) {
-            catalogue::events(reader, 0, |event| {
-                if event.entry.id == id {
-                    found = Some(happened(&event));
-                }
-                found.is_none()
-            })?;
-        }
-        found.map(|value| Answer::ok(&value)).ok_or(Failure::Missing("no event has this id"))
+    read(us, move |_, reader, all| {
+        let found = all.event(&id).map(|seq| catalogue::event(reader, seq)).transpose()?;
+        let unknown = Failure::Missing("no event has this id");
+        found.flatten().map(|event| Answer::ok(&happened(&event))).ok_or(unknown)
     })
     .await
 }
 
 async fn events(State(us): Us, Path(rest): Path<String>, RawQuery(query): RawQuery) -> Outcome {
-    read(us, move |_, reader| {
+    read(us, move |_, reader, all| {
         let package = rest.strip_suffix("/events").ok_or(Failure::Missing("GET …/events"))?;
         if !is_package(package) {
             return Err(Failure::Missing("no package is called so"));
@@ -198,19 +193,13 @@ async fn events(State(us): Us, Path(rest): Path<String>, RawQuery(query): RawQue
             None => Some(0),
         };
         let from = from.ok_or_else(|| Failure::Bad("after: a registry record's number".into()))?;
+        let behind = all.events(package, from);
+        let here = behind.get(..behind.len().min(page.limit)).unwrap_or_default();
         let mut found = vec![];
-        let mut more = None;
-        catalogue::events(reader, from, |event| {
-            if event.entry.package == package {
-                if found.len() == page.limit {
-                    return false;
-                }
-                more = Some(event.seq);
-                found.push(happened(&event));
-            }
-            true
-        })?;
-        let next = more.filter(|_| found.len() == page.limit);
+        for seq in here {
+            found.extend(catalogue::event(reader, *seq)?.iter().map(happened));
+        }
+        let next = here.last().copied().filter(|_| here.len() == page.limit);
         let value = Value::object([("events", found.into())]).with_some("next_after", next);
         Ok(Answer::ok(&value))
     })
@@ -218,54 +207,51 @@ async fn events(State(us): Us, Path(rest): Path<String>, RawQuery(query): RawQue
 }
 
 async fn packages(State(us): Us, RawQuery(query): RawQuery) -> Outcome {
-    read(us, move |_, reader| {
+    read(us, move |_, _, all| {
         let page = Page::read(query.as_deref())?;
         let after = page.after.unwrap_or_default();
         if after.len() > MAX_AFTER {
             return Err(Failure::Bad("after: a package's name".into()));
         }
-        let versions = catalogue::versions(reader, |entry| entry.package > after)?;
-        let mut packages = std::collections::BTreeMap::<&str, Vec<Value>>::new();
-        for ((package, number), version) in versions.iter() {
+        let behind = all.versions().since(&after).filter(|((name, _), _)| *name != after);
+        let mut packages = BTreeMap::<&str, Vec<Value>>::new();
+        for ((package, number), version) in behind {
+            let first = !packages.contains_key(package.as_str());
+            if first && packages.len() > page.limit {
+                break;
+            }
             packages.entry(package).or_default().push(described_version(number, version));
         }
         let more = packages.len() > page.limit;
-        let listed: Vec<Value> = packages
-            .iter()
-            .take(page.limit)
-            .map(|(name, versions)| {
-                let versions = Value::Array(versions.clone());
-                Value::object([("package", (*name).into()), ("versions", versions)])
-            })
-            .collect();
-        let last = packages.keys().nth(page.limit.saturating_sub(1)).filter(|_| more);
-        let value = Value::object([("packages", listed.into())]);
-        Ok(Answer::ok(&value.with_some("next_after", last.copied())))
+        let last = packages.keys().nth(page.limit.saturating_sub(1)).copied().filter(|_| more);
+        let listed = packages.into_iter().take(page.limit).map(|(name, versions)| {
+            Value::object([("package", name.into()), ("versions", versions.into())])
+        });
+        let listed = Value::Array(listed.collect());
+        Ok(Answer::ok(&Value::object([("packages", listed)]).with_some("next_after", last)))
     })
     .await
 }
 
 async fn package(State(us): Us, Path(rest): Path<String>) -> Outcome {
-    read(us, move |_, reader| {
+    read(us, move |_, _, all| {
         let (package, wanted) = split(&rest)?;
-        let versions = catalogue::versions(reader, |entry| entry.package == package)?;
         let unknown = Failure::Missing("no such package or version is on record");
-        let mut all = versions
-            .iter()
-            .filter(|((_, number), _)| wanted.as_ref().is_none_or(|wanted| wanted == number));
+        let of = all.versions().of(&package);
+        let mut of = of.filter(|(number, _)| wanted.as_deref().is_none_or(|it| it == *number));
         if wanted.is_some() {
-            let ((_, number), version) = all.next().ok_or(unknown)?;
+            let (number, version) = of.next().ok_or(unknown)?;
             let value = described_version(number, version).with("package", package.as_str());
             return Ok(Answer::ok(&value));
         }
-        let all: Vec<Value> =
-            all.map(|((_, number), version)| described_version(number, version)).collect();
-        if all.is_empty() {
+        let of: Vec<Value> =
+            of.map(|(number, version)| described_version(number, version)).collect();
+        if of.is_empty() {
             return Err(unknown);
         }
         Ok(Answer::ok(&Value::object([
             ("package", package.as_str().into()),
-            ("versions", all.into()),
+            ("versions", of.into()),
         ])))
     })
     .await
@@ -285,9 +271,11 @@ fn split(rest: &str) -> Result<(String, Option<String>), Failure> {
     }
 }
 
-fn known(reader: &Reader, id: &str) -> Result<Known, Failure> {
-    let known = catalogue::certificates(reader)?;
-    known.get(id).cloned().ok_or(Failure::Missing("no certificate on record has this id"))
+fn known(all: &Followed, id: &str) -> Result<Known, Failure> {
+    all.certificates()
+        .get(id)
+        .cloned()
+        .ok_or(Failure::Missing("no certificate on record has this id"))
 }
 
 fn described(known: &Known) -> Result<Value, Failure> {
@@ -355,9 +343,13 @@ fn form(query: &str) -> Result<Vec<(String, String)>, Failure> {
 /// Answers from the registry, beside the thread that serves everybody.
 async fn read(
     us: Arc<Shared>,
-    look: impl FnOnce(&Shared, &Reader) -> Outcome + Send + 'static,
+    look: impl FnOnce(&Shared, &Reader, &Followed) -> Outcome + Send + 'static,
 ) -> Outcome {
-    blocking(move || look(&us, &Reader::open(&us.state.registry())?)).await
+    blocking(move || {
+        let reader = Reader::open(&us.state.registry())?;
+        us.known(&reader, |all| look(&us, &reader, all))
+    })
+    .await
 }
 
 /// Does what a body asks, if whoever asks may: one after the other.
@@ -391,6 +383,17 @@ async fn blocking(work: impl FnOnce() -> Outcome + Send + 'static) -> Outcome {
 }
 
 impl Shared {
+    /// Looks at what the registry says of certificates and packages now.
+    fn known<T>(
+        &self,
+        reader: &Reader,
+        look: impl FnOnce(&Followed) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.catch_up(reader)?;
+        look(&known)
+    }
+
     /// Who has the token, where nobody on the way can read it.
     fn lets(&self, request: &Request) -> Result<(), Failure> {
         let Some(token) = self.token else {
