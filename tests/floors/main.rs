@@ -132,6 +132,7 @@ const FLOORS: &[Floor] = &[
             "cli::mcp",
             "cli::trust",
             "cli::render",
+            "cli::sbom",
             "cli::verify_cert",
             "cli::verify_countersign",
             "cli::verify_package",

@@ -120,6 +120,20 @@ fn a_folder_is_verified_with_what_lies_in_it() {
 }
 
 #[test]
+fn a_tarball_of_npm_is_known_by_its_own_manifest_whatever_it_is_called() {
+    let world = World::new();
+    for (n, name) in ["0.tgz", "sigstore.tgz", "left-pad-1.3.0.tgz"].iter().enumerate() {
+        let folder = format!("renamed-{n}");
+        let package = world.write(&format!("{folder}/{name}"), &fs::read(published(NPM)).unwrap());
+        let beside = fs::read(published(NPM_PROVENANCE)).unwrap();
+        world.write(&format!("{folder}/{name}.sigstore.json"), &beside);
+        verify(&[&package, "--expect", &world.spec(NPM_RULE)]).is(0, "verified", &[], name);
+    }
+    let said = verify(&[&world.write("other.tgz", b"no archive")]);
+    assert_eq!(said.json["packages"][0]["ecosystem"], "file", "{:#}", said.json);
+}
+
+#[test]
 fn a_package_is_not_vouched_for_less_than_before() {
     let world = World::new();
     let package = world.copy(SDIST);

@@ -284,13 +284,15 @@ fn target(path: &Path, sole: bool) -> Result<Target, AuditError> {
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut package = name::of_file(&name);
-    package.files = vec![Artifact { file: Some(name), digests: hasher.finish() }];
-    if package.ecosystem == Ecosystem::Npm {
+    // Whatever it was renamed to: what npm packs says what it is.
+    if package.ecosystem == Ecosystem::Npm || name.ends_with(".tgz") {
         let file = File::open(path).map_err(AuditError::io(path))?;
         if let Some((name, version)) = npm_identity(io::BufReader::new(file)) {
+            package.ecosystem = Ecosystem::Npm;
             (package.name, package.version, package.certain) = (name, Some(version), true);
         }
     }
+    package.files = vec![Artifact { file: Some(name), digests: hasher.finish() }];
     Ok(Target { package, paths: vec![Some(path.to_owned())], sole })
 }
 

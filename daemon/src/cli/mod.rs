@@ -17,6 +17,7 @@ mod papers;
 pub mod provctl;
 pub mod provenanced;
 mod render;
+mod sbom;
 mod storage;
 mod store;
 mod trust;

@@ -14,7 +14,7 @@ use super::{
     say,
 };
 use crate::{
-    catalogue,
+    catalogue::{self, Followed},
     host::durable,
     services::packages::{Chronicle, Publishing, Recorded, Report, metadata, named},
 };
@@ -157,7 +157,8 @@ fn record(which: Which, by: By, report: impl FnOnce(Report) -> Report) -> Result
     let (package, version) = (which.package, which.version);
     let event = Status::Registered.event().to_owned();
     let report = report(Report { package, version, who, event, ..Report::default() });
-    let recorded = chronicle.record(&mut evidence, now, report).map_err(failure)?;
+    let known = &mut Followed::default();
+    let recorded = chronicle.record(&mut evidence, known, now, report).map_err(failure)?;
     tell(&recorded, by.json);
     Ok(())
 }

@@ -13,14 +13,13 @@ use provenance_core::{
 use super::{
     Exit, Failure, bar, check_time, completions, copies, countersign_request, io_exit, mcp, render,
     say,
+    sbom::SbomCommand,
     storage::{self, StorageArgs},
     trust::{BlockArgs, PolicyArgs, held},
     verify_cert, verify_countersign, verify_package, verify_store,
 };
 use crate::{
-    audit::{
-        AuditError, Trust, attestation, bundle, chain, logs::Logs, packet, registry, sbom, status,
-    },
+    audit::{AuditError, Trust, attestation, bundle, chain, logs::Logs, packet, registry, status},
     host::{
         durable::{self, StateDir},
         policy::PolicyError,
@@ -185,33 +184,6 @@ struct VerifyChain {
 }
 
 #[derive(Debug, Subcommand)]
-enum SbomCommand {
-    /// Whether a document is what it should be
-    #[command(after_help = "Example:\n  provctl sbom validate clinic-001-appliance-7.spdx.json")]
-    Validate {
-        /// The document
-        #[arg(value_name = "FILE")]
-        file: PathBuf,
-        /// Answer in JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// What differs between two documents, of one system then and now
-    #[command(after_help = "Example:\n  provctl sbom diff before.spdx.json after.spdx.json")]
-    Diff {
-        /// The document before
-        #[arg(value_name = "A")]
-        a: PathBuf,
-        /// The document after
-        #[arg(value_name = "B")]
-        b: PathBuf,
-        /// Answer in JSON
-        #[arg(long)]
-        json: bool,
-    },
-}
-
-#[derive(Debug, Subcommand)]
 enum RegistryCommand {
     /// A line for each record
     #[command(after_help = "Example:\n  provctl registry list --kind bundle --from 2026-11-01")]
@@ -283,18 +255,7 @@ impl Cli {
             Command::CheckTime { config, set, json } => check_time::run(config, &set, json),
             Command::Status { state, json } => show_status(&state.state, json),
             Command::Registry { command } => look(command),
-            Command::Sbom { command: SbomCommand::Validate { file, json } } => {
-                conclude(&sbom::validate(&file).map_err(failure)?, json)
-            }
-            Command::Sbom { command: SbomCommand::Diff { a, b, json } } => {
-                let difference = sbom::compare(&a, &b).map_err(failure)?;
-                if json {
-                    say_value(&difference.to_value());
-                } else {
-                    say(&render::difference(&difference));
-                }
-                Ok(Exit::Done)
-            }
+            Command::Sbom { command } => command.run(),
             Command::Mcp(args) => args.run(),
             Command::VerifyCert(args) => verify_cert::run(args),
             Command::VerifyStore(args) => verify_store::run(&args),
@@ -444,10 +405,15 @@ fn look(command: RegistryCommand) -> Result<Exit, Failure> {
 }
 
 fn conclude(report: &Report, json: bool) -> Result<Exit, Failure> {
+    conclude_on(report, json, render::INTACT)
+}
+
+/// `verified` says what it means that nothing is wrong.
+pub(super) fn conclude_on(report: &Report, json: bool, verified: &str) -> Result<Exit, Failure> {
     if json {
         say_value(&report.to_value());
     } else {
-        say(&render::report(report));
+        say(&render::report_on(report, verified));
     }
     Ok(exit_of(report.verdict()))
 }

@@ -9,9 +9,12 @@ use provenance_core::{
 
 use crate::audit::{sbom::Difference, status::Status};
 
+/// What it means of evidence that nothing is wrong.
+pub(super) const INTACT: &str = "everything that was recorded is intact";
+
 /// A report as text.
 pub(super) fn report(report: &Report) -> String {
-    report_on(report, "everything that was recorded is intact")
+    report_on(report, INTACT)
 }
 
 /// A report as text; `verified` says what it means that nothing is wrong.

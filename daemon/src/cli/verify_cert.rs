@@ -6,8 +6,7 @@ use provenance_core::time::Timestamp;
 
 use super::{
     Exit, Failure,
-    provctl::{exit_of, failure, say_value},
-    render, say,
+    provctl::{conclude_on, failure},
     trust::PolicyArgs,
 };
 use crate::{
@@ -62,10 +61,5 @@ pub(super) fn run(args: Args) -> Result<Exit, Failure> {
         time: args.time.unwrap_or_else(|| clock.now().time),
     };
     let report = certificate::verify(&options, &trust).map_err(failure)?;
-    if args.json {
-        say_value(&report.to_value());
-    } else {
-        say(&render::report(&report));
-    }
-    Ok(exit_of(report.verdict()))
+    conclude_on(&report, args.json, "the certificate vouches for what was asked")
 }

@@ -65,7 +65,7 @@ pub(super) fn run(args: Args) -> Result<Exit, Failure> {
             let reason = vote.signed.reason.as_deref().unwrap_or("no reason given");
             say(&render::plain(&format!("{} {who}: {reason}{so}", vote.signed.time)));
         }
-        say(&render::report(report));
+        say(&render::report_on(report, "enough of those who were named signed what lies there"));
     }
     Ok(exit_of(report.verdict()))
 }

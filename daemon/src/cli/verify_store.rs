@@ -93,7 +93,7 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
     if args.json {
         say_value(&value);
     } else {
-        say(&render::report(&outcome.report));
+        say(&render::report_on(&outcome.report, "who should have signed each path did"));
     }
     Ok(exit_of(outcome.report.verdict()))
 }

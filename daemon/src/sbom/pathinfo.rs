@@ -1,7 +1,11 @@
 //! What `nix path-info --json -r` prints, in each of its forms: a list (before
 //! Nix 2.19), an object by path (format 1), an object by base name (format 2).
 
-use std::{collections::BTreeMap, fmt, path::Path};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    path::Path,
+};
 
 use provenance_core::nix::PathInfo;
 use serde::{
@@ -55,7 +59,7 @@ pub fn paths(bytes: &[u8], what: &str, system: Option<&str>) -> Result<Closure, 
         serde_json::from_slice(bytes).map_err(|error| malformed(error.to_string()))?;
     let root = root(&infos, system, what)?;
     let closure = reach(&infos, root, what)?;
-    let places: BTreeMap<&str, usize> =
+    let places: HashMap<&str, usize> =
         closure.iter().enumerate().map(|(place, path)| (*path, place)).collect();
     let mut paths = Vec::with_capacity(closure.len());
     for path in &closure {
@@ -89,7 +93,7 @@ pub fn paths(bytes: &[u8], what: &str, system: Option<&str>) -> Result<Closure, 
     Ok(Closure { paths, system })
 }
 
-type Infos = BTreeMap<String, Info>;
+type Infos = HashMap<String, Info>;
 
 fn root<'a>(infos: &'a Infos, system: Option<&str>, what: &str) -> Result<&'a str, SbomError> {
     if let Some(system) = system {
@@ -99,7 +103,7 @@ fn root<'a>(infos: &'a Infos, system: Option<&str>, what: &str) -> Result<&'a st
             None => Err(SbomError::Unknown(system.chars().take(300).collect())),
         };
     }
-    let needed: std::collections::BTreeSet<&str> = infos
+    let needed: HashSet<&str> = infos
         .iter()
         .flat_map(|(path, info)| info.references.iter().filter(move |to| *to != path))
         .map(String::as_str)
@@ -118,7 +122,7 @@ fn root<'a>(infos: &'a Infos, system: Option<&str>, what: &str) -> Result<&'a st
 /// What can be reached from `root`, sorted. A reference to a path that is not
 /// told of means that the input is not the whole closure.
 fn reach<'a>(infos: &'a Infos, root: &'a str, what: &str) -> Result<Vec<&'a str>, SbomError> {
-    let (mut seen, mut due) = (std::collections::BTreeSet::from([root]), vec![root]);
+    let (mut seen, mut due) = (HashSet::from([root]), vec![root]);
     while let Some(path) = due.pop() {
         let Some(info) = infos.get(path) else { continue };
         for reference in &info.references {
@@ -131,7 +135,9 @@ fn reach<'a>(infos: &'a Infos, root: &'a str, what: &str) -> Result<Vec<&'a str>
             }
         }
     }
-    Ok(seen.into_iter().collect())
+    let mut closure: Vec<&str> = seen.into_iter().collect();
+    closure.sort_unstable();
+    Ok(closure)
 }
 
 fn absolute(store: &str, path: &str) -> String {

@@ -2,7 +2,12 @@
 //! (docs/format.md §2, steps 2.7 to 2.9): generations rise by one, and each
 //! range begins where the last one of its generation ended.
 
-use alloc::{borrow::Cow, collections::BTreeMap, format, string::String, vec::Vec};
+use alloc::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    format,
+    string::String,
+};
 
 use crate::{
     logs::{Event, LogEntry, What},
@@ -21,12 +26,14 @@ pub(super) struct Sources {
 #[derive(Clone, Debug, Default)]
 struct SourceState {
     next_generation: u64,
-    open: Vec<Generation>,
+    /// By their numbers: a source may have a great many.
+    open: BTreeMap<u64, Generation>,
+    /// Those whose name did not go to another file.
+    growing: BTreeSet<u64>,
 }
 
 #[derive(Clone, Debug)]
 struct Generation {
-    number: u64,
     to: u64,
     upto: Option<String>,
     /// Its name went to another file: a new generation may begin.
@@ -51,12 +58,18 @@ impl Sources {
             What::Event(Event::Appeared { .. }) => state.appear(entry, self.partial, &mut wrong),
             What::Event(Event::Unreadable { .. } | Event::Lost { .. } | Event::Late { .. }) => {}
             what => match state.generation(entry.generation, what, self.partial) {
-                Some(generation) => generation.go_on(what, &mut wrong),
+                Some(generation) => {
+                    generation.go_on(what, &mut wrong);
+                    if generation.closed {
+                        state.growing.remove(&entry.generation);
+                    }
+                }
                 None => wrong(format!("generation {} was never begun", entry.generation)),
             },
         }
         if matches!(entry.what, What::Event(Event::Vanished)) {
-            state.open.retain(|generation| generation.number != entry.generation);
+            state.open.remove(&entry.generation);
+            state.growing.remove(&entry.generation);
         }
         if let Some(finding) = remark(&entry.what, place) {
             find(finding);
@@ -71,14 +84,15 @@ impl SourceState {
             let expected = self.next_generation;
             wrong(format!("generation {} begins; {expected} was due", entry.generation));
         }
-        if self.open.iter().any(|generation| !generation.closed) {
+        if !self.growing.is_empty() {
             wrong("a generation begins before the one before it ended".into());
         }
         self.begin(entry.generation, 0, None);
     }
 
     fn begin(&mut self, number: u64, to: u64, upto: Option<String>) {
-        self.open.push(Generation { number, to, upto, closed: false });
+        self.open.insert(number, Generation { to, upto, closed: false });
+        self.growing.insert(number);
         self.next_generation = self.next_generation.max(number.saturating_add(1));
     }
 
@@ -90,22 +104,17 @@ impl SourceState {
         what: &What<'_>,
         partial: bool,
     ) -> Option<&mut Generation> {
-        let index = self.open.iter().position(|generation| generation.number == number);
-        let index = match index {
-            Some(index) => index,
-            None if partial => {
-                let (to, upto) = match what {
-                    What::Range { from, .. } => (*from, None),
-                    What::Journal { after, .. } => (0, after.as_deref().map(String::from)),
-                    What::Event(Event::Truncated { to, .. }) => (*to, None),
-                    What::Event(_) => (0, None),
-                };
-                self.begin(number, to, upto);
-                self.open.len() - 1
-            }
-            None => return None,
-        };
-        self.open.get_mut(index)
+        if !self.open.contains_key(&number) {
+            let (to, upto) = match what {
+                _ if !partial => return None,
+                What::Range { from, .. } => (*from, None),
+                What::Journal { after, .. } => (0, after.as_deref().map(String::from)),
+                What::Event(Event::Truncated { to, .. }) => (*to, None),
+                What::Event(_) => (0, None),
+            };
+            self.begin(number, to, upto);
+        }
+        self.open.get_mut(&number)
     }
 }
 

@@ -167,7 +167,9 @@ fn record(
     report: crate::services::packages::Report,
 ) -> Outcome {
     let chronicle = Chronicle::open(&us.state)?;
-    let Recorded { entry, seq, status, before } = chronicle.record(evidence, (us.now)(), report)?;
+    let mut known = us.known.lock().unwrap_or_else(PoisonError::into_inner);
+    let recorded = chronicle.record(evidence, &mut known, (us.now)(), report)?;
+    let Recorded { entry, seq, status, before } = recorded;
     let value = entry.to_value().with("registry_record", seq).with("status", status.as_str());
     Ok(if before { Answer::ok(&value) } else { Answer::created(&value) })
 }

@@ -19,7 +19,10 @@ use provenance_core::{
 pub use publish::{Published, Publishing};
 
 use super::{ServiceError, certificates, evidence::Evidence, lock};
-use crate::{catalogue, host::durable::StateDir, registry::Reader};
+use crate::{
+    catalogue::{self, Followed},
+    host::durable::StateDir,
+};
 
 /// Something that is reported of a package.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -79,48 +82,46 @@ impl Chronicle {
     pub fn record(
         &self,
         evidence: &mut Evidence,
-        now: Timestamp,
-        report: Report,
-    ) -> Result<Recorded, ServiceError> {
-        // The first time is more than a report: archive, certificate and
-        // statement lie beside it.
-        if report.event == Status::Published.event() {
-            let entry = entry(report.clone())?;
-            if status(&evidence.reader()?, &entry)? == Some(Status::Registered) {
-                let message = "publish it with `provenanced package publish`, which signs it";
-                return Err(ServiceError::Conflict(message.into()));
-            }
-        }
-        self.append(evidence, now, report)
-    }
-
-    fn append(
-        &self,
-        evidence: &mut Evidence,
+        known: &mut Followed,
         now: Timestamp,
         report: Report,
     ) -> Result<Recorded, ServiceError> {
         let entry = entry(report)?;
-        let reader = evidence.reader()?;
-        let mut found = None;
-        catalogue::events(&reader, 0, |event| {
-            if event.entry.id == entry.id {
-                found = Some(event);
-            }
-            found.is_none()
-        })?;
-        if let Some(event) = found {
+        known.catch_up(&evidence.reader()?)?;
+        // The first time is more than a report: archive, certificate and
+        // statement lie beside it.
+        let publishes = entry.event == Status::Published.event();
+        if publishes && status(known, &entry) == Some(Status::Registered) {
+            let message = "publish it with `provenanced package publish`, which signs it";
+            return Err(ServiceError::Conflict(message.into()));
+        }
+        self.append(evidence, known, now, entry)
+    }
+
+    /// Records what can follow from what is known, which is all on record.
+    fn append(
+        &self,
+        evidence: &mut Evidence,
+        known: &Followed,
+        now: Timestamp,
+        entry: PackageEntry,
+    ) -> Result<Recorded, ServiceError> {
+        let before = match known.event(&entry.id) {
+            Some(seq) => catalogue::event(&evidence.reader()?, seq)?,
+            None => None,
+        };
+        if let Some(event) = before {
             if event.entry != entry {
                 let message = format!("event {} is on record, and says otherwise", entry.id);
                 return Err(ServiceError::Conflict(message));
             }
-            let status = status(&reader, &entry)?.unwrap_or(Status::Registered);
+            let status = status(known, &entry).unwrap_or(Status::Registered);
             return Ok(Recorded { entry, seq: event.seq, status, before: true });
         }
-        let status = Status::after(status(&reader, &entry)?, &entry.event).map_err(|refusal| {
+        let status = Status::after(status(known, &entry), &entry.event).map_err(|refusal| {
             ServiceError::Conflict(format!("{} {}: {refusal}", entry.package, entry.version))
         })?;
-        fits_certificate(&reader, &entry, now)?;
+        fits_certificate(known, &entry, now)?;
         let seq = evidence.record_at(now, &Entry::Package(entry.clone()))?;
         Ok(Recorded { entry, seq, status, before: false })
     }
@@ -143,26 +144,21 @@ fn entry(report: Report) -> Result<PackageEntry, ServiceError> {
 }
 
 /// How a version stands; `None` where nothing is known of it.
-///
-/// # Errors
-/// [`ServiceError`].
-fn status(reader: &Reader, entry: &PackageEntry) -> Result<Option<Status>, ServiceError> {
-    let same =
-        |other: &PackageEntry| (&other.package, &other.version) == (&entry.package, &entry.version);
-    let versions = catalogue::versions(reader, same)?;
-    Ok(versions.get(&entry.package, &entry.version).map(|version| version.status))
+fn status(known: &Followed, entry: &PackageEntry) -> Option<Status> {
+    known.versions().get(&entry.package, &entry.version).map(|version| version.status)
 }
 
 /// A certificate that an event names is one for this package, in force.
 fn fits_certificate(
-    reader: &Reader,
+    known: &Followed,
     entry: &PackageEntry,
     now: Timestamp,
 ) -> Result<(), ServiceError> {
     let Some(id) = &entry.certificate else { return Ok(()) };
     let refuse = |why: &str| Err(ServiceError::Conflict(format!("certificate {id}: {why}")));
-    let known = catalogue::certificates(reader)?;
-    let Some(known) = known.get(id) else { return refuse("there is none with this id") };
+    let Some(known) = known.certificates().get(id) else {
+        return refuse("there is none with this id");
+    };
     if let Err(why) = known.vouches_for(entry) {
         return refuse(why);
     }

@@ -14,7 +14,7 @@ use provenance_core::{
 
 use super::{Chronicle, Recorded, Report, named};
 use crate::{
-    catalogue,
+    catalogue::Followed,
     host::{
         config::Config,
         durable::{self, StateDir},
@@ -86,18 +86,18 @@ impl Chronicle {
             sha256: Some(sha256),
             certificate: Some(wanted.certificate.clone()),
         };
-        let entry = super::entry(report.clone())?;
-        let reader = evidence.reader()?;
-        let before = super::status(&reader, &entry)?;
+        let entry = super::entry(report)?;
+        let mut known = Followed::default();
+        known.catch_up(&evidence.reader()?)?;
+        let before = super::status(&known, &entry);
         if before == Some(Status::Deprecated) {
             let message = "it is there already: `provenanced package status --to published`";
             return Err(ServiceError::Conflict(message.into()));
         }
         Status::after(before, &entry.event)
             .map_err(|refusal| ServiceError::Conflict(refusal.to_string()))?;
-        super::fits_certificate(&reader, &entry, now)?;
-        let known = catalogue::certificates(&reader)?;
-        let issued = known.get(&wanted.certificate).map(|known| &known.issued);
+        super::fits_certificate(&known, &entry, now)?;
+        let issued = known.certificates().get(&wanted.certificate).map(|known| &known.issued);
         let issued = issued.ok_or_else(|| ServiceError::State("the certificate is gone".into()))?;
         if issued.artifact_sha256 != Some(sha256) {
             return Err(ServiceError::Conflict(format!(
@@ -135,7 +135,7 @@ impl Chronicle {
         for (name, bytes) in &files {
             write(state, name, bytes)?;
         }
-        let recorded = self.append(evidence, now, report)?;
+        let recorded = self.append(evidence, &known, now, entry)?;
         let files = files.into_iter().map(|(name, _)| name).collect();
         Ok(Published { recorded, publication, files })
     }
