@@ -6,7 +6,7 @@ use msp_provenance::audit::{AuditError, Trust, chain};
 use provenance_core::report::Verdict;
 use rusqlite::Connection;
 
-use super::world::{World, errors};
+use super::world::{World, errors, files};
 
 /// Each of these is more or other than tables, triggers and views must be.
 const SCHEMAS: &[&str] = &[
@@ -115,5 +115,43 @@ fn a_later_format_is_no_verdict_and_another_file_is_no_registry() {
     for garbage in [&b""[..], b"SQLite format 3\0", &[0; 4096], b"not a database at all"] {
         std::fs::write(&path, garbage).unwrap();
         assert_eq!(world.verify(copy.path()).verdict(), Verdict::Failed);
+    }
+}
+
+#[test]
+fn what_is_no_file_in_a_files_place_is_found_and_keeps_nobody() {
+    let world = World::new();
+    let all = files(&world.state());
+    assert!(all.len() > 10, "{all:?}");
+    for name in all {
+        for kind in ["pipe", "folder", "loop"] {
+            let copy = world.copy();
+            let path = copy.path().join(&name);
+            std::fs::remove_file(&path).unwrap();
+            match kind {
+                "pipe" => {
+                    let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU);
+                    rustix::fs::mknodat(rustix::fs::CWD, &path, kind, mode, 0).unwrap();
+                }
+                "folder" => std::fs::create_dir(&path).unwrap(),
+                _ => std::os::unix::fs::symlink(&path, &path).unwrap(),
+            }
+            let (policy, state) = (world.policy.clone(), copy.path().to_owned());
+            let (send, answer) = std::sync::mpsc::channel();
+            std::thread::spawn(move || {
+                let trust = Trust::of(Some(policy)).unwrap();
+                let options = chain::Options::default();
+                let judged = chain::verify(&state, &trust, &options, &mut |_| {});
+                let _ = send.send(judged.map(|report| report.verdict()));
+                let _ = msp_provenance::audit::status::read(&state);
+                let _ = send.send(Ok(Verdict::Inconclusive));
+            });
+            let within = Duration::from_secs(20);
+            let verdict = answer.recv_timeout(within);
+            let verdict = verdict.unwrap_or_else(|_| panic!("{name:?} as {kind} keeps us"));
+            let verdict = verdict.unwrap_or_else(|error| panic!("{name:?} as {kind}: {error}"));
+            assert_eq!(verdict, Verdict::Failed, "{name:?} as {kind}");
+            assert!(answer.recv_timeout(within).is_ok(), "status: {name:?} as {kind} keeps us");
+        }
     }
 }

@@ -167,6 +167,23 @@ fn over_a_unix_socket_who_has_the_token_writes_and_everybody_reads() {
     }
     let long = json!({"package": "x".repeat(70_000), "version": "1", "who": "ci"});
     assert_eq!(write("POST", "/registry/api/packages/register", long).0, 400);
+    // Neither a list of the values, nor a name that steers a terminal.
+    let before = records(&world);
+    for body in [json!(["@acme/agent", "2.0.0", "ci"]), json!("x"), json!(7)] {
+        let answered = write("POST", "/registry/api/packages/register", body);
+        assert_eq!(answered.0, 400, "{answered:?}");
+    }
+    assert_eq!(write("POST", &path, json!(["anna", "lost"])).0, 400);
+    let steering = json!({"package": "@acme/agent", "version": "2.0.0", "who": "a\u{1b}[31m"});
+    assert_eq!(write("POST", "/registry/api/packages/register", steering).0, 400);
+    assert_eq!(records(&world), before);
+    // What others put on record meanwhile is in the next answer.
+    let which = ["--package", "@acme/other", "--version", "1", "--who", "bert"];
+    world.json(&[&["package", "register"], &which[..]].concat());
+    assert_eq!(read("/registry/packages/@acme/other/1").1["status"], "registered");
+    assert_eq!(read("/registry/packages?limit=1").1["next_after"], "@acme/agent");
+    let (_, rest) = read("/registry/packages?after=@acme/agent");
+    assert_eq!(rest["packages"].as_array().unwrap().len(), 1, "{rest}");
     drop(server);
     assert_eq!(world.audit().1, Vec::<String>::new());
 }

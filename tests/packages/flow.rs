@@ -147,12 +147,54 @@ fn turn(world: &World, which: &[&str], id: &str, (certificate, online): (&str, &
     let (_, report) = world.verify(certificate, online);
     assert!(codes(&report).contains(&"package.unpublished".to_owned()), "{report}");
     assert_eq!(world.audit().1, Vec::<String>::new());
-    // What was published is held against its record.
-    let archive = world.path(&format!("state/packages/{PACKAGE}/1.2.3.tgz"));
-    fs::write(&archive, "another").unwrap();
-    assert_eq!(world.audit(), (1, vec!["package.altered".to_owned()]));
-    fs::remove_file(&archive).unwrap();
-    assert_eq!(world.audit(), (1, vec!["package.missing".to_owned()]));
+    // What is asked of more than there is, is not known.
+    let beyond = [&crl_less[..], &["--at-record", "4000"]].concat();
+    let (_, report) = world.verify(certificate, &beyond);
+    assert!(report["not_checked"].to_string().contains("first 4000 records"), "{report}");
+    published(world);
+}
+
+/// What was published is held against its record, each byte of each file.
+fn published(world: &World) {
+    let altered = (1, vec!["package.altered".to_owned()]);
+    let missing = (1, vec!["package.missing".to_owned()]);
+    for ending in ["tgz", "cert.pem", "publication.sigstore.json"] {
+        let path = world.path(&format!("state/packages/{PACKAGE}/1.2.3.{ending}"));
+        let good = fs::read(&path).unwrap();
+        fs::write(&path, "another").unwrap();
+        assert_eq!(world.audit(), altered, "{ending}");
+        for at in (0..good.len()).step_by(1 + good.len() / 12) {
+            let mut bad = good.clone();
+            bad[at] ^= 1;
+            fs::write(&path, &bad).unwrap();
+            assert_eq!(world.audit(), altered, "{ending}, byte {at}");
+        }
+        fs::remove_file(&path).unwrap();
+        assert_eq!(world.audit(), missing, "{ending}");
+        fs::create_dir(&path).unwrap();
+        assert_eq!(world.audit(), missing, "{ending} is a folder");
+        fs::remove_dir(&path).unwrap();
+        fs::write(&path, good).unwrap();
+    }
+    assert_eq!(world.audit(), (0, vec![]));
+    let folder = world.path("state/certificates");
+    let issued = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    let issued: Vec<_> = issued.filter(|path| !path.ends_with("crl.pem")).collect();
+    assert!(issued.len() >= 2, "{issued:?}");
+    for path in issued {
+        let good = fs::read(&path).unwrap();
+        let mut bad = good.clone();
+        bad[good.len() / 2] ^= 1;
+        fs::write(&path, bad).unwrap();
+        assert_eq!(world.audit(), (1, vec!["certificate.invalid".to_owned()]), "{path:?}");
+        fs::write(&path, good).unwrap();
+    }
+    // What nobody published is said, and proves nothing.
+    let stranger = world.path(&format!("state/packages/{PACKAGE}/9.9.9.tgz"));
+    fs::write(&stranger, "x").unwrap();
+    let told = world.audit_text();
+    assert!(told.contains("9.9.9.tgz") && told.contains("VERIFIED"), "{told}");
+    fs::remove_file(stranger).unwrap();
 }
 
 #[test]

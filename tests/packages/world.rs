@@ -101,6 +101,16 @@ impl World {
         (ran.status.code().unwrap(), value)
     }
 
+    /// `provctl verify-chain`, as people see it.
+    pub(crate) fn audit_text(&self) -> String {
+        let (state, policy) = (self.text("state"), self.text("policy.toml"));
+        let ran = Command::new(PROVCTL)
+            .args(["verify-chain", "--state", &state, "--policy", &policy])
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&ran.stdout).into_owned()
+    }
+
     /// `provctl verify-chain`: its exit code and the codes of its findings.
     pub(crate) fn audit(&self) -> (i32, Vec<String>) {
         let (state, policy) = (self.text("state"), self.text("policy.toml"));

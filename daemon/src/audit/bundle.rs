@@ -2,8 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    fs::{self, File},
-    io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -107,7 +106,7 @@ pub(super) fn on_record(
                 checked = check(&path, within, stage(join), &mut own)?;
             }
         }
-        let bytes = durable::read_limited(&path.join("statement.json"), MAX_STATEMENT as u64);
+        let bytes = durable::read_regular(&path.join("statement.json"), MAX_STATEMENT as u64);
         let anchored = checked.as_ref().and_then(|checked| checked.anchored);
         if let Some(anchored) = anchored {
             super::anchor::continues(join, anchored, Place::file("proof.json"), &mut own);
@@ -263,7 +262,7 @@ fn read(
         report.find(Finding::new(Code::BundleFile, Place::file(name), message));
         return Ok(None);
     }
-    durable::read_limited(&path, limit as u64).map(Some).map_err(AuditError::io(path))
+    durable::read_regular(&path, limit as u64).map(Some).map_err(AuditError::io(path))
 }
 
 /// Steps 6.4: every artifact has its digest, and there is no other file.
@@ -316,7 +315,8 @@ fn range(folder: &Path, statement: &Statement, report: &mut Report) -> Result<()
     let (mut first, mut clock) = (None, None);
     let files = statement.subjects.iter().filter(|s| s.name.starts_with("artifacts/chain/"));
     for subject in files {
-        let Ok(source) = File::open(folder.join(&subject.name)) else { continue };
+        // What is none was found above.
+        let Ok(source) = durable::open_regular(&folder.join(&subject.name)) else { continue };
         verifier.begin_file(&subject.name, None);
         let (torn, _) = chainfiles::for_each_line::<io::Error>(source, |line| {
             if let Some(seen) = verifier.line(line, &mut chain) {
@@ -345,7 +345,12 @@ fn range(folder: &Path, statement: &Statement, report: &mut Report) -> Result<()
 }
 
 /// The files below `folder`, as names with `/`.
-fn walk(folder: &Path, below: &Path, depth: usize, found: &mut Vec<String>) -> io::Result<()> {
+pub(super) fn walk(
+    folder: &Path,
+    below: &Path,
+    depth: usize,
+    found: &mut Vec<String>,
+) -> io::Result<()> {
     for entry in fs::read_dir(folder.join(below))? {
         let entry = entry?;
         let name = below.join(entry.file_name());

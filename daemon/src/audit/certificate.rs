@@ -142,7 +142,12 @@ fn on_record(options: &Options, issued: &Issued, report: &mut Report) -> Result<
     let size = options.at_record.unwrap_or(u64::MAX);
     let known = catalogue::certificates_at(&reader, size)?;
     let place = Place::file("registry.db");
-    report.checked("registry records", reader.len()?.min(size));
+    let length = reader.len()?;
+    report.checked("registry records", length.min(size));
+    if let Some(asked) = options.at_record.filter(|asked| *asked > length) {
+        let why = format!("the registry has only {length}: what came behind them is not known");
+        report.undecided(format!("the registry as of its first {asked} records"), why);
+    }
     let why = "its records were taken as they are: `provctl verify-chain` verifies them";
     report.not_checked("the registry itself", why);
     let Some(known) = known.get(&issued.id).filter(|known| known.issued == *issued) else {

@@ -135,7 +135,7 @@ fn attempt(
     if let (Target::State(state), Some(join)) = (target, &mut walk.join) {
         super::bundle::on_record(state, join, (trust, &keys), &mut report)?;
         super::documents::on_record(state, join, &trust.stop, &mut report)?;
-        join.packages.on_record(state, &trust.stop, &mut report)?;
+        super::published::on_record(&join.packages, state, (&keys, &trust.stop), &mut report)?;
         super::registry::keys(state, join, trust, &mut report)?;
         super::anchor::on_record(join, trust, &mut report);
     }

@@ -1,31 +1,30 @@
-//! Certificates and packages on record, held against what they say and
-//! against the published archives (docs/format.md, steps 16.6 and 17.4).
+//! Certificates and packages on record, held against what they say
+//! (docs/format.md, steps 16.6 and 17.1 to 17.2).
 
-use std::io;
+use std::collections::BTreeMap;
 
 use provenance_core::{
+    digest::Digest,
     key::PublicKey,
-    registry::{
-        CertificateEntry, Issued, PackageEntry, SubjectKind,
-        package::{self, Status},
-    },
+    registry::{CertificateEntry, Issued, PackageEntry, SubjectKind, package::Status},
     report::{Code, Finding, Place, Report},
     time::Timestamp,
     verify::registry::FILE,
 };
 
-use super::{AuditError, Stop, bundle::digest};
+use super::published::First;
 use crate::{
-    catalogue::{Certificates, Event, Versions},
-    host::durable::StateDir,
+    catalogue::{Certificates, Event, Named, Versions},
     x509::{Certified, authority},
 };
 
 /// What the records say, up to where they were read.
 #[derive(Default)]
 pub(super) struct Packages {
-    certificates: Certificates,
-    versions: Versions,
+    pub(super) certificates: Certificates,
+    pub(super) versions: Versions,
+    /// The first publication of each version that was ever published.
+    pub(super) published: BTreeMap<Named, First>,
 }
 
 impl Packages {
@@ -76,44 +75,19 @@ impl Packages {
             }
         }
         let (package, version) = (entry.package.clone(), entry.version.clone());
+        let provenance = entry.details.get("provenance_sha256");
+        let provenance = provenance.and_then(|hex| Digest::from_hex(hex.as_bytes()));
         let event = Event { entry, seq: row, time: Timestamp::from_nanos(0) };
-        if let Err(refusal) = self.versions.take(event) {
-            let message = format!("{package} {version}: {refusal}");
-            report.find(Finding::new(Code::PackageEvent, place, message));
-        }
-    }
-
-    /// Every published archive is there, and is the one on record.
-    pub(super) fn on_record(
-        &self,
-        state: &StateDir,
-        stop: &Stop,
-        report: &mut Report,
-    ) -> Result<(), AuditError> {
-        for ((package, number), version) in self.versions.iter() {
-            stop.check()?;
-            let published = version.status != Status::Registered;
-            let Some(expected) = version.sha256.filter(|_| published) else { continue };
-            let name = package::file(package, number, "tgz");
-            let path = state.root().join(&name);
-            report.checked("archives", 1);
-            let place = Place::file(&name);
-            match digest(&path) {
-                Ok(got) if got == expected => {}
-                Ok(got) => {
-                    let message = "the archive is not the one that was published";
-                    let finding = Finding::new(Code::PackageAltered, place, message);
-                    report.find(finding.values(expected, got));
-                }
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                    return Err(AuditError::io(path)(error));
-                }
-                Err(_) => {
-                    let message = "a published archive is not there";
-                    report.find(Finding::new(Code::PackageMissing, place, message));
-                }
+        match self.versions.take(event) {
+            Err(refusal) => {
+                let message = format!("{package} {version}: {refusal}");
+                report.find(Finding::new(Code::PackageEvent, place, message));
             }
+            Ok(Status::Published) => {
+                let first = First { row, provenance };
+                self.published.entry((package, version)).or_insert(first);
+            }
+            Ok(_) => {}
         }
-        Ok(())
     }
 }

@@ -17,6 +17,7 @@ pub mod logs;
 pub mod packages;
 pub mod packet;
 pub mod pki;
+mod published;
 mod recovered;
 pub mod registry;
 pub mod sbom;

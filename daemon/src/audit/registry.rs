@@ -88,7 +88,7 @@ pub(super) fn keys(
         }
         report.checked("keys", 1);
         let path = state.keys().join(format!("{fingerprint}.pub"));
-        let kept = match durable::read_limited(&path, 4096) {
+        let kept = match durable::read_regular(&path, 4096) {
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
                 return Err(AuditError::io(path)(error));
             }
@@ -133,7 +133,7 @@ fn strangers(state: &StateDir, join: &Join<'_>, report: &mut Report) -> Result<(
 
 /// Whether the file is a key under its own fingerprint.
 fn is_key(path: &std::path::Path, name: &str) -> bool {
-    let bytes = durable::read_limited(path, 4096).unwrap_or_default();
+    let bytes = durable::read_regular(path, 4096).unwrap_or_default();
     let key = std::str::from_utf8(&bytes).ok().and_then(|text| PublicKey::parse(text).ok());
     key.is_some_and(|key| name == format!("{}.pub", key.fingerprint()))
 }

@@ -74,7 +74,7 @@ pub fn read(path: &Path) -> Result<Status, AuditError> {
         status.registry = reader.len()?;
         status.bundle = reader.bundle_ids()?.into_keys().next_back();
     }
-    let note = durable::read_limited(&state.checkpoint(), 64 << 10).ok();
+    let note = durable::read_regular(&state.checkpoint(), 64 << 10).ok();
     let note = note.and_then(|bytes| String::from_utf8(bytes).ok());
     status.checkpoint = note.and_then(|text| {
         let note = Note::parse(&text).ok()?;

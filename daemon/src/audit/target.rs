@@ -100,7 +100,7 @@ impl Target {
     pub(super) fn checkpoint(&self, report: &mut Report) -> Result<Option<String>, AuditError> {
         let Self::State(state) = self else { return Ok(None) };
         let path = state.checkpoint();
-        match durable::read_limited(&path, MAX_CHECKPOINT) {
+        match durable::read_regular(&path, MAX_CHECKPOINT) {
             Ok(bytes) => match String::from_utf8(bytes) {
                 Ok(text) => Ok(Some(text)),
                 Err(_) => {
@@ -110,6 +110,12 @@ impl Target {
                 }
             },
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) if durable::is_no_file(&error) => {
+                let place = Place::file("checkpoint");
+                let message = "no regular file, or over its size limit";
+                report.find(Finding::new(Code::CheckpointInvalid, place, message));
+                Ok(None)
+            }
             Err(error) => Err(AuditError::io(path)(error)),
         }
     }

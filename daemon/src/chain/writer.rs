@@ -75,8 +75,12 @@ impl ChainWriter {
     /// # Errors
     /// [`ChainError`].
     pub fn open(state: &StateDir) -> Result<Self, ChainError> {
-        durable::create_dirs(&state.chain())?;
-        durable::create_dirs(&state.cache())?;
+        for folder in [state.chain(), state.cache()] {
+            durable::create_dirs(&folder).map_err(|error| {
+                let message = format!("cannot make {}: {error}", folder.display());
+                io::Error::new(error.kind(), message)
+            })?;
+        }
         let lock = lock(state)?;
         let Tail { head, file, length } = tail::settle(state)?;
         let mut writer = Self {

@@ -41,7 +41,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         let message = "a counter-signature needs a key: set signing_key (`provenanced keygen`)";
         return Err(Failure::new(Exit::Config, message));
     }
-    let who = person(args.who, "signs")?;
+    let who = person(args.who);
     let (state, mut evidence, now) = open(&config)?;
     let ask = Ask {
         request: args.request,

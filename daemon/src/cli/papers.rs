@@ -7,7 +7,7 @@ use provenance_core::{canon::Value, registry::Entry, time::Timestamp};
 
 use super::{
     Exit, Failure,
-    provenanced::{ConfigArgs, failure, open},
+    provenanced::{ConfigArgs, failure, open, person},
 };
 use crate::{
     host::config::SbomFormat,
@@ -116,8 +116,7 @@ pub(super) struct PacketArgs {
 pub(super) fn packet(args: PacketArgs) -> Result<(), Failure> {
     let config = args.config.load()?;
     let (state, mut evidence, now) = open(&config)?;
-    let user = || std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).ok();
-    let who = args.who.or_else(user).unwrap_or_else(|| "provenanced".into());
+    let who = person(args.who);
     let bar = super::bar("records");
     let mut progress = |count| bar.set_position(count);
     let made = match (args.from, args.to, args.out) {

@@ -372,18 +372,17 @@ fn review(
     who: Option<String>,
 ) -> Result<(), Failure> {
     let (_, mut evidence, now) = open(config)?;
-    let who = person(who, "reviews")?;
+    let who = person(who);
     evidence.record(now, &[Entry::Review { what, who, outcome }]).map_err(failure)?;
     say("recorded");
     Ok(())
 }
 
 /// Who does it: the one named, or the user of this process.
-pub(super) fn person(who: Option<String>, does: &str) -> Result<String, Failure> {
-    let user = || std::env::var("SUDO_USER").or_else(|_| std::env::var("USER"));
-    who.or_else(|| user().ok()).ok_or_else(|| {
-        Failure::new(Exit::Usage, format!("cannot tell who {does}: give --who NAME"))
-    })
+pub(super) fn person(who: Option<String>) -> String {
+    let told = |name: &str| std::env::var(name).ok().filter(|name| !name.is_empty());
+    who.or_else(|| ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(told))
+        .unwrap_or_else(crate::host::systime::user)
 }
 
 fn revoke_key(config: &Config, key: &std::path::Path, reason: String) -> Result<(), Failure> {

@@ -194,8 +194,41 @@ pub fn digest(mut source: impl Read) -> io::Result<(Digest, u64)> {
 /// # Errors
 /// `InvalidData` where it is longer, else as the system calls.
 pub fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    read(File::open(path)?, path, limit)
+}
+
+/// The same of a regular file only: in a folder that somebody else made, a pipe
+/// would keep its reader for ever.
+///
+/// # Errors
+/// Those of reading; [`is_no_file`] tells the ones that say what lies there.
+pub fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    read(open_regular(path)?, path, limit)
+}
+
+/// Opens a regular file; anything else that lies there is an error at once.
+///
+/// # Errors
+/// Those of opening; [`is_no_file`] tells the one of another kind of file.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    let message = format!("{} is not a regular file", path.display());
+    Err(io::Error::new(io::ErrorKind::InvalidData, message))
+}
+
+/// Whether it says that there is something, and not a file that could be it.
+pub fn is_no_file(error: &io::Error) -> bool {
+    // A socket; a link that leads to itself.
+    let odd = matches!(error.raw_os_error(), Some(libc::ENXIO | libc::ELOOP));
+    odd || matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::IsADirectory)
+}
+
+fn read(file: File, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+    file.take(limit + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
         let message = format!("{} is over the limit of {limit} bytes", path.display());
         return Err(io::Error::new(io::ErrorKind::InvalidData, message));

@@ -362,6 +362,10 @@ async fn write<B: DeserializeOwned + Send + 'static>(
 ) -> Outcome {
     us.lets(&request)?;
     let body = body(request).await?;
+    // A list of the values would be read as well.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(Failure::Bad("the body is an object of JSON".into()));
+    }
     let body: B = serde_json::from_slice(&body).map_err(|error| Failure::Bad(error.to_string()))?;
     blocking(move || {
         let mut evidence = us.evidence.lock().unwrap_or_else(PoisonError::into_inner);

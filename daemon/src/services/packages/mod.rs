@@ -140,6 +140,9 @@ fn entry(report: Report) -> Result<PackageEntry, ServiceError> {
     let Report { event, package, version, who, details, sha256, certificate, .. } = report;
     let entry = PackageEntry { id, event, package, version, who, details, sha256, certificate };
     entry.check().map_err(|error| ServiceError::Request(error.to_string()))?;
+    if entry.who.chars().any(char::is_control) {
+        return Err(ServiceError::Request("who: without control characters".into()));
+    }
     Ok(entry)
 }
 
