@@ -162,6 +162,7 @@ fn over_a_unix_socket_who_has_the_token_writes_and_everybody_reads() {
         ("/chronicle/events/..", 404),
         ("/registry/packages?limit=0", 400),
         ("/registry/packages?x=1", 400),
+        ("/registry/packages?limit=1&limit=2", 400),
     ] {
         assert_eq!(read(path).0, expected, "{path}");
     }

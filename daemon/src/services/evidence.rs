@@ -224,7 +224,7 @@ impl Evidence {
         let refuse = |message: &str| Err(ServiceError::Request(message.into()));
         if self.signer.as_ref().is_none_or(|signer| signer.public() == key) {
             return refuse(
-                "the key in use cannot revoke itself: set signing_key to another key, restart                  the daemon, and then revoke the old one",
+                "the key in use cannot revoke itself: set signing_key to another key, restart the daemon, and then revoke the old one",
             );
         }
         let keys = keys_on_record(&self.reader()?)?;

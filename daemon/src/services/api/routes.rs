@@ -308,18 +308,18 @@ struct Page {
 
 impl Page {
     fn read(query: Option<&str>) -> Result<Self, Failure> {
-        let mut page = Self { after: None, limit: 100 };
+        let (mut after, mut limit) = (None, None);
         for (name, value) in form(query.unwrap_or_default())? {
             match name.as_str() {
-                "after" => page.after = Some(value),
-                "limit" => {
-                    let limit = value.parse().ok().filter(|n| (1..=MAX_LISTED).contains(n));
-                    page.limit = limit.ok_or_else(|| Failure::Bad("limit: 1 to 1000".into()))?;
+                "after" if after.is_none() => after = Some(value),
+                "limit" if limit.is_none() => {
+                    let given = value.parse().ok().filter(|n| (1..=MAX_LISTED).contains(n));
+                    limit = Some(given.ok_or_else(|| Failure::Bad("limit: 1 to 1000".into()))?);
                 }
-                _ => return Err(Failure::Bad("only `after` and `limit`".into())),
+                _ => return Err(Failure::Bad("only `after` and `limit`, each once".into())),
             }
         }
-        Ok(page)
+        Ok(Self { after, limit: limit.unwrap_or(100) })
     }
 }
 
@@ -409,8 +409,10 @@ impl Shared {
             return Err(Failure::Forbidden("writing takes TLS or a Unix socket"));
         }
         let given = request.headers().get(header::AUTHORIZATION);
-        let given = given.and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-        match given {
+        // The scheme's name is in either case (RFC 9110, section 11.1).
+        let given = given.and_then(|value| value.to_str().ok()?.split_once(' '));
+        let given = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer"));
+        match given.map(|(_, token)| token) {
             Some(given) if Digest::of(given.as_bytes()) == token => Ok(()),
             _ => Err(Failure::Unauthorised),
         }
