@@ -144,7 +144,7 @@ fn api(folder: &Path) {
         [
             format!("/v1/certificates/verify/{}", ids(count / 2)),
             format!("/chronicle/events/{}", ids(count / 2)),
-            "/chronicle/packages/package-3/events?limit=20".into(),
+            "/chronicle/packages/package-3/events?limit=10".into(),
             "/registry/packages?limit=20".to_owned(),
         ]
     };
@@ -231,7 +231,7 @@ impl Api {
     }
 }
 
-/// So many certificates, and as many events of a hundred packages.
+/// So many certificates, and as many events: ten of each package.
 fn fill(root: &Path, records: u64) {
     let config = years::settings(root, ("c", "h"));
     let state = StateDir::new(&config.state_dir);
@@ -240,7 +240,7 @@ fn fill(root: &Path, records: u64) {
     let mut evidence = Evidence::open(&config, &state, Some(signer), now).unwrap();
     let all: Vec<u64> = (1..=records).collect();
     for some in all.chunks(1_000) {
-        let entries = some.iter().flat_map(|n| [certificate(*n, now), event(*n)]);
+        let entries = some.iter().flat_map(|n| [certificate(*n, now), event(*n, records / 10)]);
         evidence.record(now, &entries.collect::<Vec<_>>()).unwrap();
     }
 }
@@ -271,11 +271,11 @@ fn certificate(n: u64, now: Timestamp) -> Entry {
     })))
 }
 
-fn event(n: u64) -> Entry {
+fn event(n: u64, packages: u64) -> Entry {
     Entry::Package(PackageEntry {
         id: format!("{n:032x}"),
         event: "package.registered".into(),
-        package: format!("package-{}", n % 100),
+        package: format!("package-{}", n % packages),
         version: format!("1.0.{n}"),
         who: "ci".into(),
         details: [("commit".to_owned(), "0123456789abcdef".repeat(2))].into(),
