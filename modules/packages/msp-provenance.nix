@@ -27,12 +27,11 @@ rustPlatform.buildRustPackage {
     "--bin=provenanced"
     "--bin=provctl"
   ];
-  # The formats' and the library's own tests. Those of the built programs need
-  # real peers and run by `make test`.
+  # The crates' own tests. Those of the built programs need real peers and run by
+  # `make test`.
   cargoTestFlags = [
-    "--package=provenance-core"
-    "--package=provenance-verifier"
-    "--package=msp-provenance"
+    "--workspace"
+    "--exclude=chrony-probe"
     "--lib"
   ];
 

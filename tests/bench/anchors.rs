@@ -6,11 +6,11 @@
 mod measure;
 
 use measure::{at_most, control, median, own_cpu};
-use msp_provenance::signer::{self, Signer};
 use provenance_core::{
-    anchor::{Anchor, Transaction, TxProof},
-    digest::{Digest, from_hex},
+    bitcoin::{Anchor, Transaction, TxProof},
+    encoding::digest::{Digest, from_hex},
 };
+use provenanced::ledger::signer::{self, Signer};
 
 /// As many bundles as a large provider has in a day.
 const BUNDLES: u32 = 1_000;

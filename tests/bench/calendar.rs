@@ -6,6 +6,9 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark ends where wrong")]
 
 mod measure;
+#[path = "../common/wait.rs"]
+#[allow(dead_code, clippy::panic, reason = "made for the tests")]
+mod wait;
 
 use std::{
     fs,
@@ -17,13 +20,15 @@ use std::{
 
 use measure::{at_least, at_most, control, median};
 use provenance_core::{
-    digest::to_hex,
-    ots::{Commitment, ways},
+    encoding::digest::to_hex,
+    opentimestamps::{Commitment, ways},
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
+
+use wait::{PATIENCE, wait_for};
 
 /// As many clients as the settings' default lets in.
 const CLIENTS: u64 = 512;
@@ -171,9 +176,10 @@ impl Calendar {
         let mut command = Command::new(env!("CARGO_BIN_EXE_provenanced"));
         command.args(["aggregate", "--config"]).arg(&self.settings);
         self.child = Some(command.spawn().unwrap());
-        while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        let port = self.port;
+        wait_for("the calendar serves", PATIENCE, || {
+            std::net::TcpStream::connect(("127.0.0.1", port)).map(drop)
+        });
     }
 
     fn kill(&mut self) {

@@ -9,12 +9,12 @@
     reason = "a benchmark ends where something is wrong"
 )]
 
-#[path = "../audit_world/mod.rs"]
-mod audit_world;
-#[allow(dead_code, reason = "made for the tests of the daemon")]
-#[path = "../daemon/world.rs"]
-mod daemon_world;
+#[path = "../common/mod.rs"]
+mod common;
 mod measure;
+#[allow(dead_code, reason = "made for the tests of the auditor")]
+#[path = "../auditor/harness.rs"]
+mod recorded_logs;
 
 use std::{
     fs,
@@ -23,9 +23,9 @@ use std::{
     time::Duration,
 };
 
-use audit_world::lines;
 use measure::{at_most, control, cpu_of, median, own_cpu};
-use provenance_core::digest::Digest;
+use provenance_core::encoding::digest::Digest;
+use recorded_logs::lines;
 
 const KIB64: usize = 64 << 10;
 
@@ -47,29 +47,29 @@ fn ticks() {
     let chunk = lines(1, 8 * KIB64);
     let mut hashing = (0..ROUNDS).map(|_| own_cpu(|| Digest::of(&chunk)).0).collect::<Vec<_>>();
     let tick = |before: usize| {
-        let mut world = audit_world::World::new();
+        let mut fixture = recorded_logs::RecordedLogs::new();
         for log in 0..8 {
-            world.append(&format!("{log}.log"), &lines(log, before / 8));
+            fixture.append(&format!("{log}.log"), &lines(log, before / 8));
         }
-        world.tick();
+        fixture.tick();
         let mut times = vec![];
         for _ in 0..ROUNDS {
             for (log, bytes) in chunk.chunks(KIB64).enumerate() {
-                world.append(&format!("{log}.log"), bytes);
+                fixture.append(&format!("{log}.log"), bytes);
             }
-            times.push(own_cpu(|| world.tick()).0);
+            times.push(own_cpu(|| fixture.tick()).0);
         }
-        let report = world.expect_clean();
+        let report = fixture.expect_clean();
         assert_eq!(report.count_checked("log bytes"), (before + ROUNDS * chunk.len()) as u64);
-        (median(&mut times), world)
+        (median(&mut times), fixture)
     };
-    let ((small, world), (large, _)) = (tick(0), tick(100 << 20));
+    let ((small, fixture), (large, _)) = (tick(0), tick(100 << 20));
     println!("one tick, 8 logs with 64 KiB new each:");
     at_most("  CPU against hashing as much", small / median(&mut hashing), 3.6, 1.4);
     println!("  milliseconds of CPU: {:.2}", small * 1e3);
     at_most("  behind 100 MiB of logs against behind nothing", large / small, 1.2, 1.05);
-    world.flip("3.log", 70_000);
-    control("a flipped byte", !world.verify().findings().is_empty());
+    fixture.flip("3.log", 70_000);
+    control("a flipped byte", !fixture.verify().findings().is_empty());
 }
 
 /// Of the whole daemon, the registry's included: what more ticks make more.
@@ -79,9 +79,9 @@ fn syncs(logs: usize) -> f64 {
 }
 
 fn synced(logs: usize, ticks: u32) -> u32 {
-    let world = daemon_world::World::new();
-    let trace = world.path("trace");
-    let write = || (0..logs).for_each(|log| world.append(&format!("log/{log}.log"), "a line\n"));
+    let fixture = common::test_appliance::TestAppliance::new();
+    let trace = fixture.path("trace");
+    let write = || (0..logs).for_each(|log| fixture.append(&format!("log/{log}.log"), "a line\n"));
     write();
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -96,13 +96,13 @@ fn synced(logs: usize, ticks: u32) -> u32 {
             .arg(&trace)
             .arg(env!("CARGO_BIN_EXE_provenanced"))
             .args(["run", "--ticks", &ticks.to_string(), "--config"])
-            .arg(world.path("p.toml"))
+            .arg(fixture.path("p.toml"))
             .stderr(Stdio::null())
             .status();
         done.store(true, Ordering::Relaxed);
         assert!(status.expect("strace is needed").success());
     });
-    let entries = world.entries("/log/3.log").len();
+    let entries = fixture.entries("/log/3.log").len();
     assert!(entries as u32 >= ticks, "the logs grew between ticks: {entries} of {ticks}");
     let trace = fs::read_to_string(trace).unwrap();
     u32::try_from(trace.lines().filter(|line| line.contains("sync")).count()).unwrap()
@@ -111,11 +111,11 @@ fn synced(logs: usize, ticks: u32) -> u32 {
 /// Resident memory and CPU time of a daemon that has nothing to do but its
 /// ticks. Over 10,000 ticks, tests/daemon_days.rs shows that neither grows.
 fn idle() {
-    let world = daemon_world::World::new();
+    let fixture = common::test_appliance::TestAppliance::new();
     let command = format!(
         "{} run --ticks 10 --config {}",
         env!("CARGO_BIN_EXE_provenanced"),
-        world.path("p.toml").display()
+        fixture.path("p.toml").display()
     );
     let peak = measure::peak_mib(&format!("{command} 2>/dev/null"));
     println!("a daemon with one quiet log, 10 ticks:");

@@ -17,16 +17,13 @@ use std::{
 };
 
 use measure::{at_least, at_most, control, cpu_of, median, peak_mib};
-use msp_provenance::{
-    host::durable::StateDir,
-    services::{
-        evidence::Evidence,
-        store::{self, Asked},
-    },
-    signer::Signer,
-    store::Folder,
+use provenance_core::encoding::time::Timestamp;
+use provenance_host::state_dir::StateDir;
+use provenance_storage::FolderWriter;
+use provenanced::{
+    ledger::{Evidence, signer::Signer},
+    replication::{self, Asked},
 };
-use provenance_core::time::Timestamp;
 use rustix::fs::IFlags;
 
 struct Fleet {
@@ -104,9 +101,9 @@ fn one(root: &Path, worm: &Path, policies: &Path, n: u64, records: u64) {
     let now = Timestamp::parse(b"2026-11-21T00:00:00.000000000Z").unwrap();
     let mut evidence = Evidence::open(&config, &state, Some(signer), now).unwrap();
     let settings = config.store.clone().unwrap();
-    let mut bucket = Folder::new(worm);
+    let mut bucket = FolderWriter::new(worm);
     let asked = Asked { config: &config, settings: &settings, bucket: &mut bucket };
-    store::run(asked, &state, &mut evidence, || now).unwrap();
+    replication::run(asked, &state, &mut evidence, || now).unwrap();
     let policy = format!(
         "client = \"{client}\"\nhost = \"{host}\"\n[[keys]]\nname = \"k\"\npublic_key = \"\"\"\n{public}\"\"\"\n"
     );

@@ -11,15 +11,16 @@
     reason = "a benchmark ends where something is wrong"
 )]
 
-#[path = "../audit_world/mod.rs"]
-mod audit_world;
 mod measure;
+#[allow(dead_code, reason = "made for the tests of the auditor")]
+#[path = "../auditor/harness.rs"]
+mod recorded_logs;
 
 use std::{fs, io::Write as _, path::Path};
 
-use audit_world::{World, lines};
 use measure::{at_most, control, cpu_of, median, own_cpu};
 use provenance_core::report::{Code, Verdict};
+use recorded_logs::{RecordedLogs, lines};
 
 const ROUNDS: usize = 5;
 
@@ -30,18 +31,18 @@ fn main() {
     let mib = measure::setting("MIB", 1024);
     let (mut first, mut second, mut peer) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS {
-        let mut world = World::new();
-        fill(&world.path("big.log"), mib);
-        let openssl = format!("openssl dgst -sha256 {}", world.path("big.log").display());
+        let mut fixture = RecordedLogs::new();
+        fill(&fixture.path("big.log"), mib);
+        let openssl = format!("openssl dgst -sha256 {}", fixture.path("big.log").display());
         peer.push(cpu_of(&openssl).0);
-        first.push(own_cpu(|| world.tick()).0);
-        let (cpu, report) = own_cpu(|| world.verify());
+        first.push(own_cpu(|| fixture.tick()).0);
+        let (cpu, report) = own_cpu(|| fixture.verify());
         second.push(cpu);
         assert_eq!(report.verdict(), Verdict::Verified);
         assert_eq!(report.count_checked("log bytes"), mib << 20);
         if round == 0 {
-            world.flip("big.log", (mib << 20) - 1);
-            let report = world.verify();
+            fixture.flip("big.log", (mib << 20) - 1);
+            let report = fixture.verify();
             control("a flipped byte", report.findings()[0].code == Code::LogModified);
         }
     }

@@ -5,6 +5,9 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark ends where wrong")]
 
 mod measure;
+#[path = "../common/wait.rs"]
+#[allow(dead_code, clippy::panic, reason = "made for the tests")]
+mod wait;
 mod years;
 
 use std::{
@@ -17,12 +20,14 @@ use std::{
 };
 
 use measure::{at_most, control, cpu_of, median};
-use msp_provenance::{host::durable::StateDir, services::evidence::Evidence, signer::Signer};
 use provenance_core::{
-    digest::Digest,
+    encoding::{digest::Digest, time::Timestamp},
     registry::{CertificateEntry, Entry, Governance, Issued, PackageEntry, SubjectKind},
-    time::Timestamp,
 };
+use provenance_host::state_dir::StateDir;
+use provenanced::ledger::{Evidence, signer::Signer};
+
+use wait::{PATIENCE, wait_for};
 
 const PROVCTL: &str = env!("CARGO_BIN_EXE_provctl");
 const PACKAGE: &str = "npm/sigstore-2.0.0.tgz";
@@ -193,11 +198,8 @@ impl Api {
             .args(["api", "--config", root.join("p.toml").to_str().unwrap()])
             .spawn()
             .unwrap();
-        let stream = (0..500).find_map(|_| {
-            std::thread::sleep(Duration::from_millis(10));
-            UnixStream::connect(&socket).ok()
-        });
-        Self { child, stream: BufReader::new(stream.unwrap()) }
+        let stream = wait_for("the API serves", PATIENCE, || UnixStream::connect(&socket));
+        Self { child, stream: BufReader::new(stream) }
     }
 
     fn get(&mut self, path: &str) -> (u16, Vec<u8>) {

@@ -19,7 +19,7 @@ use std::{
 };
 
 use measure::{at_most, control, cpu_of, median, peak_mib};
-use provenance_core::time::Timestamp;
+use provenance_core::encoding::time::Timestamp;
 use years::{Years, of_days};
 
 const DAY: i64 = 86_400_000_000_000;

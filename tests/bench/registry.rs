@@ -14,8 +14,12 @@ use std::{
 };
 
 use measure::{at_most, control, median};
-use msp_provenance::registry::{Reader, Writer};
-use provenance_core::{canon::Value, digest::Digest, merkle, time::Timestamp};
+use provenance_core::{
+    encoding::{digest::Digest, json::Value, time::Timestamp},
+    merkle,
+};
+use provenance_registry::Reader;
+use provenanced::ledger::registry_writer::Writer;
 
 fn now() -> Timestamp {
     Timestamp::from_nanos(1_800_000_000_000_000_000)

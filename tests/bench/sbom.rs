@@ -8,10 +8,8 @@ mod measure;
 use std::{fmt::Write as _, time::Duration};
 
 use measure::{at_most, control, median, own_cpu};
-use msp_provenance::{
-    audit::sbom::defects,
-    sbom::{Format, Header, pathinfo},
-};
+use provenance_audit::sbom::defects;
+use provenance_sbom::{Format, Header, nix_path_info};
 
 fn main() {
     if !measure::is_asked() {
@@ -23,7 +21,7 @@ fn main() {
     let mut document = vec![];
     for _ in 0..21 {
         let (cpu, made) = own_cpu(|| {
-            let inventory = pathinfo::parse(told.as_bytes(), "bench", None).unwrap();
+            let inventory = nix_path_info::parse(told.as_bytes(), "bench", None).unwrap();
             let header = Header {
                 client: "c".into(),
                 host: "h".into(),

@@ -7,7 +7,7 @@ mod measure;
 use std::process::Command;
 
 use measure::{at_least, control, median, own_cpu};
-use msp_provenance::signer::{self, Signer};
+use provenanced::ledger::signer::{self, Signer};
 
 fn main() {
     if !measure::is_asked() {

@@ -18,7 +18,7 @@ use std::{
 };
 
 use measure::{at_least, at_most, control, cpu_of, median, peak_mib};
-use provenance_core::digest::Digest;
+use provenance_core::encoding::digest::Digest;
 use years::{Years, of_days};
 
 /// Where Debian and others put it.

@@ -5,10 +5,10 @@
 
 use std::{collections::BTreeMap, env, fs, fs::File, io, io::Read, process::ExitCode};
 
-use msp_provenance::packages::{
+use provenance_attestations::{
     Contents, Digests, Hasher, Signer,
-    evidence::{self, Content},
-    trust::Roots,
+    parse::{self, Content},
+    trusted_root::Roots,
 };
 use sigstore_types::DerPublicKey;
 
@@ -46,7 +46,7 @@ fn run(arguments: Vec<String>) -> Result<(), String> {
         (None, false) => Roots::embedded(),
     };
     let roots = roots.map_err(|error| error.to_string())?;
-    let mut pieces = evidence::read("bundle", text(option("bundle")?)?.as_bytes());
+    let mut pieces = parse::read("bundle", text(option("bundle")?)?.as_bytes());
     let piece = pieces.pop().filter(|_| pieces.is_empty()).ok_or("not one bundle")?;
     let Content::Bundle(signed) = piece.map_err(|malformed| malformed.why)?.content else {
         return Err("no bundle".into());
@@ -57,7 +57,7 @@ fn run(arguments: Vec<String>) -> Result<(), String> {
         digests: &digests,
         open: open.as_ref().map(|open| open as &dyn Fn() -> io::Result<Box<dyn Read>>),
     };
-    let refused = |refusal: msp_provenance::packages::Refusal| {
+    let refused = |refusal: provenance_attestations::Refusal| {
         format!("{:?}: {}", refusal.code.map(|code| code.as_str()), refusal.message)
     };
     if let Some(path) = options.get("key") {

@@ -63,7 +63,7 @@ in
 ''
   # Options of services.msp-provenance
 
-  Made from the modules: `UPDATE_GOLDEN=1 cargo nextest run --test nix`. Names are
+  Made from the modules: `UPDATE_GOLDEN=1 cargo nextest run --test project nix::`. Names are
   without `services.msp-provenance`. [nixos.md](nixos.md) tells how to begin.
 
 ''

@@ -6,19 +6,19 @@
 //! and a file that somebody dropped on a page in a browser.
 #![forbid(unsafe_code)]
 
-pub mod blocks;
-pub mod join;
-pub mod lines;
+pub mod block_headers;
+pub mod cross_check;
+pub mod line_reader;
 pub mod packet;
-pub mod page;
 pub mod policy;
+pub mod report_html;
 pub mod sbom;
 
 use std::io;
 
 use provenance_core::report::{Code, Finding, Place, Report};
 
-use blocks::Blocks;
+use block_headers::Blocks;
 use policy::Policy;
 
 /// Bytes in some place: a file, or a file in a browser.

@@ -4,7 +4,10 @@
 use std::path::PathBuf;
 
 use provenance_core::{
-    anchor::BlockHash, digest::Digest, key::PublicKey, time::Timestamp, verify::bundle::Trusted,
+    bitcoin::BlockHash,
+    encoding::{digest::Digest, time::Timestamp},
+    signing::public_key::PublicKey,
+    verify::bundle::Trusted,
 };
 use serde::Deserialize;
 

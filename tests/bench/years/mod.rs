@@ -9,19 +9,20 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use msp_provenance::{
-    host::{config::Config, durable::StateDir},
-    services::evidence::Evidence,
-    signer::{self, Signer},
-};
 use provenance_core::{
-    chain::{Body, Genesis, Session, Tick, file_name},
-    clock::{Claim, KERNEL, Rule, Source, judge},
-    digest::Digest,
-    logs::{Event, LogEntry, What},
-    record,
+    encoding::{digest::Digest, time::Timestamp},
+    record::{
+        self,
+        chain::{Body, Genesis, Session, Tick, file_name},
+        log_entry::{Event, LogEntry, What},
+        time_attestation::{Claim, KERNEL, Rule, Source, judge},
+    },
     report::Head,
-    time::Timestamp,
+};
+use provenance_host::{config::Config, state_dir::StateDir};
+use provenanced::ledger::{
+    Evidence,
+    signer::{self, Signer},
 };
 
 const MINUTE: i64 = 60_000_000_000;

@@ -6,20 +6,14 @@
 use std::sync::OnceLock;
 
 use libfuzzer_sys::fuzz_target;
-use msp_provenance::packages::{
-    Artifact, Ecosystem, Keys, Level, Package, evidence,
-    judge::{Given, Judge},
-    pool::Pool,
-    spec::Spec,
-    trust::Roots,
-};
+use provenance_attestations::{Artifact, Ecosystem, Keys, Level, Package, evaluate::{Given, Judge}, expectations::Spec, index::Pool, parse, trusted_root::Roots};
 use provenance_core::report::Report;
 
 static ROOTS: OnceLock<Roots> = OnceLock::new();
 
 fuzz_target!(|bytes: &[u8]| {
     let roots = ROOTS.get_or_init(|| Roots::embedded().expect("the program's own roots"));
-    let pool: Pool = evidence::read("fuzz", bytes).into_iter().flatten().collect();
+    let pool: Pool = parse::read("fuzz", bytes).into_iter().flatten().collect();
     let (keys, spec) = (Keys::default(), Spec::default());
     let judge = Judge { roots, keys: &keys, spec: &spec, pool: &pool, previous: None };
     for subject in pool.evidence().iter().take(8).flat_map(|piece| piece.subjects.first()) {

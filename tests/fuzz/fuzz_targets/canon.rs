@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use provenance_core::{canon::Value, scan::Scan};
+use provenance_core::encoding::{json::Value, json_scanner::Scan};
 
 fuzz_target!(|bytes: &[u8]| {
     let value = Value::parse(bytes);

@@ -3,11 +3,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use msp_provenance::{
-    services::packages::metadata,
-    x509::{Certified, Crl, authority, governance},
-};
-use provenance_core::{key::PublicKey, publication::Publication};
+use provenance_x509::{Certified, Crl, authority, governance};
+use provenanced::package_registry::metadata;
+use provenance_core::{signing::public_key::PublicKey, statement::publication::Publication};
 
 fuzz_target!(|bytes: &[u8]| {
     // The example of RFC 8410 §10.1.

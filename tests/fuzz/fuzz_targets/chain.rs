@@ -3,12 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use provenance_core::{
-    chain::Body,
-    record::{self, Record},
-    report::Report,
-    verify::chain::ChainVerifier,
-};
+use provenance_core::{record::{self, Record, chain::Body}, report::Report, verify::chain::ChainVerifier};
 
 fuzz_target!(|bytes: &[u8]| {
     let mut report = Report::new();
@@ -21,7 +16,7 @@ fuzz_target!(|bytes: &[u8]| {
         if let Body::Tick(tick) = &body {
             let judged = tick.clock.recheck(record.time);
             // The shortcut of the recheck says what judging anew says.
-            let again = provenance_core::clock::judge(
+            let again = provenance_core::record::time_attestation::judge(
                 record.time,
                 tick.clock.rule,
                 tick.clock.step_ns,

@@ -3,17 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use msp_provenance::audit::pki;
-use provenance_core::{
-    countersign::{Countersignature, Request, Tree},
-    digest::Digest,
-    key::PublicKey,
-    report::{Report, Verdict},
-    verify::{
-        bundle::Trusted,
-        countersign::{Asked, judge},
-    },
-};
+use provenance_audit::legacy_pki;
+use provenance_core::{encoding::digest::Digest, report::{Report, Verdict}, signing::public_key::PublicKey, statement::countersignature::{Countersignature, Request, Tree}, verify::{bundle::Trusted, countersign::{Asked, judge}}};
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(request) = Request::parse(bytes) {
@@ -22,7 +13,7 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(signed) = Countersignature::parse(bytes) {
         assert_eq!(signed.encode().as_deref(), Ok(bytes));
     }
-    let _ = pki::read(bytes);
+    let _ = legacy_pki::read(bytes);
     // The example of RFC 8410 §10.1.
     let spki = "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=";
     let Ok(key) = PublicKey::parse(spki) else { return };

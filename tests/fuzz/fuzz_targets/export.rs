@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use provenance_core::export::{EntryHasher, Reader};
+use provenance_core::journal_export::{EntryHasher, Reader};
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((cut, stream)) = bytes.split_first() else { return };

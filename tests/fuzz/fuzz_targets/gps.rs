@@ -3,12 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use msp_provenance::sources::{gps::Tracker, gpsd, nmea};
-use provenance_core::{
-    canon::Value,
-    clock::{Claim, State},
-    time::{Now, Timestamp},
-};
+use provenance_time_sources::{gps::Tracker, gpsd, nmea};
+use provenance_core::{encoding::{json::Value, time::{Now, Timestamp}}, record::time_attestation::{Claim, State}};
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((which, text)) = bytes.split_first() else { return };

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use provenance_core::anchor::{Header, Headers};
+use provenance_core::bitcoin::{Header, Headers};
 
 fuzz_target!(|bytes: &[u8]| {
     if let Some((header, _)) = bytes.split_first_chunk()

@@ -5,7 +5,7 @@
 use std::io::{self, Read};
 
 use libfuzzer_sys::fuzz_target;
-use msp_provenance::host::chainfiles;
+use provenance_verifier::line_reader;
 
 struct Drip<'a>(&'a [u8], usize);
 
@@ -22,7 +22,7 @@ fuzz_target!(|bytes: &[u8]| {
     let Some((step, text)) = bytes.split_first() else { return };
     let mut again = vec![];
     let rest =
-        chainfiles::for_each_line::<io::Error>(Drip(text, usize::from(*step).max(1)), |line| {
+        line_reader::for_each_line::<io::Error>(Drip(text, usize::from(*step).max(1)), |line| {
             assert!(!line.contains(&b'\n'));
             again.extend_from_slice(line);
             again.push(b'\n');

@@ -2,11 +2,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use provenance_core::{logs, scan::Scan};
+use provenance_core::{encoding::json_scanner::Scan, record::log_entry};
 
 fuzz_target!(|bytes: &[u8]| {
     let mut scan = Scan::new(bytes);
-    if let Ok(entry) = logs::read_entry(&mut scan)
+    if let Ok(entry) = log_entry::read_entry(&mut scan)
         && scan.finish().is_ok()
     {
         assert_eq!(entry.to_value().encode(), bytes);

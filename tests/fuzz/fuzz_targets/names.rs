@@ -2,15 +2,15 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use provenance_core::{bundle::BundleId, path, statement::is_safe_name, time::Timestamp};
+use provenance_core::{encoding::{file_uri, time::Timestamp}, record::bundle_id::BundleId, statement::evidence::is_safe_name};
 
 fuzz_target!(|bytes: &[u8]| {
     if let Some(time) = Timestamp::parse(bytes) {
         assert_eq!(time.to_string().as_bytes(), bytes);
     }
     let Ok(text) = core::str::from_utf8(bytes) else { return };
-    if let Some(decoded) = path::decode(text) {
-        assert_eq!(path::encode(&decoded), text);
+    if let Some(decoded) = file_uri::decode(text) {
+        assert_eq!(file_uri::encode(&decoded), text);
     }
     if let Ok(id) = text.parse::<BundleId>() {
         assert_eq!(id.to_string(), text);

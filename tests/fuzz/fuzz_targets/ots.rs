@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use provenance_core::ots::{MAX_STEPS, Ots, follow, ways};
+use provenance_core::opentimestamps::{MAX_STEPS, Ots, follow, ways};
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(ots) = Ots::parse(bytes) {

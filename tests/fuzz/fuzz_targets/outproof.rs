@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use provenance_core::anchor::{OutProof, block_root};
+use provenance_core::bitcoin::{OutProof, block_root};
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(proof) = OutProof::parse(bytes) {

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use provenance_core::proof::Proof;
+use provenance_core::merkle::inclusion_proof::Proof;
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(proof) = Proof::parse(bytes) {

@@ -3,7 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use msp_provenance::host::{config::Config, policy::Policy};
+use provenance_audit::policy_file::Policy;
+use provenance_host::config::Config;
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(text) = core::str::from_utf8(bytes) else { return };

@@ -4,7 +4,7 @@
 
 use ed25519_dalek::VerifyingKey;
 use libfuzzer_sys::fuzz_target;
-use provenance_core::{dsse, sigstore::SigstoreBundle};
+use provenance_core::signing::{dsse, sigstore_bundle::SigstoreBundle};
 
 /// The public key of test 1 in RFC 8032 §7.1.
 const KEY: [u8; 32] = [

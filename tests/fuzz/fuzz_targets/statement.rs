@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use provenance_core::statement::Statement;
+use provenance_core::statement::evidence::Statement;
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(statement) = Statement::parse(bytes) {

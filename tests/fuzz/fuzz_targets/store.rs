@@ -4,13 +4,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use msp_provenance::sbom::pathinfo;
-use provenance_core::{
-    nix::{Address, Derivation, StoreKey, base32},
-    report::Report,
-    slsa::Provenance,
-    verify::store::{Trust, judge},
-};
+use provenance_sbom::nix_path_info;
+use provenance_core::{nix::{Address, Derivation, StoreKey, base32}, report::Report, statement::build_provenance::Provenance, verify::nix_store::{Trust, judge}};
 
 const KEY: &str = "cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=";
 
@@ -35,7 +30,7 @@ fuzz_target!(|bytes: &[u8]| {
         let found = address.path(path, [].into_iter()).expect("without references it has one");
         assert_eq!(found.len(), path.len());
     }
-    if let Ok(closure) = pathinfo::paths(bytes, "fuzz", None) {
+    if let Ok(closure) = nix_path_info::paths(bytes, "fuzz", None) {
         let trust = Trust { keys: vec![key], threshold: 1 };
         let bad = judge(&closure.paths, &trust, &mut Report::new());
         assert!(bad.len() <= closure.paths.len());

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use provenance_core::anchor::Transaction;
+use provenance_core::bitcoin::Transaction;
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(transaction) = Transaction::parse(bytes) else { return };

@@ -4,21 +4,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use provenance_core::{
-    digest::Digest,
-    packet::{
-        MANIFEST, Manifest,
-        zip::{Entry, Method, end},
-    },
-    report::Verdict,
-    statement::{ChainRange, Collector, Link},
-    time::Timestamp,
-};
-use provenance_verifier::{
-    Given, Source,
-    blocks::Blocks,
-    packet::{Packet, verify},
-};
+use provenance_core::{encoding::{digest::Digest, time::Timestamp}, packet::{MANIFEST, Manifest, zip::{Entry, Method, end}}, report::Verdict, statement::evidence::{ChainRange, Collector, Link}};
+use provenance_verifier::{Given, Source, block_headers::Blocks, packet::{Packet, verify}};
 
 /// In the order of their names.
 const NAMES: [&str; 13] = [
@@ -49,7 +36,7 @@ fn judge(bytes: &[u8]) {
     let given = Given { policy: None, blocks: &blocks, stopped: &stopped };
     let report = verify(&packet, &given, &mut |_| {}).expect("memory can be read");
     assert_ne!(report.verdict(), Verdict::Verified);
-    provenance_core::canon::Value::parse(&report.to_value().encode()).expect("a report is JSON");
+    provenance_core::encoding::json::Value::parse(&report.to_value().encode()).expect("a report is JSON");
 }
 
 /// A packet with the parts of `bytes`, which zeros end, as its files.

@@ -5,7 +5,7 @@ use alloc::{string::String, vec::Vec};
 use base64ct::{Base64, Encoding};
 
 use super::base32;
-use crate::digest::{self, Digest, Hasher};
+use crate::encoding::digest::{self, Digest, Hasher};
 
 /// What the hash of a content address is over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

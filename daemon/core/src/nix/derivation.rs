@@ -8,7 +8,7 @@ use alloc::{
 };
 
 use super::Address;
-use crate::digest::Digest;
+use crate::encoding::digest::Digest;
 
 /// A derivation is at most so long.
 pub const MAX_DERIVATION: usize = 16 << 20;

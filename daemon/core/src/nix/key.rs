@@ -4,7 +4,7 @@ use alloc::string::String;
 
 use base64ct::{Base64, Encoding};
 
-use crate::key::{KeyError, PublicKey};
+use crate::signing::public_key::{KeyError, PublicKey};
 
 /// Why a text is no public key of Nix.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]

@@ -9,13 +9,11 @@ mod nar;
 
 use alloc::{string::String, vec::Vec};
 
-pub use self::{
-    address::{Address, Algorithm, Method},
-    derivation::{Derivation, DerivationError, MAX_DERIVATION},
-    key::{StoreKey, StoreKeyError},
-    nar::NarHasher,
-};
-use crate::digest::Digest;
+use crate::encoding::digest::Digest;
+pub use address::{Address, Algorithm, Method};
+pub use derivation::{Derivation, DerivationError, MAX_DERIVATION};
+pub use key::{StoreKey, StoreKeyError};
+pub use nar::NarHasher;
 
 /// What is registered of one path of a closure.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

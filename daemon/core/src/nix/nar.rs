@@ -1,7 +1,7 @@
 //! The NAR serialisation of a file tree, as its digest and length: the caller
 //! tells the tree, folders' entries sorted by their bytes.
 
-use crate::digest::{Digest, Hasher};
+use crate::encoding::digest::{Digest, Hasher};
 
 /// Takes a tree and gives its NAR's digest. Nothing of the tree is kept.
 #[derive(Debug)]

@@ -4,12 +4,14 @@ use alloc::{string::String, vec::Vec};
 
 use super::is_safe_name;
 use crate::{
-    canon::Value,
-    digest::Digest,
-    intoto::{self, ChainRange, Collector, read_period, text},
-    logs::read_digest,
-    scan::{Scan, ScanError},
-    time::Timestamp,
+    encoding::{
+        digest::Digest,
+        json::Value,
+        json_scanner::{Scan, ScanError},
+        time::Timestamp,
+    },
+    record::log_entry::read_digest,
+    statement::{self, ChainRange, Collector, read_period, text},
 };
 
 /// The manifest's name in the packet.
@@ -90,7 +92,7 @@ impl Manifest {
             ("collector", self.collector.to_value()),
             ("host", self.host.as_str().into()),
             ("packed", packed.into()),
-            ("period", intoto::period(self.from, self.to)),
+            ("period", statement::period(self.from, self.to)),
             ("registry", Value::object([("root", self.root.into()), ("size", self.size.into())])),
             (
                 "sample",
@@ -100,7 +102,7 @@ impl Manifest {
             ("tier", self.tier.as_str().into()),
         ]);
         let files = self.files.iter().map(|(name, sha256, _)| (&**name, *sha256));
-        let bytes = intoto::encode(PREDICATE_TYPE, predicate, files);
+        let bytes = statement::encode(PREDICATE_TYPE, predicate, files);
         Self::parse(&bytes)?;
         Ok(bytes)
     }
@@ -114,7 +116,7 @@ impl Manifest {
             return Err(ManifestError::TooLong(bytes.len()));
         }
         let ((mut manifest, packed), subjects) =
-            intoto::parse(bytes, PREDICATE_TYPE, read_predicate)?
+            statement::parse(bytes, PREDICATE_TYPE, read_predicate)?
                 .ok_or(ManifestError::UnknownType)?;
         if packed.len() != subjects.len() {
             return Err(ManifestError::Packed);

@@ -4,9 +4,9 @@ use proptest::prelude::*;
 
 use super::{zip::*, *};
 use crate::{
-    digest::Digest,
+    encoding::digest::Digest,
     registry::{BundleEntry, Entry as Record},
-    statement::{ChainRange, Collector, Link},
+    statement::evidence::{ChainRange, Collector, Link},
 };
 
 fn at(text: &str) -> Timestamp {

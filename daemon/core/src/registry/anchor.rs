@@ -5,11 +5,13 @@ use alloc::{format, string::String, vec::Vec};
 
 use super::{EntryError, Members, wrong};
 use crate::{
-    anchor::{BlockHash, MAX_WHOLE, TxProof, Txid, digests},
-    canon::Value,
-    digest::{Digest, from_hex, to_hex},
+    bitcoin::{BlockHash, MAX_WHOLE, TxProof, Txid, digests},
+    encoding::{
+        digest::{Digest, from_hex, to_hex},
+        json::Value,
+        json_scanner::Scan,
+    },
     merkle::MAX_PATH,
-    scan::Scan,
 };
 
 /// The networks that an anchor may be in.

@@ -6,7 +6,10 @@ use alloc::{boxed::Box, string::String, vec::Vec};
 use base64ct::{Base64, Encoding as _};
 
 use super::{EntryError, Members, wrong};
-use crate::{canon::Value, copies::is_chain_id, digest::Digest, time::Timestamp};
+use crate::{
+    encoding::{digest::Digest, json::Value, time::Timestamp},
+    statement::replication_manifest::is_chain_id,
+};
 
 /// What happened to a certificate.
 #[derive(Clone, PartialEq, Eq, Debug)]

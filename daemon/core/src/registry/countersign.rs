@@ -5,12 +5,12 @@ use alloc::{boxed::Box, format, string::String};
 
 use super::{EntryError, Members, wrong};
 use crate::{
-    canon::Value,
-    countersign::{Countersignature, Request, Tree},
-    digest::Digest,
-    intoto::Subject,
-    key::PublicKey,
-    time::Timestamp,
+    encoding::{digest::Digest, json::Value, time::Timestamp},
+    signing::public_key::PublicKey,
+    statement::{
+        Subject,
+        countersignature::{Countersignature, Request, Tree},
+    },
 };
 
 /// Somebody vouched for something; client and host are those of the registry.
@@ -87,8 +87,8 @@ impl CountersignEntry {
 mod tests {
     use super::*;
     use crate::{
-        countersign::tests::{example, request},
         registry::Entry,
+        statement::countersignature::tests::{example, request},
     };
 
     #[test]

@@ -3,7 +3,10 @@
 use alloc::{collections::BTreeMap, string::String};
 
 use super::{EntryError, Members, wrong};
-use crate::{canon::Value, copies::is_chain_id, digest::Digest};
+use crate::{
+    encoding::{digest::Digest, json::Value},
+    statement::replication_manifest::is_chain_id,
+};
 
 /// What can happen to a version of a package.
 pub const EVENTS: [&str; 9] = [

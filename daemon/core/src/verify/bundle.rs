@@ -8,19 +8,18 @@ use alloc::{
 };
 
 use crate::{
-    clock,
-    digest::Digest,
-    dsse,
-    key::PublicKey,
-    merkle::{leaf_hash, verify_inclusion},
-    note::{Checkpoint, Note},
-    proof::Proof,
-    record::Record,
+    encoding::{digest::Digest, json_scanner::Scan},
+    merkle::{inclusion_proof::Proof, leaf_hash, verify_inclusion},
+    record::{Record, time_attestation},
     registry::{BundleEntry, Entry},
     report::{Code, Finding, Head, Place, Report, Severity},
-    scan::Scan,
-    sigstore::SigstoreBundle,
-    statement::{Statement, StatementError},
+    signing::{
+        checkpoint::{Checkpoint, Note},
+        dsse,
+        public_key::PublicKey,
+        sigstore_bundle::SigstoreBundle,
+    },
+    statement::evidence::{Statement, StatementError},
 };
 
 /// A key that the verifier's policy trusts, for a span of the registry.
@@ -331,7 +330,7 @@ pub fn matches(entry: &BundleEntry, statement: &Statement, bytes: &[u8]) -> bool
 fn attestation(statement: &Statement, report: &mut Report) {
     let bytes = statement.evidence.clock.encode();
     let mut scan = Scan::new(&bytes);
-    if let Err(error) = clock::read(&mut scan).and_then(|_| scan.finish()) {
+    if let Err(error) = time_attestation::read(&mut scan).and_then(|_| scan.finish()) {
         let message = format!("the statement's time attestation is none: {error}");
         let place = Place::file("statement.json");
         report.find(Finding::new(Code::BundleMalformed, place, message));

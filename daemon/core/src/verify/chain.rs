@@ -6,14 +6,18 @@ use alloc::{
     string::{String, ToString},
 };
 
-use super::sources::Sources;
+use super::log_sources::Sources;
 use crate::{
-    chain::{Body, Session, Tick},
-    clock::{ClockVerdict, Rule, step_between},
-    digest::{Digest, LineHasher},
-    record::{Record, RecordError},
+    encoding::{
+        digest::{Digest, LineHasher},
+        time::{Day, Timestamp, human_span},
+    },
+    record::{
+        Record, RecordError,
+        chain::{Body, Session, Tick},
+        time_attestation::{ClockVerdict, Rule, step_between},
+    },
     report::{Code, Finding, Head, Place, Report, Severity},
-    time::{Day, Timestamp, human_span},
 };
 
 /// The threshold for a step where no tick has stated its own yet.
@@ -364,7 +368,7 @@ impl ChainVerifier {
         }
         if let Err(again) = clock.recheck(head.time) {
             let message = "the recorded clock verdict does not follow from its sources";
-            let text = |value: &crate::clock::Attestation<'_>| {
+            let text = |value: &crate::record::time_attestation::Attestation<'_>| {
                 String::from_utf8_lossy(&value.to_value().encode()).into_owned()
             };
             let finding = Finding::new(Code::ClockVerdict, place(), message);

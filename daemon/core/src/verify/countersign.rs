@@ -11,11 +11,10 @@ use alloc::{
 
 use super::bundle::Trusted;
 use crate::{
-    countersign::{CountersignError, Countersignature, Tree, lines},
-    digest::Digest,
-    key::PublicKey,
+    encoding::digest::Digest,
     report::{Code, Finding, Place, Report},
-    sigstore::SigstoreBundle,
+    signing::{public_key::PublicKey, sigstore_bundle::SigstoreBundle},
+    statement::countersignature::{CountersignError, Countersignature, Tree, lines},
 };
 
 /// What lies there, and what is asked of its signatures.

@@ -8,10 +8,9 @@ use alloc::{
 
 use super::bundle::{Trusted, signer};
 use crate::{
-    dsse,
     packet::{MANIFEST, Manifest, ManifestError, SIGNATURE, SIGSTORE},
     report::{Code, Finding, Place, Report, Severity},
-    sigstore::SigstoreBundle,
+    signing::{dsse, sigstore_bundle::SigstoreBundle},
 };
 
 /// The manifest and its signatures, as bytes; an absent one is `None`.

@@ -7,16 +7,14 @@ use alloc::{
     string::{String, ToString},
 };
 
+use super::anchor_history::Anchors;
 use crate::{
-    alert::OpenAlerts,
-    digest::Digest,
+    encoding::{digest::Digest, time::Timestamp},
     merkle::{Frontier, Node, frontier_nodes, leaf_hash},
-    ots::Commitment,
-    record::{Record, RecordError},
+    opentimestamps::Commitment,
+    record::{Record, RecordError, alert::OpenAlerts},
     registry::{AnchorStep, Entry, KINDS},
     report::{Code, Finding, Place, Report},
-    time::Timestamp,
-    verify::anchors::Anchors,
 };
 
 /// The file's name in places.
@@ -148,7 +146,7 @@ impl RegistryVerifier {
         let computed = Digest::of(body);
         if computed.0[..] != *hash {
             let message = "the stored hash is not that of the body";
-            report.find(broken(message).values(computed, crate::digest::to_hex(hash)));
+            report.find(broken(message).values(computed, crate::encoding::digest::to_hex(hash)));
         }
         let prev = self.prev.replace(computed).unwrap_or(Digest::ZERO);
         self.grow(body, &place, tree, report);
@@ -269,7 +267,7 @@ fn code(error: &RecordError) -> Code {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{canon::Value, record};
+    use crate::{encoding::json::Value, record};
     use alloc::{collections::BTreeMap, vec, vec::Vec};
 
     struct Table {
@@ -331,7 +329,7 @@ mod tests {
     #[test]
     fn a_resolution_of_an_alert_that_was_never_raised_is_found() {
         let mut table = table(3);
-        let alert = crate::alert::Alert {
+        let alert = crate::record::alert::Alert {
             id: "0123456789abcdef0123456789abcdef".into(),
             code: "later.code".into(),
             subject: "s".into(),
@@ -342,8 +340,9 @@ mod tests {
             seq: 1,
             hash: Digest::of(b"x"),
         };
-        let over = crate::alert::Alert { until: Some(Timestamp::from_nanos(1)), ..alert.clone() };
-        let mut push = |alert: &crate::alert::Alert| {
+        let over =
+            crate::record::alert::Alert { until: Some(Timestamp::from_nanos(1)), ..alert.clone() };
+        let mut push = |alert: &crate::record::alert::Alert| {
             let (seq, prev) = (table.rows.len() as u64, Digest::of(&table.rows.last().unwrap().2));
             let data = Entry::Alert(alert.clone()).to_value();
             let body = record::encode("alert", seq, prev, Timestamp::from_nanos(1), &data);

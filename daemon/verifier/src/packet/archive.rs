@@ -6,7 +6,7 @@ use std::io::{self, Read};
 
 use flate2::{Crc, read::DeflateDecoder};
 use provenance_core::{
-    digest::{Digest, Hasher},
+    encoding::digest::{Digest, Hasher},
     packet::{
         self,
         zip::{self, Entry, Method},

@@ -4,15 +4,17 @@
 use std::io;
 
 use provenance_core::{
-    chain::Body,
-    digest::Digest,
-    note::{Checkpoint, Note},
-    ots::MAX_OTS,
-    proof::{MAX_PROOF, Proof},
+    encoding::digest::Digest,
+    merkle::inclusion_proof::{MAX_PROOF, Proof},
+    opentimestamps::MAX_OTS,
+    record::chain::Body,
     registry::BundleEntry,
     report::{Code, Finding, Place, Report},
-    sigstore::MAX_BUNDLE,
-    statement::{MAX_STATEMENT, Statement},
+    signing::{
+        checkpoint::{Checkpoint, Note},
+        sigstore_bundle::MAX_BUNDLE,
+    },
+    statement::evidence::{MAX_STATEMENT, Statement},
     verify::{
         bundle::{self, Files, Trusted},
         chain::ChainVerifier,
@@ -24,7 +26,7 @@ use super::{
     chain::same_root,
     registry::{Registry, Then},
 };
-use crate::{blocks, lines::for_each_line};
+use crate::{block_headers, line_reader::for_each_line};
 
 impl Walk<'_> {
     /// Step 13.8.
@@ -36,7 +38,7 @@ impl Walk<'_> {
     ) -> Result<(), VerifyError> {
         for (id, (entry, expired)) in &registry.facts.bundles {
             let folder = format!("bundles/{id}");
-            if id.parse::<provenance_core::bundle::BundleId>().is_err()
+            if id.parse::<provenance_core::record::bundle_id::BundleId>().is_err()
                 || self.archive.find(&format!("{folder}/statement.json")).is_none()
             {
                 let message = "the registry names this bundle, and it is not in the packet";
@@ -74,7 +76,7 @@ impl Walk<'_> {
         let allowed = self.trust.allows_unsigned();
         let Some(statement) = bundle::verify(&files, keys, allowed, own) else { return Ok(()) };
         let bytes = (&*files.statement, files.proof.as_deref(), files.ots.as_deref());
-        let anchored = blocks::of_bundle(bytes, (self.trust.blocks, false), own);
+        let anchored = block_headers::of_bundle(bytes, (self.trust.blocks, false), own);
         of_registry((files.proof.as_deref(), anchored), registry, own);
         if !bundle::matches(entry, &statement, &files.statement) {
             let message = "the statement is not the one on record";

@@ -4,10 +4,10 @@
 use std::io;
 
 use provenance_core::{
-    chain::Body,
-    note::{Checkpoint, Note},
+    encoding::time::Day,
+    record::chain::Body,
     report::{Code, Finding, Head, Place, Report},
-    time::Day,
+    signing::checkpoint::{Checkpoint, Note},
     verify::chain::ChainVerifier,
 };
 
@@ -16,8 +16,8 @@ use super::{
     registry::{Registry, Then},
 };
 use crate::{
-    join::{compare_head, compare_segment},
-    lines::for_each_line,
+    cross_check::{compare_head, compare_segment},
+    line_reader::for_each_line,
 };
 
 impl Walk<'_> {
@@ -151,7 +151,11 @@ impl Walk<'_> {
     }
 }
 
-fn within(chain: &provenance_core::statement::ChainRange, first: u64, count: u64) -> bool {
+fn within(
+    chain: &provenance_core::statement::evidence::ChainRange,
+    first: u64,
+    count: u64,
+) -> bool {
     let last = first.saturating_add(count.saturating_sub(1));
     first >= chain.first.seq && last <= chain.last.seq
 }

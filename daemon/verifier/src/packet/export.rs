@@ -2,14 +2,13 @@
 //! the appliance's record.
 
 use provenance_core::{
-    digest::{Digest, Hasher},
-    merkle::{leaf_hash, verify_inclusion},
-    note::{Checkpoint, Note},
+    encoding::digest::{Digest, Hasher},
+    merkle::{inclusion_proof::Proof, leaf_hash, verify_inclusion},
     packet::Manifest,
-    proof::Proof,
     record::Record,
     registry::{Entry, PacketEntry},
     report::{Code, Finding, Place, Report},
+    signing::checkpoint::{Checkpoint, Note},
     verify::bundle::{Trusted, check_note},
 };
 

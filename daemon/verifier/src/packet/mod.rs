@@ -8,14 +8,16 @@ mod export;
 mod registry;
 
 use provenance_core::{
-    note::{Checkpoint, MAX_NOTE, Note},
     packet::{self, Facts, Manifest},
     report::{Code, Finding, Place, Report},
-    sigstore::MAX_BUNDLE,
+    signing::{
+        checkpoint::{Checkpoint, MAX_NOTE, Note},
+        sigstore_bundle::MAX_BUNDLE,
+    },
     verify::{bundle::Trusted, packet as core},
 };
 
-use crate::{Given, Progress, Source, VerifyError, blocks, page::Page, sbom};
+use crate::{Given, Progress, Source, VerifyError, block_headers, report_html::Page, sbom};
 use archive::{Archive, OWN, Sums};
 use registry::Registry;
 
@@ -51,14 +53,14 @@ pub fn verify(
     let mut walk = Walk { archive, manifest, trust, seen, progress, records: 0 };
     walk.names(&mut report);
     let mut registry = walk.registry(&mut report)?;
-    let keys = crate::join::bounded(trust.keys(), &registry.keys);
+    let keys = crate::cross_check::bounded(trust.keys(), &registry.keys);
     core::signatures(&files, &walk.manifest, &keys, trust.allows_unsigned(), &mut report);
     walk.checkpoint(&registry, &keys, &mut report)?;
     walk.keys(&registry, &mut report)?;
     walk.chain(&mut registry, &mut report)?;
     walk.bundles(&registry, &keys, &mut report)?;
     let on_record = (&registry.anchors, packet::REGISTRY, registry.newest_bundle);
-    blocks::on_record(on_record, trust.blocks, &mut report);
+    block_headers::on_record(on_record, trust.blocks, &mut report);
     walk.sboms(&registry.facts, &mut report)?;
     walk.papers(&registry, &mut report)?;
     walk.rest(&mut report)?;
@@ -153,7 +155,11 @@ impl Walk<'_> {
     fn named(
         &self,
         name: &str,
-    ) -> Option<&(String, provenance_core::digest::Digest, provenance_core::digest::Digest)> {
+    ) -> Option<&(
+        String,
+        provenance_core::encoding::digest::Digest,
+        provenance_core::encoding::digest::Digest,
+    )> {
         let files = &self.manifest.files;
         let at = files.binary_search_by(|(known, ..)| known.as_str().cmp(name)).ok()?;
         files.get(at)
@@ -259,7 +265,7 @@ impl Walk<'_> {
                 continue;
             }
             if let Some(bytes) = self.whole(name, MAX_WHOLE, report)? {
-                let got = provenance_core::digest::Digest::of(&bytes);
+                let got = provenance_core::encoding::digest::Digest::of(&bytes);
                 if got != document.sha256 {
                     let message = "the document is not the one on record";
                     let finding = Finding::new(Code::SbomInvalid, Place::file(name), message);

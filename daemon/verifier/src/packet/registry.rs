@@ -4,16 +4,15 @@
 use std::{collections::BTreeMap, io};
 
 use provenance_core::{
-    digest::Digest,
+    encoding::{digest::Digest, time::Timestamp},
     packet::{self, Facts},
     registry::{Entry, KeyEntry, Segment},
     report::{Code, Finding, Place, Report},
-    time::Timestamp,
-    verify::{anchors::Anchors, registry::RegistryVerifier},
+    verify::{anchor_history::Anchors, registry::RegistryVerifier},
 };
 
 use super::{VerifyError, Walk};
-use crate::{lines::for_each_line, page::Page};
+use crate::{line_reader::for_each_line, report_html::Page};
 
 /// So many heads, closed files and keys are held against the chain. A packet
 /// of many years has fewer.

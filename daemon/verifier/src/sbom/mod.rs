@@ -8,8 +8,8 @@ mod spdx;
 use std::collections::{BTreeMap, BTreeSet};
 
 use provenance_core::{
-    canon::Value,
-    coverage::{ATTESTATION, COVERAGE, Coverage, Level},
+    encoding::json::Value,
+    record::coverage::{ATTESTATION, COVERAGE, Coverage, Level},
     report::{Code, Finding, Place, Report},
 };
 use serde::Deserialize;
@@ -244,7 +244,7 @@ fn is_date(text: &str) -> bool {
     let seconds = text.strip_suffix('Z').map(|text| text.split('.').next().unwrap_or(text));
     seconds.is_some_and(|seconds| {
         let full = format!("{seconds}.000000000Z");
-        provenance_core::time::Timestamp::parse(full.as_bytes()).is_some()
+        provenance_core::encoding::time::Timestamp::parse(full.as_bytes()).is_some()
     })
 }
 

@@ -1,9 +1,9 @@
 use super::*;
-use crate::{
+use crate::record::{
+    self,
     chain::Genesis,
-    clock::{Claim, Source, judge},
-    logs::{Event, LogEntry, What},
-    record,
+    log_entry::{Event, LogEntry, What},
+    time_attestation::{Claim, Source, judge},
 };
 use alloc::{vec, vec::Vec};
 

@@ -7,11 +7,15 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    countersign::tests::{example, request, requester},
-    countersign::{MAX_STATEMENT, Request},
-    intoto::Subject,
     report::Verdict,
-    sigstore,
+    signing::sigstore_bundle,
+    statement::{
+        Subject,
+        countersignature::{
+            MAX_STATEMENT, Request,
+            tests::{example, request, requester},
+        },
+    },
 };
 
 struct Person(SigningKey);
@@ -31,7 +35,7 @@ impl Person {
 
     fn sign(&self, bytes: &[u8]) -> Vec<u8> {
         let sign = |bytes: &[u8]| self.0.sign(bytes).to_bytes();
-        let mut line = sigstore::sign(bytes, &self.key().fingerprint(), &sign);
+        let mut line = sigstore_bundle::sign(bytes, &self.key().fingerprint(), &sign);
         line.push(b'\n');
         line
     }

@@ -1,0 +1,55 @@
+//! The anchors of a state folder (docs/format.md §7), held against what an
+//! auditor knows of Bitcoin's blocks.
+
+use provenance_core::{
+    encoding::digest::Digest,
+    merkle::{inclusion_proof::Proof, leaf_hash},
+    report::{Code, Finding, Place, Report},
+    verify::{anchor_proof, registry::FILE},
+};
+use provenance_verifier::block_headers;
+
+use super::registry_cursor::Join;
+use crate::trust::Trust;
+
+/// The anchors on record in a state folder.
+pub(super) fn on_record(join: &Join<'_>, trust: &Trust, report: &mut Report) {
+    let newest = join.bundles.values().map(|(_, row)| *row).max();
+    block_headers::on_record((join.anchors(), FILE, newest), &trust.blocks, report);
+}
+
+/// A proof that the auditor holds from an earlier visit.
+pub(super) fn held(proof: &Proof, (join, trust): (Option<&Join<'_>>, &Trust), report: &mut Report) {
+    let place = Place::file("the proof given");
+    let Some(anchor) = &proof.anchor else { return };
+    match (anchor.verify(leaf_hash(proof.body.as_bytes()), proof.index), join) {
+        (Err(error), _) => {
+            report.find(Finding::new(error.code(), place, format!("its anchor: {error}")));
+        }
+        (Ok(_), None) => {
+            report.undecided("the proof given", "there is no registry here that could continue it");
+        }
+        (Ok(shown), Some(join)) => {
+            let ask = |height| trust.blocks.ask(height);
+            anchor_proof::of_registry(place.clone(), &shown, (&ask, true), report);
+            continues(join, (anchor.size, shown.root), place, report);
+        }
+    }
+}
+
+/// What a bundle was anchored under is what the registry was then.
+pub(super) fn continues(
+    join: &Join<'_>,
+    (size, root): (u64, Digest),
+    place: Place,
+    report: &mut Report,
+) {
+    report.checked("anchored trees", 1);
+    let message = "the registry does not continue what was anchored: it was written anew since";
+    let finding = Finding::new(Code::ProofConsistency, place, message);
+    match join.root_at(size) {
+        Some(now) if now == root => {}
+        Some(now) => report.find(finding.values(root, now)),
+        None => report.find(finding.values(size, join.tree().size())),
+    }
+}

@@ -1,0 +1,24 @@
+//! `provenanced api`.
+
+use provenance_cli::{Exit, Failure, until_ended};
+
+use super::common::{failure, open};
+use provenance_host::{
+    clock::{Clock as _, SystemClock},
+    config::Config,
+};
+
+use crate::api;
+
+pub(super) fn run(config: &Config) -> Result<(), Failure> {
+    let Some(settings) = &config.api else {
+        let message = "nothing says where it answers: set [api] listen";
+        return Err(Failure::new(Exit::Config, message));
+    };
+    let clock = SystemClock::new().map_err(|error| Failure::new(Exit::Io, error))?;
+    let (_, evidence, _) = open(config)?;
+    until_ended(async |end| {
+        let now = move || clock.now().time;
+        api::run(settings, config, evidence, now, end).await.map_err(failure)
+    })
+}

@@ -1,0 +1,21 @@
+//! Waiting for the time sources, so long as a tick may.
+
+use std::time::Duration;
+
+use super::Daemon;
+use provenance_host::clock::Clock;
+use provenance_time_sources::poller::PATIENCE;
+
+impl<C: Clock + Clone + Send + Sync + 'static> Daemon<C> {
+    /// Returns when all have answered, or when a tick can wait no longer.
+    pub(super) async fn hear_sources(&mut self, time: Duration) {
+        let patience = time.min(PATIENCE);
+        let all = async {
+            while !self.panel.is_complete() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        // Whoever has not answered by then is recorded as absent.
+        let _ = tokio::time::timeout(patience, all).await;
+    }
+}

@@ -1,9 +1,0 @@
-//! The chain's writer: append, fsync, then it exists.
-//!
-//! One process writes, by a lock. What a crash left behind the last whole
-//! record is set aside, never guessed at.
-
-mod tail;
-mod writer;
-
-pub use writer::{ChainError, ChainWriter};

@@ -1,7 +1,0 @@
-//! Where time comes from besides the kernel. Each source gives an interval, or
-//! says why it gives none; none may hold up a tick.
-
-pub mod chrony;
-pub mod gps;
-pub mod gpsd;
-pub mod nmea;

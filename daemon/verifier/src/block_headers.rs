@@ -1,0 +1,147 @@
+//! What an auditor knows of Bitcoin's blocks (docs/format.md §7).
+
+use std::fmt;
+
+use provenance_core::{
+    bitcoin::{Block, BlockHash, Header, Headers},
+    encoding::digest::Digest,
+    report::{Code, Finding, Place, Report},
+    verify::{
+        anchor_history::{Anchors, Known},
+        anchor_proof::{self, Answer, Basis, Weight},
+    },
+};
+
+use crate::policy::AnchorPolicy;
+
+/// The auditor's sources for Bitcoin's blocks.
+#[derive(Debug, Default)]
+pub struct Blocks {
+    /// By file, and by the policy's hashes.
+    headers: Headers,
+    /// The blocks that the policy names, whatever a file says of them.
+    pinned: Vec<(u32, BlockHash)>,
+    /// A node of the auditor's.
+    node: Option<NodeSource>,
+    /// Whether the auditor asked for anchors.
+    demanded: bool,
+}
+
+/// Gives the header that the node's best chain has at a height; `None` where
+/// it is not that high.
+type AskNode = dyn Fn(u32) -> Result<Option<Header>, String>;
+
+struct NodeSource(Box<AskNode>);
+
+impl fmt::Debug for NodeSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NodeSource")
+    }
+}
+
+impl Blocks {
+    /// What the policy says, but for the file that it names.
+    pub fn take(&mut self, policy: &AnchorPolicy) {
+        self.pinned.extend(policy.blocks.iter().copied());
+        self.pin();
+        self.demanded |= policy.required;
+    }
+
+    /// Takes these headers in place of those before.
+    ///
+    /// # Errors
+    /// Why they are none.
+    pub fn read(&mut self, bytes: Vec<u8>) -> Result<(), String> {
+        let text = String::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned())?;
+        self.headers =
+            Headers::parse(&text).map_err(|error| format!("not a header file: {error}"))?;
+        self.pin();
+        Ok(())
+    }
+
+    fn pin(&mut self) {
+        self.pinned.iter().for_each(|(height, hash)| self.headers.pin(*height, *hash));
+    }
+
+    /// Asks the auditor's node too.
+    pub fn ask_node(&mut self, ask: impl Fn(u32) -> Result<Option<Header>, String> + 'static) {
+        self.node = Some(NodeSource(Box::new(ask)));
+    }
+
+    /// Whether a missing anchor is decisive.
+    pub fn demanded(&self) -> bool {
+        self.demanded
+    }
+
+    /// Makes a missing anchor decisive: the auditor asked for it.
+    pub fn demand(&mut self) {
+        self.demanded = true;
+    }
+
+    /// What they say of a height.
+    pub fn ask(&self, height: u32) -> Vec<Answer> {
+        let mut answers = vec![];
+        if let Some(NodeSource(ask)) = &self.node {
+            answers.push(match ask(height) {
+                Ok(Some(header)) => Answer::Block(Block::Header(header), Basis::Node, None),
+                Ok(None) => Answer::Unknown("your node has no block of that height yet".into()),
+                Err(why) => Answer::Unknown(why),
+            });
+        }
+        answers.push(match self.headers.get(height) {
+            Some(block @ Block::Header(_)) => {
+                let (_, work) = self.headers.work_from(height);
+                Answer::Block(block, Basis::HeaderFile, Some(work))
+            }
+            Some(block) => Answer::Block(block, Basis::PinnedHash, None),
+            None if self.headers.is_empty() => Answer::NoSource,
+            None => Answer::Unknown(format!(
+                "your headers do not have it: add the line `{height} $(bitcoin-cli getblockheader \
+                 $(bitcoin-cli getblockhash {height}) false)`"
+            )),
+        });
+        answers
+    }
+}
+
+/// Steps 7.5 to 7.9 of a bundle by itself (`alone`), or within its state folder.
+pub fn of_bundle(
+    files: (&[u8], Option<&[u8]>, Option<&[u8]>),
+    (blocks, alone): (&Blocks, bool),
+    report: &mut Report,
+) -> Option<(u64, Digest)> {
+    let demanded = blocks.demanded;
+    let weight = Weight { demanded: demanded && alone, decisive: demanded || alone };
+    anchor_proof::of_bundle(files, (&|height| blocks.ask(height), weight), report)
+}
+
+/// The anchors on record in a registry, which is called `file`: what is
+/// pending, and whether the blocks of the others are Bitcoin's. With the record
+/// of the newest bundle, which an anchor should cover where they are asked for.
+pub fn on_record(
+    (anchors, file, newest): (&Anchors, &str, Option<u64>),
+    blocks: &Blocks,
+    report: &mut Report,
+) {
+    let demanded = blocks.demanded;
+    let ask = |height| blocks.ask(height);
+    for (size, known) in anchors.iter() {
+        let place = Place::file(file).at_seq(known.row);
+        if let Some(shown) = &known.proved {
+            anchor_proof::of_registry(place, shown, (&ask, demanded), report);
+        } else if let Some(block) = known.attested {
+            anchor_proof::of_calendar(place, block, (&ask, demanded), report);
+        } else if known.state.is_open() {
+            let state = format!("{:?}", known.state).to_lowercase();
+            let message = format!("the anchor of {size} records is {state}, and not final yet");
+            report.find(Finding::new(Code::AnchorPending, place, message));
+        }
+    }
+    let shown = |known: &Known| known.proved.is_some() || known.attested.is_some();
+    let covered = anchors.iter().filter(|(_, known)| shown(known));
+    let covered = covered.map(|(size, _)| size).max().unwrap_or_default();
+    if demanded && newest.is_some_and(|row| row >= covered) {
+        let why = "the newest bundles are in no final anchor yet";
+        report.undecided("the anchors in Bitcoin", why);
+    }
+}

@@ -1,0 +1,11 @@
+//! The project itself: documentation, command line, modules, releases, architecture.
+#![cfg(test)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod cli;
+mod docs;
+mod floors;
+mod nix;
+mod release;
