@@ -38,7 +38,7 @@ use provenanced::{
     daemon::recovery,
     engine::{Action, Engine, Input, Settings},
     ledger::{
-        Evidence,
+        Ledger,
         signer::{self, Signer},
     },
 };
@@ -72,7 +72,7 @@ fn child() {
     let mut chain = ChainWriter::open(&state).unwrap();
     let signer = Signer::load(config.signing_key.as_deref().unwrap()).unwrap();
     let now = clock.now().time;
-    let mut evidence = Evidence::open(&config, &state, Some(signer), now).unwrap();
+    let mut evidence = Ledger::open(&config, &state, Some(signer), now).unwrap();
     let reader = evidence.reader().unwrap();
     bundle::settle(&state, &mut evidence, &reader, now).unwrap();
     let mut files = Files(

@@ -21,8 +21,8 @@ use provenance_core::encoding::time::Timestamp;
 use provenance_host::state_dir::StateDir;
 use provenance_storage::FolderWriter;
 use provenanced::{
-    ledger::{Evidence, signer::Signer},
-    replication::{self, Asked},
+    ledger::{Ledger, signer::Signer},
+    replication::{self, ReplicationRequest},
 };
 use rustix::fs::IFlags;
 
@@ -99,10 +99,10 @@ fn one(root: &Path, worm: &Path, policies: &Path, n: u64, records: u64) {
     let state = StateDir::new(&config.state_dir);
     let signer = Signer::load(config.signing_key.as_deref().unwrap()).unwrap();
     let now = Timestamp::parse(b"2026-11-21T00:00:00.000000000Z").unwrap();
-    let mut evidence = Evidence::open(&config, &state, Some(signer), now).unwrap();
+    let mut evidence = Ledger::open(&config, &state, Some(signer), now).unwrap();
     let settings = config.store.clone().unwrap();
     let mut bucket = FolderWriter::new(worm);
-    let asked = Asked { config: &config, settings: &settings, bucket: &mut bucket };
+    let asked = ReplicationRequest { config: &config, settings: &settings, bucket: &mut bucket };
     replication::run(asked, &state, &mut evidence, || now).unwrap();
     let policy = format!(
         "client = \"{client}\"\nhost = \"{host}\"\n[[keys]]\nname = \"k\"\npublic_key = \"\"\"\n{public}\"\"\"\n"

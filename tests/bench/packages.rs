@@ -25,7 +25,7 @@ use provenance_core::{
     registry::{CertificateEntry, Entry, Governance, Issued, PackageEntry, SubjectKind},
 };
 use provenance_host::state_dir::StateDir;
-use provenanced::ledger::{Evidence, signer::Signer};
+use provenanced::ledger::{Ledger, signer::Signer};
 
 use wait::{PATIENCE, wait_for};
 
@@ -239,7 +239,7 @@ fn fill(root: &Path, records: u64) {
     let state = StateDir::new(&config.state_dir);
     let signer = Signer::load(config.signing_key.as_deref().unwrap()).unwrap();
     let now = Timestamp::parse(b"2026-11-21T00:00:00.000000000Z").unwrap();
-    let mut evidence = Evidence::open(&config, &state, Some(signer), now).unwrap();
+    let mut evidence = Ledger::open(&config, &state, Some(signer), now).unwrap();
     let all: Vec<u64> = (1..=records).collect();
     for some in all.chunks(1_000) {
         let entries = some.iter().flat_map(|n| [certificate(*n, now), event(*n, records / 10)]);

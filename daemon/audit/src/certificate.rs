@@ -15,7 +15,7 @@ use provenance_core::{
 use crate::{error::AuditError, files::digest, trust::Trust};
 use provenance_host::{durable, state_dir::StateDir};
 use provenance_registry::{package_index, reader::Reader};
-use provenance_x509::{Certified, Crl, MAX_CERTIFICATE, MAX_CRL, authority};
+use provenance_x509::{Crl, MAX_CERTIFICATE, MAX_CRL, ParsedCertificate, authority};
 
 /// What is verified, and against what.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ pub fn verify(options: &Options, trust: &Trust) -> Result<Report, AuditError> {
     let Some(key) = trusted(options, &mut report)? else { return Ok(report) };
     let bytes = read(&options.certificate, MAX_CERTIFICATE)?;
     let place = Place::file(name(&options.certificate));
-    let certified = match Certified::parse(&bytes).and_then(|certified| {
+    let certified = match ParsedCertificate::parse(&bytes).and_then(|certified| {
         certified.verify(&key)?;
         Ok(certified)
     }) {

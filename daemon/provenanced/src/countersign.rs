@@ -18,7 +18,7 @@ use provenance_core::{
     statement::countersignature::{Countersignature, MAX_FILE, MAX_REQUEST, Request, lines},
 };
 
-use crate::{error::ServiceError, ledger::Evidence, state_lock::lock};
+use crate::{error::ServiceError, ledger::Ledger, state_lock::lock};
 use provenance_host::{config::Config, durable, state_dir::StateDir};
 use provenance_sbom::{
     directory_walk::{self, Place},
@@ -30,7 +30,7 @@ use crate::ledger::signer::Signer;
 
 /// What is asked for.
 #[derive(Clone, Debug)]
-pub struct Ask {
+pub struct CountersignRequest {
     /// The file with the request.
     pub request: PathBuf,
     /// What is to be signed: a folder or a file.
@@ -45,7 +45,7 @@ pub struct Ask {
 
 /// What was done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Did {
+pub enum CountersignOutcome {
     /// It was signed and recorded.
     Signed,
     /// It was on record, and its signature was put back.
@@ -58,16 +58,16 @@ pub enum Did {
 
 /// A counter-signature, and what was done for it.
 #[derive(Clone, Debug)]
-pub struct Done {
+pub struct Countersigned {
     /// What was done.
-    pub did: Did,
+    pub did: CountersignOutcome,
     /// What is on record.
     pub entry: CountersignEntry,
     /// The file with the signature.
     pub file: PathBuf,
 }
 
-impl Did {
+impl CountersignOutcome {
     /// `signed`, `restored`, `recorded` or `nothing`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -87,12 +87,12 @@ impl Did {
 pub fn countersign(
     config: &Config,
     state: &StateDir,
-    evidence: &mut Evidence,
+    evidence: &mut Ledger,
     now: Timestamp,
-    ask: &Ask,
-) -> Result<Done, ServiceError> {
+    ask: &CountersignRequest,
+) -> Result<Countersigned, ServiceError> {
     let request = read_request(&ask.request)?;
-    let key = |evidence: &Evidence| evidence.signer().map(|signer| signer.public().clone());
+    let key = |evidence: &Ledger| evidence.signer().map(|signer| signer.public().clone());
     let Some(key) = key(evidence) else {
         return Err(ServiceError::Request("a counter-signature needs a signing_key".into()));
     };
@@ -120,23 +120,23 @@ pub fn countersign(
         .unwrap_or_default();
     let found = own(&before, &file, &request, evidence)?;
     let recorded = recorded(evidence, &request, key.fingerprint(), found.as_ref())?;
-    let this = |entry, did| Ok(Done { did, entry, file: file.clone() });
+    let this = |entry, did| Ok(Countersigned { did, entry, file: file.clone() });
     match (found, recorded) {
-        (Some(_), Some(entry)) => this(entry, Did::Nothing),
+        (Some(_), Some(entry)) => this(entry, CountersignOutcome::Nothing),
         (Some(signed), None) => {
             let same = (&signed.client, &signed.host) == (&config.client, &config.host);
             let entry = entry(key.fingerprint(), signed)?;
             // Another appliance with this key signed it, and has it on record.
             if !same {
-                return this(entry, Did::Nothing);
+                return this(entry, CountersignOutcome::Nothing);
             }
             evidence.record(now, &[Entry::Countersign(entry.clone())])?;
-            this(entry, Did::Recorded)
+            this(entry, CountersignOutcome::Recorded)
         }
         (None, Some(entry)) => {
             let after = signed_by(evidence, &entry, config, &before)?;
             put(&file, &after)?;
-            this(entry, Did::Restored)
+            this(entry, CountersignOutcome::Restored)
         }
         (None, None) => {
             let signed = Countersignature {
@@ -151,7 +151,7 @@ pub fn countersign(
             let after = signed_by(evidence, &entry, config, &before)?;
             evidence.record(now, &[Entry::Countersign(entry.clone())])?;
             put(&file, &after)?;
-            this(entry, Did::Signed)
+            this(entry, CountersignOutcome::Signed)
         }
     }
 }
@@ -211,7 +211,7 @@ fn own(
     bytes: &[u8],
     file: &Path,
     request: &Request,
-    evidence: &Evidence,
+    evidence: &Ledger,
 ) -> Result<Option<Countersignature>, ServiceError> {
     let Some(public) = evidence.signer().map(Signer::public) else { return Ok(None) };
     let (fingerprint, mut found) = (public.fingerprint(), None);
@@ -234,7 +234,7 @@ fn own(
 
 /// What is on record of the same, by the same key.
 fn recorded(
-    evidence: &Evidence,
+    evidence: &Ledger,
     request: &Request,
     key: Digest,
     found: Option<&Countersignature>,
@@ -272,7 +272,7 @@ fn entry(key: Digest, signed: Countersignature) -> Result<CountersignEntry, Serv
 
 /// The file with the signature of what the entry tells behind what was there.
 fn signed_by(
-    evidence: &Evidence,
+    evidence: &Ledger,
     entry: &CountersignEntry,
     config: &Config,
     before: &[u8],

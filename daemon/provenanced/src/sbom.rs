@@ -11,7 +11,7 @@ use provenance_core::{
     registry::{Document, Entry, SbomEntry},
 };
 
-use crate::{PROGRAM_VERSION, error::ServiceError, ledger::Evidence};
+use crate::{PROGRAM_VERSION, error::ServiceError, ledger::Ledger};
 use provenance_host::{
     config::{Config, SbomFormat},
     durable,
@@ -64,7 +64,7 @@ impl Made {
 pub fn make(
     config: &Config,
     state: &StateDir,
-    evidence: &mut Evidence,
+    evidence: &mut Ledger,
     now: Timestamp,
     request: &Request,
 ) -> Result<Made, ServiceError> {

@@ -43,7 +43,7 @@ pub fn check(
     clock: impl Clock + Clone + Send + Sync + 'static,
 ) -> (Attestation<'static>, Now) {
     let begin = Instant::now();
-    let mut panel = Panel::new(config, clock.clone());
+    let mut panel = SourcePoller::new(config, clock.clone());
     panel.begin();
     while begin.elapsed() < PATIENCE && !panel.is_complete() {
         thread::sleep(Duration::from_millis(5));
@@ -62,33 +62,33 @@ pub fn check(
 }
 
 /// The sources that the settings name.
-pub struct Panel {
-    asked: Vec<Asked>,
+pub struct SourcePoller {
+    asked: Vec<PolledSource>,
     receiver: Option<Result<Listener, (&'static str, String)>>,
 }
 
 /// A source that is asked each time.
-struct Asked {
+struct PolledSource {
     name: &'static str,
     ask: Ask,
     waiting: Option<(Receiver<Source<'static>>, Instant)>,
     answer: Option<Source<'static>>,
 }
 
-impl Panel {
+impl SourcePoller {
     /// Begins to listen to what is listened to.
     pub fn new(config: &Config, clock: impl Clock + Clone + Send + Sync + 'static) -> Self {
         let mut asked = vec![];
         if let Some(address) = config.sources.chrony.clone() {
             let (probe, clock) = (chrony::find_probe(), clock.clone());
-            asked.push(Asked::new(chrony::NAME, move || {
+            asked.push(PolledSource::new(chrony::NAME, move || {
                 chrony::ask(&probe, &address, PATIENCE, || clock.now().time)
             }));
         }
         if let (true, Some(settings)) = (config.sources.bitcoin, &config.node) {
             let node = Node::new(&settings.rpc, settings.access.clone());
             let network = settings.network.clone();
-            asked.push(Asked::new(provenance_bitcoin_node::time_source::NAME, move || {
+            asked.push(PolledSource::new(provenance_bitcoin_node::time_source::NAME, move || {
                 provenance_bitcoin_node::time_source::ask(&node, &network)
             }));
         }
@@ -104,7 +104,7 @@ impl Panel {
     /// Asks all that are asked, except those still at work on the last
     /// question.
     pub fn begin(&mut self) {
-        self.asked.iter_mut().for_each(Asked::begin);
+        self.asked.iter_mut().for_each(PolledSource::begin);
     }
 
     /// Whether all have answered.
@@ -116,7 +116,7 @@ impl Panel {
     /// What each gives at `now`, the kernel first; none is left out.
     pub fn look(&mut self, now: &Now) -> Vec<Source<'static>> {
         let mut sources = vec![clock::kernel_source(now.time)];
-        sources.extend(self.asked.iter_mut().map(Asked::answer));
+        sources.extend(self.asked.iter_mut().map(PolledSource::answer));
         sources.extend(self.receiver.as_ref().map(|receiver| match receiver {
             Ok(listener) => listener.source(now),
             Err((name, why)) => Source::absent(name, why.clone()),
@@ -125,7 +125,7 @@ impl Panel {
     }
 }
 
-impl Asked {
+impl PolledSource {
     fn new(name: &'static str, ask: impl Fn() -> Source<'static> + Send + Sync + 'static) -> Self {
         Self { name, ask: Arc::new(ask), waiting: None, answer: None }
     }
@@ -197,7 +197,7 @@ mod tests {
     fn a_source_that_hangs_is_absent_and_is_not_asked_twice_at_once() {
         let asked = Arc::new(AtomicU32::new(0));
         let count = asked.clone();
-        let mut source = Asked::new("ntp:chrony", move || {
+        let mut source = PolledSource::new("ntp:chrony", move || {
             count.fetch_add(1, Ordering::Relaxed);
             thread::sleep(Duration::from_millis(400));
             Source::absent("ntp:chrony", "done")

@@ -20,7 +20,7 @@ pub const MAX_FIELD: usize = 256;
 
 /// The part of [`Issued`] that X.509 has no place for.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Said {
+pub struct GovernanceExtension {
     /// What it is for.
     pub subject: SubjectKind,
     /// Of which.
@@ -49,7 +49,7 @@ struct Json {
     version: Option<String>,
 }
 
-impl From<&Issued> for Said {
+impl From<&Issued> for GovernanceExtension {
     fn from(issued: &Issued) -> Self {
         Self {
             subject: issued.subject,
@@ -63,7 +63,7 @@ impl From<&Issued> for Said {
 }
 
 /// The text of the comment.
-pub fn write(said: &Said) -> String {
+pub fn write(said: &GovernanceExtension) -> String {
     let value = Value::object([
         ("name", said.name.as_str().into()),
         ("subject", said.subject.as_str().into()),
@@ -92,14 +92,14 @@ pub fn write(said: &Said) -> String {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn read(text: &str) -> Result<Said, &'static str> {
+pub fn read(text: &str) -> Result<GovernanceExtension, &'static str> {
     if text.len() > MAX_COMMENT {
         return Err("a comment of at most 8 KiB");
     }
     let json: Json = serde_json::from_str(text).map_err(|_| "a comment in our JSON")?;
     let digest = |hex: String| Digest::from_hex(hex.as_bytes()).ok_or("a digest in hex");
     let subject = SubjectKind::ALL.into_iter().find(|kind| kind.as_str() == json.subject);
-    let said = Said {
+    let said = GovernanceExtension {
         subject: subject.ok_or("a known kind of subject")?,
         name: json.name,
         version: json.version,
@@ -120,7 +120,7 @@ pub fn read(text: &str) -> Result<Said, &'static str> {
 ///
 /// # Errors
 /// What would be right.
-pub fn judge(said: &Said) -> Result<(), &'static str> {
+pub fn judge(said: &GovernanceExtension) -> Result<(), &'static str> {
     let part = |part: &str| {
         let fits = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
         !part.is_empty() && part.chars().all(fits) && part.is_ascii()

@@ -64,7 +64,7 @@ pub enum X509Error {
 
 /// A certificate as it was read; its signature is not checked yet.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Certified {
+pub struct ParsedCertificate {
     /// What it says.
     pub issued: Issued,
     /// The certified key's SubjectPublicKeyInfo.
@@ -73,7 +73,7 @@ pub struct Certified {
     signature: Vec<u8>,
 }
 
-impl Certified {
+impl ParsedCertificate {
     /// Reads a certificate in PEM or DER.
     ///
     /// # Errors
@@ -124,8 +124,8 @@ impl Certified {
 ///
 /// # Errors
 /// [`X509Error`].
-pub fn authority(bytes: &[u8]) -> Result<(Certified, PublicKey), X509Error> {
-    let certified = Certified::parse(bytes)?;
+pub fn authority(bytes: &[u8]) -> Result<(ParsedCertificate, PublicKey), X509Error> {
+    let certified = ParsedCertificate::parse(bytes)?;
     if certified.issued.subject != SubjectKind::Authority {
         return Err(X509Error::Form("this is no authority's certificate"));
     }

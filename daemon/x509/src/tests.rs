@@ -5,10 +5,10 @@ use proptest::prelude::*;
 use provenance_core::{encoding::time::Timestamp, registry::Governance};
 
 use super::*;
-use crate::governance::Said;
+use crate::governance::GovernanceExtension;
 
-fn said() -> Said {
-    Said {
+fn said() -> GovernanceExtension {
+    GovernanceExtension {
         subject: SubjectKind::Package,
         name: "@acme/agent".into(),
         version: Some("1.2.3".into()),
@@ -41,7 +41,12 @@ fn what_is_said_survives_its_text_and_no_other_text_passes() {
 #[test]
 fn what_cannot_be_said_is_refused() {
     use SubjectKind::{Appliance, Authority, Package, Service};
-    let named = |subject, name: &str| Said { subject, name: name.into(), version: None, ..said() };
+    let named = |subject, name: &str| GovernanceExtension {
+        subject,
+        name: name.into(),
+        version: None,
+        ..said()
+    };
     for (kind, good) in [
         (Package, "agent"),
         (Service, "a.example"),
@@ -63,10 +68,10 @@ fn what_cannot_be_said_is_refused() {
     ] {
         assert!(governance::judge(&named(kind, bad)).is_err(), "{bad}");
     }
-    let version = Said { subject: Service, name: "a.example".into(), ..said() };
+    let version = GovernanceExtension { subject: Service, name: "a.example".into(), ..said() };
     assert!(governance::judge(&version).is_err());
     let place = Governance { place: "a\nb".into(), ..said().governance };
-    assert!(governance::judge(&Said { governance: place, ..said() }).is_err());
+    assert!(governance::judge(&GovernanceExtension { governance: place, ..said() }).is_err());
 }
 
 proptest! {
@@ -78,7 +83,7 @@ proptest! {
             0xc8, 0x50, 0x86, 0xaa, 0x30, 0xb6, 0xb6, 0xcb, 0x0c, 0x5c, 0x38, 0xad, 0x70, 0x31,
             0x66, 0xe1,
         ]).unwrap();
-        let _ = Certified::parse(&bytes);
+        let _ = ParsedCertificate::parse(&bytes);
         let _ = Crl::parse(&bytes, &key);
         let _ = governance::read(&String::from_utf8_lossy(&bytes));
     }
@@ -86,7 +91,7 @@ proptest! {
     #[test]
     fn every_text_is_said_and_read_alike(by in "\\PC{1,60}", place in "\\PC{1,60}") {
         let governance = Governance { approved_by: by, place, ..said().governance };
-        let said = Said { governance, ..said() };
+        let said = GovernanceExtension { governance, ..said() };
         if governance::judge(&said).is_ok() {
             prop_assert_eq!(governance::read(&governance::write(&said)), Ok(said));
         }

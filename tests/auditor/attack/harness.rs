@@ -28,7 +28,7 @@ use provenanced::{
     chain::ChainWriter,
     engine::{Action, Engine, Input, Settings},
     ledger::{
-        Evidence,
+        Ledger,
         signer::{self, Signer},
     },
 };
@@ -117,7 +117,7 @@ pub(crate) struct Appliance {
     chain: Option<ChainWriter>,
     /// The last record with both clocks.
     last: Option<Now>,
-    pub(crate) evidence: Evidence,
+    pub(crate) evidence: Ledger,
     pub(crate) engine: Engine,
     follower: Follower,
     /// PEM of its public key; empty where it has none.
@@ -159,7 +159,7 @@ impl Appliance {
         let time = Timestamp::parse(b"2026-11-20T23:58:30.000000000Z").unwrap();
         let now = Now { time, up_ms: 60_000, boot: "boot".into() };
         let state = StateDir::new(&config.state_dir);
-        let evidence = Evidence::open(&config, &state, signer, time).unwrap();
+        let evidence = Ledger::open(&config, &state, signer, time).unwrap();
         let follower = Follower::new(&provenance_log_follower::Settings {
             watch: config.watch.clone(),
             exclude: vec![],
@@ -327,7 +327,7 @@ fn settings(config: &Config) -> Settings {
     }
 }
 
-fn genesis(config: &Config, evidence: &Evidence) -> Genesis<'static> {
+fn genesis(config: &Config, evidence: &Ledger) -> Genesis<'static> {
     Genesis {
         chain: evidence.chain().to_owned().into(),
         client: config.client.clone().into(),

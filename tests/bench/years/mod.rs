@@ -21,7 +21,7 @@ use provenance_core::{
 };
 use provenance_host::{config::Config, state_dir::StateDir};
 use provenanced::ledger::{
-    Evidence,
+    Ledger,
     signer::{self, Signer},
 };
 
@@ -65,7 +65,7 @@ pub(crate) fn live(root: &Path, (client, host): (&str, &str), records: u64) -> S
     let state = StateDir::new(&config.state_dir);
     let signer = Signer::load(secret.to_str().unwrap()).unwrap();
     let time = Timestamp::parse(b"2024-01-01T00:00:00.000000000Z").unwrap();
-    let mut evidence = Evidence::open(&config, &state, Some(signer), time).unwrap();
+    let mut evidence = Ledger::open(&config, &state, Some(signer), time).unwrap();
     let mut chain = Chain::new(state.root().to_owned(), time);
     chain.write(&genesis(&config, &evidence));
     chain.write(&start());
@@ -107,7 +107,7 @@ pub(crate) fn settings(root: &Path, (client, host): (&str, &str)) -> Config {
     Config::parse("bench", &text, &[]).unwrap()
 }
 
-fn genesis(config: &Config, evidence: &Evidence) -> Body<'static> {
+fn genesis(config: &Config, evidence: &Ledger) -> Body<'static> {
     Body::Genesis(Genesis {
         chain: evidence.chain().to_owned().into(),
         client: config.client.clone().into(),

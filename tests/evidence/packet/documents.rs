@@ -14,7 +14,7 @@ use provenance_host::{
     config::Config,
     state_dir::StateDir,
 };
-use provenanced::ledger::{Evidence, read_entry};
+use provenanced::ledger::{Ledger, read_entry};
 
 use super::harness::{PacketFixture, codes};
 
@@ -83,8 +83,7 @@ fn lie(
     let config = Config::load(&fixture.path("p.toml"), &[]).unwrap();
     let state = StateDir::new(&config.state_dir);
     let now = SystemClock::new().unwrap().now().time;
-    let mut evidence =
-        Evidence::open(&config, &state, Some(fixture.signer("signing")), now).unwrap();
+    let mut evidence = Ledger::open(&config, &state, Some(fixture.signer("signing")), now).unwrap();
     let rows = evidence.reader().unwrap().rows_of_kind("sbom").unwrap();
     let Some(Entry::Sbom(mut entry)) = read_entry(&rows[0].body) else { panic!("no inventory") };
     for document in &mut entry.documents {

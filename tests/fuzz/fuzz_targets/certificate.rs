@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use provenance_x509::{Certified, Crl, authority, governance};
+use provenance_x509::{ParsedCertificate, Crl, authority, governance};
 use provenanced::package_registry::metadata;
 use provenance_core::{signing::public_key::PublicKey, statement::publication::Publication};
 
@@ -11,9 +11,9 @@ fuzz_target!(|bytes: &[u8]| {
     // The example of RFC 8410 §10.1.
     let spki = "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=";
     let Ok(key) = PublicKey::parse(spki) else { return };
-    if let Ok(certified) = Certified::parse(bytes) {
+    if let Ok(certified) = ParsedCertificate::parse(bytes) {
         assert!(bytes.starts_with(b"-----") || certified.issued.der == bytes);
-        let said = governance::Said::from(&certified.issued);
+        let said = governance::GovernanceExtension::from(&certified.issued);
         assert_eq!(governance::read(&governance::write(&said)), Ok(said));
         assert!(certified.issued.key == key.fingerprint() || certified.verify(&key).is_err());
     }

@@ -12,14 +12,14 @@ use provenance_core::{
 };
 
 use super::published_packages::First;
-use provenance_registry::package_index::{Certificates, Event, Named, Versions};
-use provenance_x509::{Certified, authority};
+use provenance_registry::package_index::{CertificateIndex, Event, Named, VersionIndex};
+use provenance_x509::{ParsedCertificate, authority};
 
 /// What the records say, up to where they were read.
 #[derive(Default)]
 pub(super) struct Packages {
-    pub(super) certificates: Certificates,
-    pub(super) versions: Versions,
+    pub(super) certificates: CertificateIndex,
+    pub(super) versions: VersionIndex,
     /// The first publication of each version that was ever published.
     pub(super) published: BTreeMap<Named, First>,
 }
@@ -45,7 +45,7 @@ impl Packages {
     /// Whether a certificate says what its record says, and its authority
     /// signed it.
     fn holds(&self, issued: &Issued) -> Result<(), String> {
-        let certified = Certified::parse(&issued.der).map_err(|error| error.to_string())?;
+        let certified = ParsedCertificate::parse(&issued.der).map_err(|error| error.to_string())?;
         if certified.issued != *issued {
             return Err("the certificate says otherwise than its record".into());
         }

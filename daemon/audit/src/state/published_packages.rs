@@ -20,8 +20,8 @@ use super::package_events::Packages;
 use crate::files::{digest, walk};
 use crate::{error::AuditError, trust::Stop};
 use provenance_host::{durable, state_dir::StateDir};
-use provenance_registry::package_index::{Known, Version};
-use provenance_x509::{Certified, MAX_CERTIFICATE};
+use provenance_registry::package_index::{CertificateState, Version};
+use provenance_x509::{MAX_CERTIFICATE, ParsedCertificate};
 
 /// So many files that nobody knows are told by name.
 const MAX_TOLD: usize = 10;
@@ -41,7 +41,7 @@ struct Published<'a> {
     named: (&'a str, &'a str),
     version: &'a Version,
     first: &'a First,
-    certificate: Option<&'a Known>,
+    certificate: Option<&'a CertificateState>,
 }
 
 /// Every published version has its files, and they are those on record.
@@ -161,8 +161,8 @@ impl Published<'_> {
     }
 }
 
-fn is(bytes: &[u8], known: &Known) -> bool {
-    Certified::parse(bytes).is_ok_and(|certified| certified.issued == known.issued)
+fn is(bytes: &[u8], known: &CertificateState) -> bool {
+    ParsedCertificate::parse(bytes).is_ok_and(|certified| certified.issued == known.issued)
 }
 
 /// The certificates that lie beside the registry are those on record; one that

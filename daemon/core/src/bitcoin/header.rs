@@ -15,7 +15,7 @@ pub struct Header(pub [u8; HEADER]);
 /// How many hashes it takes on average to find such a block; the largest
 /// number stands for itself and all above it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
-pub struct Work(pub u128);
+pub struct ChainWork(pub u128);
 
 impl Header {
     /// The hash.
@@ -47,7 +47,7 @@ impl Header {
     ///
     /// # Errors
     /// [`AnchorError::Header`].
-    pub fn check(&self) -> Result<Work, AnchorError> {
+    pub fn check(&self) -> Result<ChainWork, AnchorError> {
         let target = target(self.bits())?;
         let mut hash = self.hash().0.0;
         hash.reverse();
@@ -86,7 +86,7 @@ fn target(bits: u32) -> Result<[u8; 32], AnchorError> {
 }
 
 /// 2^256 / (target + 1), as Bitcoin counts work.
-fn work(target: &[u8; 32]) -> Work {
+fn work(target: &[u8; 32]) -> ChainWork {
     // A target has three bytes at most that are not zero, so this does not overflow.
     let divisor = increment(*target);
     let (mut rest, mut quotient) = ([0_u8; 32], 0_u128);
@@ -97,11 +97,11 @@ fn work(target: &[u8; 32]) -> Work {
             subtract(&mut rest, &divisor);
         }
         if quotient >> 127 == 1 {
-            return Work(u128::MAX);
+            return ChainWork(u128::MAX);
         }
         quotient = quotient << 1 | u128::from(fits);
     }
-    Work(quotient)
+    ChainWork(quotient)
 }
 
 fn increment(mut number: [u8; 32]) -> [u8; 32] {
@@ -133,7 +133,7 @@ fn subtract(number: &mut [u8; 32], other: &[u8; 32]) {
     }
 }
 
-impl Work {
+impl ChainWork {
     /// The work of both.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
@@ -146,7 +146,7 @@ impl Work {
     }
 }
 
-impl fmt::Display for Work {
+impl fmt::Display for ChainWork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "2^{} hashes", self.bits())
     }

@@ -3,7 +3,7 @@
 
 use alloc::collections::BTreeMap;
 
-use super::{BlockHash, HEADER, Header, Work};
+use super::{BlockHash, ChainWork, HEADER, Header};
 use crate::encoding::digest::from_hex;
 
 /// A header file is at most this long: some 380,000 headers.
@@ -105,8 +105,8 @@ impl Headers {
 
     /// The work of the block of this height and of those that the file has on
     /// top of it, without a hole, and how many they are.
-    pub fn work_from(&self, height: u32) -> (u32, Work) {
-        let mut found = (0, Work::default());
+    pub fn work_from(&self, height: u32) -> (u32, ChainWork) {
+        let mut found = (0, ChainWork::default());
         for ((at, block), due) in self.0.range(height..).zip(height..) {
             match block {
                 Block::Header(header) if *at == due => {
@@ -169,7 +169,7 @@ mod tests {
         assert_eq!(headers.get(7), Some(Block::Header(chain[0])));
         assert_eq!(headers.get(8), Some(Block::Hash(chain[1].hash())));
         assert_eq!((headers.get(6), headers.len()), (None, 3));
-        assert_eq!(headers.work_from(7), (1, Work(2)));
+        assert_eq!(headers.work_from(7), (1, ChainWork(2)));
         let text = text + &line(10, &chain[0]);
         let error = Headers::parse(&text).unwrap_err();
         assert_eq!((error.line, error.what.contains("follow")), (6, true));
@@ -180,9 +180,9 @@ mod tests {
         let chain = chain(5);
         let text: String = (3..).zip(&chain).map(|(height, it)| line(height, it)).collect();
         let headers = Headers::parse(&(text.clone() + &line(20, &chain[0]))).unwrap();
-        assert_eq!(headers.work_from(4), (4, Work(8)));
-        assert_eq!(headers.work_from(20), (1, Work(2)));
-        assert_eq!(headers.work_from(9), (0, Work(0)));
+        assert_eq!(headers.work_from(4), (4, ChainWork(8)));
+        assert_eq!(headers.work_from(20), (1, ChainWork(2)));
+        assert_eq!(headers.work_from(9), (0, ChainWork(0)));
         let mut pinned = Headers::parse(&text).unwrap();
         pinned.pin(3, chain[0].hash());
         pinned.pin(2, chain[1].hash());

@@ -19,7 +19,7 @@ mod tx;
 
 pub use branch::{MAX_DEPTH, block_root};
 pub use hash::BlockHash;
-pub use header::{HEADER, Header, Work};
+pub use header::{ChainWork, HEADER, Header};
 pub use headers::{Block, Headers, HeadersError, MAX_HEADERS};
 pub use merkle_block::OutProof;
 pub use payload::{MAGIC, PAYLOAD, payload, root_of, script};

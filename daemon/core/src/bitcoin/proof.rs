@@ -5,8 +5,8 @@
 use alloc::{string::String, vec::Vec};
 
 use super::{
-    AnchorError, BlockHash, HEADER, Header, MAX_DEPTH, MAX_PROVED, OutProof, Transaction, Txid,
-    Work, block_root,
+    AnchorError, BlockHash, ChainWork, HEADER, Header, MAX_DEPTH, MAX_PROVED, OutProof,
+    Transaction, Txid, block_root,
 };
 use crate::{
     encoding::{
@@ -58,7 +58,7 @@ pub struct Anchored {
     /// Its header, which meets its own target.
     pub header: Header,
     /// The work that it took.
-    pub work: Work,
+    pub work: ChainWork,
 }
 
 impl TxProof {

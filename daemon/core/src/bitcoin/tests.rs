@@ -61,7 +61,7 @@ fn a_real_nodes_answers_make_a_proof_that_holds() {
     assert_eq!(shown.txid.to_hex(), vector.text("txid"));
     assert_eq!(shown.block.to_hex(), vector.text("block"));
     assert_eq!(shown.header, header(vector.text("header")));
-    assert_eq!((shown.root, shown.work), (vector.root(), Work(2)));
+    assert_eq!((shown.root, shown.work), (vector.root(), ChainWork(2)));
     assert!(!Transaction::parse(&vector.proof().tx).unwrap().has_witness());
     let whole = Transaction::parse(&vector.bytes("tx")).unwrap();
     assert!(whole.has_witness() && whole.inputs().len() == 1);
@@ -164,7 +164,7 @@ fn block_100000_of_bitcoin_has_its_root_and_its_work() {
     let hash = "000000000003ba27aa200b1cecaad478d2b00432346c3f1f3986da1afd33e506";
     assert_eq!(header.hash().to_hex(), hash);
     // As Bitcoin Core counts: chainwork of this block less that of the one before.
-    assert_eq!(header.check(), Ok(Work(62_209_952_899_966)));
+    assert_eq!(header.check(), Ok(ChainWork(62_209_952_899_966)));
     assert_eq!((header.time(), header.bits()), (1_293_623_863, 0x1b04_864c));
     let txids = TXIDS_100000.map(|hex| BlockHash::from_hex(hex.as_bytes()).unwrap());
     for position in 0..4 {

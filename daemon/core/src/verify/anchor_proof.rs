@@ -8,7 +8,7 @@ use alloc::{
 };
 
 use crate::{
-    bitcoin::{Anchored, Block, Header, Txid, Work},
+    bitcoin::{Anchored, Block, ChainWork, Header, Txid},
     encoding::{digest::Digest, json::Value, time::Timestamp},
     merkle::{inclusion_proof::Proof, leaf_hash},
     opentimestamps::{Attestation, Ots},
@@ -31,7 +31,7 @@ pub struct Seen {
     /// Why the header is believed.
     pub basis: Basis,
     /// The work of the block and of those known on top of it.
-    pub work: Work,
+    pub work: ChainWork,
 }
 
 /// Why a header is believed.
@@ -84,7 +84,7 @@ impl Seen {
 #[derive(Clone, Debug)]
 pub enum Answer {
     /// This block, by this source; with the work on top where it is known.
-    Block(Block, Basis, Option<Work>),
+    Block(Block, Basis, Option<ChainWork>),
     /// They know no such block, or cannot tell; why, and what would help.
     Unknown(String),
     /// There is no source.

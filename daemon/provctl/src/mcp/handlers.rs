@@ -44,7 +44,7 @@ pub type ConfigOf = dyn Fn() -> Result<Config, String> + Send + Sync;
 
 /// Answers questions about one state folder.
 #[derive(Clone)]
-pub(super) struct Desk {
+pub(super) struct ToolHandler {
     pub(super) state: StateDir,
     pub(super) trust: Arc<TrustOf>,
     pub(super) config: Arc<ConfigOf>,
@@ -64,7 +64,7 @@ impl Refusal {
     }
 }
 
-impl Desk {
+impl ToolHandler {
     /// Answers; ends early where `stop` says so.
     pub(super) fn answer(
         &self,

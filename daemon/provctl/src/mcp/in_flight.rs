@@ -22,30 +22,30 @@ type Known = Arc<Mutex<HashMap<Key, Arc<Notify>>>>;
 
 /// What is being answered, by session and request.
 #[derive(Clone, Default)]
-pub(super) struct Flights(Known);
+pub(super) struct InFlightRequests(Known);
 
 /// One request, for as long as it is answered.
-pub(super) struct Flight(Option<(Known, Key, Arc<Notify>)>);
+pub(super) struct InFlightGuard(Option<(Known, Key, Arc<Notify>)>);
 
-impl Flights {
+impl InFlightRequests {
     /// Remembers a request that came in a session.
-    pub(super) fn enter(&self, context: &RequestContext<RoleServer>) -> Flight {
+    pub(super) fn enter(&self, context: &RequestContext<RoleServer>) -> InFlightGuard {
         let parts = context.extensions.get::<Parts>();
         let session = parts.and_then(|parts| parts.headers.get(SESSION)?.to_str().ok());
-        let Some(session) = session else { return Flight(None) };
+        let Some(session) = session else { return InFlightGuard(None) };
         self.remember(session, &context.id)
     }
 
-    fn remember(&self, session: &str, id: &RequestId) -> Flight {
+    fn remember(&self, session: &str, id: &RequestId) -> InFlightGuard {
         let long =
             session.len() > MAX_NAME || matches!(id, RequestId::String(id) if id.len() > MAX_NAME);
         if long {
-            return Flight(None);
+            return InFlightGuard(None);
         }
         let (key, told) = ((session.to_owned(), id.clone()), Arc::new(Notify::new()));
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.insert(key.clone(), told.clone());
-        Flight(Some((self.0.clone(), key, told)))
+        InFlightGuard(Some((self.0.clone(), key, told)))
     }
 
     /// Ends a request of this session, where it is being answered.
@@ -57,7 +57,7 @@ impl Flights {
     }
 }
 
-impl Flight {
+impl InFlightGuard {
     /// Waits until the client cancels.
     pub(super) async fn cancelled(&self) {
         match &self.0 {
@@ -67,7 +67,7 @@ impl Flight {
     }
 }
 
-impl Drop for Flight {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         let Some((known, key, told)) = self.0.take() else { return };
         let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -88,7 +88,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_the_session_that_asked_cancels_and_nothing_is_left_behind() {
-        let flights = Flights::default();
+        let flights = InFlightRequests::default();
         let (mine, other) = (flights.remember("a", &id("1")), flights.remember("b", &id("1")));
         flights.cancel("c", id("1"));
         flights.cancel("a", id("2"));

@@ -36,8 +36,8 @@ use tokio::{
 };
 
 pub use handlers::{ConfigOf, TrustOf};
-use handlers::{Desk, Refusal};
-use in_flight::Flights;
+use handlers::{Refusal, ToolHandler};
+use in_flight::InFlightRequests;
 use provenance_audit::trust::Stop;
 use provenance_host::state_dir::StateDir;
 use tools::Question;
@@ -60,11 +60,11 @@ const INSTRUCTIONS: &str = "Answers about the time and the integrity of one appl
 /// Answers questions about one state folder.
 #[derive(Clone)]
 pub struct Server {
-    desk: Desk,
+    desk: ToolHandler,
     limit: Duration,
     workers: Arc<Semaphore>,
     queue: Arc<Semaphore>,
-    flights: Flights,
+    flights: InFlightRequests,
 }
 
 /// Why the server ended.
@@ -87,11 +87,11 @@ impl Server {
         limit: Duration,
     ) -> Self {
         Self {
-            desk: Desk { state, trust, config },
+            desk: ToolHandler { state, trust, config },
             limit,
             workers: Arc::new(Semaphore::new(WORKERS)),
             queue: Arc::new(Semaphore::new(QUEUE)),
-            flights: Flights::default(),
+            flights: InFlightRequests::default(),
         }
     }
 

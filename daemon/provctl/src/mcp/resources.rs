@@ -9,7 +9,7 @@ use rmcp::{
 use serde_json::{Value, json};
 
 use super::{
-    handlers::{Desk, Refusal, each_of_kind, is_packet_name, shown},
+    handlers::{Refusal, ToolHandler, each_of_kind, is_packet_name, shown},
     sanitize,
     tools::{Alerts, Named, Question},
 };
@@ -132,7 +132,7 @@ pub(super) fn not_found(uri: &str) -> ErrorData {
     ErrorData::resource_not_found("there is no such resource", Some(data))
 }
 
-impl Desk {
+impl ToolHandler {
     pub(super) fn status(&self) -> Result<Value, Refusal> {
         let status = status::read(self.state.root())?;
         let mut answer = sanitize::value(&status.to_value());

@@ -29,7 +29,7 @@ const MAX_URGENT: usize = 64;
 
 /// The daemon's side of the thread.
 #[derive(Debug)]
-pub(super) struct Courier(Arc<Shared>);
+pub(super) struct DeliveryWorker(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -38,7 +38,7 @@ struct Shared {
     flush: Mutex<Option<oneshot::Sender<()>>>,
 }
 
-impl Courier {
+impl DeliveryWorker {
     /// Starts the thread. `begin` is the number of the first record to send
     /// where the outbox is new.
     pub(super) fn start(

@@ -19,10 +19,10 @@ use crate::{
     anchoring,
     engine::{
         alerts::{Anchoring, Condition, Copying, anchors, replication::copies},
-        anchor::Book,
+        anchor::AnchorIndex,
     },
     error::ServiceError,
-    ledger::{Evidence, read_entry},
+    ledger::{Ledger, read_entry},
     replication,
 };
 
@@ -80,7 +80,7 @@ pub(super) fn read(body: &[u8]) -> Option<(Alert, Timestamp)> {
 /// The verifications on record from number `from` on, which then is the
 /// registry's length.
 pub(super) fn verifications(
-    evidence: &mut Evidence,
+    evidence: &mut Ledger,
     from: &mut u64,
 ) -> Result<Vec<VerifyEntry>, ServiceError> {
     let len = evidence.size()?;
@@ -104,7 +104,7 @@ pub(super) fn verifications(
 /// The registry's anchors, read again when it has grown.
 #[derive(Debug, Default)]
 pub(super) struct Anchors {
-    book: Book,
+    book: AnchorIndex,
     begun: Option<Timestamp>,
     size: u64,
 }
@@ -113,7 +113,7 @@ impl Anchors {
     pub(super) fn look(
         &mut self,
         state_dir: &Path,
-        evidence: &mut Evidence,
+        evidence: &mut Ledger,
         now: Timestamp,
     ) -> Result<Vec<Condition>, ServiceError> {
         let size = evidence.size()?;
@@ -149,7 +149,7 @@ impl Copies {
     pub(super) fn look(
         &mut self,
         config: &Config,
-        evidence: &mut Evidence,
+        evidence: &mut Ledger,
         now: Timestamp,
     ) -> Result<Vec<Condition>, ServiceError> {
         let Some(settings) = &config.store else { return Ok(vec![]) };

@@ -9,7 +9,7 @@ pub mod webhook;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use delivery::Courier;
+use delivery::DeliveryWorker;
 use ledger_view::{Anchors, Copies, Recorded, recorded, verifications};
 use provenance_core::{
     encoding::time::{Now, Timestamp},
@@ -22,7 +22,7 @@ use provenance_core::{
     report::Head,
 };
 
-use crate::{error::ServiceError, ledger::Evidence};
+use crate::{error::ServiceError, ledger::Ledger};
 use provenance_host::{clock::Clock, config::Config, disk_space, state_dir::StateDir};
 use provenance_registry::Reader;
 use webhook::{Message, Secret, Webhook};
@@ -56,7 +56,7 @@ pub struct Alerts {
     refused: Option<Timestamp>,
     unraised: u64,
     names: (String, String),
-    courier: Option<Courier>,
+    courier: Option<DeliveryWorker>,
 }
 
 impl Alerts {
@@ -68,7 +68,7 @@ impl Alerts {
     pub fn open(
         config: &Config,
         state: &StateDir,
-        evidence: &Evidence,
+        evidence: &Ledger,
         clock: impl Clock + Send + 'static,
     ) -> Result<Self, ServiceError> {
         let reader = evidence.reader()?;
@@ -80,7 +80,7 @@ impl Alerts {
                 let webhook = Webhook::new(&webhook.url, Secret::load(&webhook.secret_file)?)?;
                 // A receiver that is new here learns what is open.
                 let begin = oldest.unwrap_or(reader.len()?);
-                Some(Courier::start(state, names.clone(), webhook, begin, clock)?)
+                Some(DeliveryWorker::start(state, names.clone(), webhook, begin, clock)?)
             }
         };
         Ok(Self {
@@ -137,7 +137,7 @@ impl Alerts {
         config: &Config,
         now: Timestamp,
         (head, failing): (Option<Head>, Option<Timestamp>),
-        evidence: &mut Evidence,
+        evidence: &mut Ledger,
     ) {
         let Some(head) = head else { return };
         if self.pending.len() < MAX_PENDING {
@@ -158,7 +158,7 @@ impl Alerts {
     /// Looks at the verifications that `provenanced health --verify`, or any
     /// other process, recorded since the last look. One that could not tell
     /// neither begins an alert nor ends it.
-    fn verifications(&mut self, now: Timestamp, head: Head, evidence: &mut Evidence) {
+    fn verifications(&mut self, now: Timestamp, head: Head, evidence: &mut Ledger) {
         let found = match verifications(evidence, &mut self.verified_to) {
             Ok(found) => found,
             Err(error) => return tracing::warn!("verifications cannot be looked at: {error}"),
@@ -174,7 +174,7 @@ impl Alerts {
     }
 
     /// Looks at the anchors, which another process makes.
-    fn anchors(&mut self, config: &Config, now: Timestamp, head: Head, evidence: &mut Evidence) {
+    fn anchors(&mut self, config: &Config, now: Timestamp, head: Head, evidence: &mut Ledger) {
         let found = match config.anchor {
             Some(_) => self.anchoring.look(&self.state_dir, evidence, now),
             None => Ok(vec![]),
@@ -186,7 +186,7 @@ impl Alerts {
     }
 
     /// Looks at the copies, which another process makes.
-    fn copies(&mut self, config: &Config, now: Timestamp, head: Head, evidence: &mut Evidence) {
+    fn copies(&mut self, config: &Config, now: Timestamp, head: Head, evidence: &mut Ledger) {
         match self.copying.look(config, evidence, now) {
             Ok(found) => self.look(now, head, Scope::Copies, found),
             Err(error) => tracing::warn!("the copies cannot be looked at: {error}"),
@@ -223,7 +223,7 @@ impl Alerts {
         }
     }
 
-    fn record(&mut self, now: Timestamp, evidence: &mut Evidence) {
+    fn record(&mut self, now: Timestamp, evidence: &mut Ledger) {
         if self.pending.is_empty() {
             self.refused = None;
             return;

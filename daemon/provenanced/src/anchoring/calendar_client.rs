@@ -33,7 +33,7 @@ pub struct CalendarError {
 
 /// What a calendar says of a commitment.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Told {
+pub enum CalendarReply {
     /// What follows from it, as sent; nothing of it was checked.
     Answer(Vec<u8>),
     /// Nothing yet, and why.
@@ -74,12 +74,12 @@ impl Calendar {
     ///
     /// # Errors
     /// [`CalendarError`].
-    pub async fn look(&self, commitment: &[u8]) -> Result<Told, CalendarError> {
+    pub async fn look(&self, commitment: &[u8]) -> Result<CalendarReply, CalendarError> {
         let path = format!("timestamp/{}", to_hex(commitment));
         let (status, body) = self.ask(Method::GET, &path, vec![]).await?;
         match status {
-            StatusCode::OK => Ok(Told::Answer(body)),
-            StatusCode::NOT_FOUND => Ok(Told::Pending(said(status, &body))),
+            StatusCode::OK => Ok(CalendarReply::Answer(body)),
+            StatusCode::NOT_FOUND => Ok(CalendarReply::Pending(said(status, &body))),
             status => Err(self.failed(said(status, &body))),
         }
     }

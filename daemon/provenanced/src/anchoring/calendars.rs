@@ -14,14 +14,14 @@ use provenance_core::{
     verify::anchor_history::State,
 };
 
-use super::{Outcome, Standing, Status, book, intend, proofs, status};
+use super::{AnchorResult, Standing, Status, book, intend, proofs, status};
 use provenance_host::state_dir::StateDir;
 
-use super::calendar_client::{Calendar, CalendarError, Told};
+use super::calendar_client::{Calendar, CalendarError, CalendarReply};
 use crate::{
     engine::anchor::{Anchor, ByCalendar},
     error::ServiceError,
-    ledger::Evidence,
+    ledger::Ledger,
 };
 
 /// No anchor takes so many steps at once.
@@ -54,12 +54,12 @@ pub struct ByCalendars<'a> {
 pub async fn step(
     asked: &ByCalendars<'_>,
     state: &StateDir,
-    evidence: &mut Evidence,
+    evidence: &mut Ledger,
     now: impl Fn() -> Timestamp,
-) -> Result<Outcome, ServiceError> {
+) -> Result<AnchorResult, ServiceError> {
     let _lock = crate::state_lock::lock(state, "anchor.lock")?;
-    let (outcome, silent) = (Outcome::default(), BTreeSet::new());
-    let mut work = Work { asked, evidence, now: &now, outcome, failed: None, silent };
+    let (outcome, silent) = (AnchorResult::default(), BTreeSet::new());
+    let mut work = CalendarRun { asked, evidence, now: &now, outcome, failed: None, silent };
     let done = work.all().await;
     let (failed, mut outcome) = (work.failed.take(), work.outcome);
     let proved = proofs::write(state, evidence, &book(&evidence.reader()?)?);
@@ -73,17 +73,17 @@ pub async fn step(
     Ok(outcome)
 }
 
-struct Work<'a> {
+struct CalendarRun<'a> {
     asked: &'a ByCalendars<'a>,
-    evidence: &'a mut Evidence,
+    evidence: &'a mut Ledger,
     now: &'a dyn Fn() -> Timestamp,
-    outcome: Outcome,
+    outcome: AnchorResult,
     failed: Option<CalendarError>,
     /// Who did not answer: that takes long enough once in a run.
     silent: BTreeSet<String>,
 }
 
-impl Work<'_> {
+impl CalendarRun<'_> {
     async fn all(&mut self) -> Result<(), ServiceError> {
         let book = self.book()?;
         let now = (self.now)();
@@ -114,7 +114,7 @@ impl Work<'_> {
         }
     }
 
-    fn book(&self) -> Result<crate::engine::anchor::Book, ServiceError> {
+    fn book(&self) -> Result<crate::engine::anchor::AnchorIndex, ServiceError> {
         book(&self.evidence.reader()?)
     }
 
@@ -205,8 +205,8 @@ impl Work<'_> {
         let commitment = opentimestamps::follow(&root.0, &promise.operations);
         let commitment = commitment.map_err(|error| failed(error.to_string()))?;
         let answer = match Calendar::new(url)?.look(&commitment).await? {
-            Told::Answer(answer) => answer,
-            Told::Pending(why) => {
+            CalendarReply::Answer(answer) => answer,
+            CalendarReply::Pending(why) => {
                 tracing::info!("the calendar {url}: {why}");
                 return Ok(None);
             }

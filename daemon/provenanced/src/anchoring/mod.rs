@@ -21,12 +21,12 @@ use provenance_core::{
 };
 pub use status::Status;
 
-use crate::{error::ServiceError, ledger::Evidence};
+use crate::{error::ServiceError, ledger::Ledger};
 use provenance_host::{config, state_dir::StateDir};
 use provenance_registry::Reader;
 use wallet::{Look, Wallet};
 
-use crate::engine::anchor::{Anchor, Book, Next, Rules, Seen};
+use crate::engine::anchor::{Anchor, AnchorIndex, BlockSeen, Next, Rules};
 
 /// No anchor takes so many steps at once; more would be going round.
 const MAX_STEPS: usize = 16;
@@ -37,7 +37,7 @@ const USUAL_SIZE: u64 = 200;
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
+pub struct AnchorRequest<'a> {
     /// `[anchor]`
     pub settings: &'a config::Anchor,
     /// In which network.
@@ -48,7 +48,7 @@ pub struct Asked<'a> {
 
 /// What was done.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Outcome {
+pub struct AnchorResult {
     /// The states that anchors came to, in order: the size of the tree and the
     /// state.
     pub done: Vec<(u64, &'static str)>,
@@ -93,14 +93,15 @@ impl Standing {
 /// [`ServiceError`]; what was done before is on record. The status file says
 /// what went wrong.
 pub fn step(
-    asked: &Asked<'_>,
+    asked: &AnchorRequest<'_>,
     state: &StateDir,
-    evidence: &mut Evidence,
+    evidence: &mut Ledger,
     wallet: &impl Wallet,
     now: impl Fn() -> Timestamp,
-) -> Result<Outcome, ServiceError> {
+) -> Result<AnchorResult, ServiceError> {
     let _lock = crate::state_lock::lock(state, "anchor.lock")?;
-    let mut work = Work { asked, evidence, wallet, now: &now, outcome: Outcome::default() };
+    let mut work =
+        AnchorRun { asked, evidence, wallet, now: &now, outcome: AnchorResult::default() };
     let done = work.all();
     let proved = proofs::write(state, work.evidence, &work.book()?);
     let mut outcome = work.outcome;
@@ -123,8 +124,8 @@ pub fn off() -> ServiceError {
 ///
 /// # Errors
 /// [`ServiceError`].
-pub fn book(reader: &Reader) -> Result<Book, ServiceError> {
-    let mut book = Book::default();
+pub fn book(reader: &Reader) -> Result<AnchorIndex, ServiceError> {
+    let mut book = AnchorIndex::default();
     for row in reader.rows_of_kind("anchor")? {
         let Ok(record) = Record::parse(&row.body) else { continue };
         if let Ok(Entry::Anchor(entry)) = Entry::read(record.kind, record.data) {
@@ -134,15 +135,15 @@ pub fn book(reader: &Reader) -> Result<Book, ServiceError> {
     Ok(book)
 }
 
-struct Work<'a, W> {
-    asked: &'a Asked<'a>,
-    evidence: &'a mut Evidence,
+struct AnchorRun<'a, W> {
+    asked: &'a AnchorRequest<'a>,
+    evidence: &'a mut Ledger,
     wallet: &'a W,
     now: &'a dyn Fn() -> Timestamp,
-    outcome: Outcome,
+    outcome: AnchorResult,
 }
 
-impl<W: Wallet> Work<'_, W> {
+impl<W: Wallet> AnchorRun<'_, W> {
     /// Every anchor as far as it goes, then a new one where one is due; gives
     /// the wallet's balance where that is low.
     fn all(&mut self) -> Result<Option<u64>, ServiceError> {
@@ -167,7 +168,7 @@ impl<W: Wallet> Work<'_, W> {
         }
     }
 
-    fn book(&self) -> Result<Book, ServiceError> {
+    fn book(&self) -> Result<AnchorIndex, ServiceError> {
         book(&self.evidence.reader()?)
     }
 
@@ -228,7 +229,7 @@ impl<W: Wallet> Work<'_, W> {
         Ok(())
     }
 
-    fn sign(&self, book: &Book, anchor: &Anchor) -> Result<SignedTx, ServiceError> {
+    fn sign(&self, book: &AnchorIndex, anchor: &Anchor) -> Result<SignedTx, ServiceError> {
         let rate = self.wallet.fee_rate()?.min(self.asked.settings.max_fee_rate_sat_vb);
         let (exclude, in_use) = (book.to_exclude(), book.in_use());
         Ok(self.wallet.sign(&anchor.root, rate, &exclude, &in_use)?)
@@ -258,7 +259,7 @@ impl<W: Wallet> Work<'_, W> {
         self.evidence.record(now, &[Entry::Anchor(entry)])
     }
 
-    fn low_balance(&self, book: &Book) -> Result<Option<u64>, ServiceError> {
+    fn low_balance(&self, book: &AnchorIndex) -> Result<Option<u64>, ServiceError> {
         let last = book.iter().rev().find_map(|anchor| anchor.txs.last());
         let cost = match last {
             Some(tx) => tx.fee_sat,
@@ -270,7 +271,7 @@ impl<W: Wallet> Work<'_, W> {
 }
 
 /// The newest root as the one to be anchored.
-fn intend(evidence: &mut Evidence, network: &str) -> Result<AnchorEntry, ServiceError> {
+fn intend(evidence: &mut Ledger, network: &str) -> Result<AnchorEntry, ServiceError> {
     let (checkpoint, tail) = evidence.signed_tree()?;
     let (size, root) = (tail.size, tail.root);
     let reader = evidence.reader()?;
@@ -297,11 +298,11 @@ fn virtual_size(tx: &[u8]) -> u64 {
     (3 * stripped as u64 + tx.len() as u64).div_ceil(4)
 }
 
-fn seen(look: Look) -> Seen {
+fn seen(look: Look) -> BlockSeen {
     match look {
-        Look::Nowhere => Seen::Nowhere,
-        Look::Pool(since_height) => Seen::Pool { since_height },
-        Look::Block(block, height, depth) => Seen::Block { block, height, depth },
-        Look::Conflicted(depth) => Seen::Conflicted { depth },
+        Look::Nowhere => BlockSeen::Nowhere,
+        Look::Pool(since_height) => BlockSeen::Pool { since_height },
+        Look::Block(block, height, depth) => BlockSeen::Block { block, height, depth },
+        Look::Conflicted(depth) => BlockSeen::Conflicted { depth },
     }
 }

@@ -16,9 +16,9 @@ use provenance_host::{durable, state_dir::StateDir};
 use provenance_registry::Reader;
 
 use crate::{
-    engine::anchor::Book,
+    engine::anchor::AnchorIndex,
     error::ServiceError,
-    ledger::{Evidence, read_entry},
+    ledger::{Ledger, read_entry},
 };
 
 const OTS: &str = "statement.json.ots";
@@ -29,8 +29,8 @@ const OTS: &str = "statement.json.ots";
 /// What was done is kept in the cache, and only saves the next call the work.
 pub(super) fn write(
     state: &StateDir,
-    evidence: &Evidence,
-    book: &Book,
+    evidence: &Ledger,
+    book: &AnchorIndex,
 ) -> Result<usize, ServiceError> {
     let reader = evidence.reader()?;
     let finals = finals(&reader, book)?;
@@ -75,7 +75,7 @@ fn shown(
     reader: &Reader,
     row: u64,
     finals: &[(u64, TxProof)],
-    book: &Book,
+    book: &AnchorIndex,
 ) -> Result<Shown, ServiceError> {
     if let Some((size, proof)) = finals.iter().find(|(size, _)| row < *size) {
         let path = reader.inclusion(row, *size)?;
@@ -93,7 +93,7 @@ fn shown(
 }
 
 /// The final anchors with their proofs, the oldest first.
-fn finals(reader: &Reader, book: &Book) -> Result<Vec<(u64, TxProof)>, ServiceError> {
+fn finals(reader: &Reader, book: &AnchorIndex) -> Result<Vec<(u64, TxProof)>, ServiceError> {
     let is_final = |size: u64| book.get(size).is_some_and(|anchor| anchor.state == State::Final);
     let mut finals = std::collections::BTreeMap::new();
     for row in reader.rows_of_kind("anchor")? {
@@ -108,7 +108,11 @@ fn finals(reader: &Reader, book: &Book) -> Result<Vec<(u64, TxProof)>, ServiceEr
 }
 
 /// What the bundles' proofs follow from: as long as it is the same, so are they.
-fn mark(reader: &Reader, finals: &[(u64, TxProof)], book: &Book) -> Result<String, ServiceError> {
+fn mark(
+    reader: &Reader,
+    finals: &[(u64, TxProof)],
+    book: &AnchorIndex,
+) -> Result<String, ServiceError> {
     let last = reader.last_of_kind("bundle")?.map(|row| row.seq);
     let blocks = finals.iter().map(|(size, proof)| format!("{size} {}\n", proof.header.hash()));
     let attested = book.iter().filter_map(|anchor| {

@@ -26,7 +26,7 @@ use tokio_rustls::rustls::{
 
 use tower_service::Service as _;
 
-use crate::{error::ServiceError, ledger::Evidence, sd_notify, state_lock::lock};
+use crate::{error::ServiceError, ledger::Ledger, sd_notify, state_lock::lock};
 use provenance_host::{
     config::{Api, Config, Tls},
     durable,
@@ -58,7 +58,7 @@ const MIN_TOKEN: usize = 24;
 pub async fn run(
     settings: &Api,
     config: &Config,
-    evidence: Evidence,
+    evidence: Ledger,
     now: impl Fn() -> Timestamp + Send + Sync + 'static,
     end: impl Future<Output = ()>,
 ) -> Result<(), ServiceError> {

@@ -8,7 +8,7 @@ use provenance_core::{
 };
 use serde::{Deserialize, Deserializer};
 
-use super::response::Failure;
+use super::response::ApiError;
 use crate::{
     certificates::{self, SubjectKey},
     package_registry::Report,
@@ -77,16 +77,16 @@ pub(super) struct SetStatus {
 }
 
 impl Issue {
-    pub(super) fn request(self) -> Result<certificates::Request, Failure> {
+    pub(super) fn request(self) -> Result<certificates::Request, ApiError> {
         let kind = SubjectKind::ALL.into_iter().find(|kind| kind.as_str() == self.subject);
         let kind = kind.filter(|kind| *kind != SubjectKind::Authority);
-        let bad = |what: &str| Failure::Bad(what.into());
+        let bad = |what: &str| ApiError::Bad(what.into());
         Ok(certificates::Request {
             subject: kind.ok_or_else(|| bad("subject: package, service or appliance"))?,
             name: self.name,
             version: self.version,
             key: SubjectKey::parse(self.public_key.as_bytes())
-                .map_err(|why| Failure::Bad(format!("public_key: {why}")))?,
+                .map_err(|why| ApiError::Bad(format!("public_key: {why}")))?,
             artifact_sha256: digest("artifact_sha256", self.artifact_sha256)?,
             days: self.days,
             approved_by: self.approved_by,
@@ -96,7 +96,7 @@ impl Issue {
 }
 
 impl Event {
-    pub(super) fn report(self) -> Result<Report, Failure> {
+    pub(super) fn report(self) -> Result<Report, ApiError> {
         let Self { id, event, package, version, who, details, sha256, certificate } = self;
         let sha256 = digest("sha256", sha256)?;
         Ok(Report { id, event, package, version, who, details, sha256, certificate })
@@ -112,10 +112,10 @@ impl Register {
 }
 
 impl SetStatus {
-    pub(super) fn report(self, package: String, version: String) -> Result<Report, Failure> {
+    pub(super) fn report(self, package: String, version: String) -> Result<Report, ApiError> {
         let status = Status::parse(&self.status).filter(|status| *status != Status::Registered);
         let status = status
-            .ok_or_else(|| Failure::Bad("status: deprecated, unpublished or published".into()))?;
+            .ok_or_else(|| ApiError::Bad("status: deprecated, unpublished or published".into()))?;
         let details = [("reason".into(), self.reason)].into();
         let (id, who, event) = (self.id, self.who, status.event().into());
         Ok(Report { id, event, package, version, who, details, ..Report::default() })
@@ -127,8 +127,8 @@ fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(member: D) -> Result<Op
     T::deserialize(member).map(Some)
 }
 
-fn digest(name: &str, hex: Option<String>) -> Result<Option<Digest>, Failure> {
+fn digest(name: &str, hex: Option<String>) -> Result<Option<Digest>, ApiError> {
     let Some(hex) = hex else { return Ok(None) };
     let digest = Digest::from_hex(hex.as_bytes());
-    digest.map(Some).ok_or_else(|| Failure::Bad(format!("{name}: 64 lower-case hex digits")))
+    digest.map(Some).ok_or_else(|| ApiError::Bad(format!("{name}: 64 lower-case hex digits")))
 }

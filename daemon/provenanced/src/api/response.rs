@@ -12,13 +12,13 @@ use provenance_registry::RegistryError;
 use crate::error::ServiceError;
 
 /// An answer.
-pub(super) struct Answer {
+pub(super) struct ApiResponse {
     status: StatusCode,
     body: Vec<u8>,
 }
 
 /// What goes wrong.
-pub(super) enum Failure {
+pub(super) enum ApiError {
     /// Nobody may write, or not this way.
     Forbidden(&'static str),
     /// Without the token, or with another.
@@ -35,9 +35,9 @@ pub(super) enum Failure {
     Broken(String),
 }
 
-pub(super) type Outcome = Result<Answer, Failure>;
+pub(super) type Outcome = Result<ApiResponse, ApiError>;
 
-impl Answer {
+impl ApiResponse {
     pub(super) fn ok(value: &Value) -> Self {
         Self { status: StatusCode::OK, body: value.encode() }
     }
@@ -47,13 +47,13 @@ impl Answer {
     }
 }
 
-impl IntoResponse for Answer {
+impl IntoResponse for ApiResponse {
     fn into_response(self) -> Response<Body> {
         json(self.status, self.body)
     }
 }
 
-impl IntoResponse for Failure {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response<Body> {
         let (status, message) = match self {
             Self::Forbidden(why) => (StatusCode::FORBIDDEN, why.into()),
@@ -92,7 +92,7 @@ fn json(status: StatusCode, body: Vec<u8>) -> Response<Body> {
     (status, headers, body).into_response()
 }
 
-impl From<ServiceError> for Failure {
+impl From<ServiceError> for ApiError {
     fn from(error: ServiceError) -> Self {
         match error {
             ServiceError::Request(why) => Self::Bad(why),
@@ -103,13 +103,13 @@ impl From<ServiceError> for Failure {
     }
 }
 
-impl From<RegistryError> for Failure {
+impl From<RegistryError> for ApiError {
     fn from(error: RegistryError) -> Self {
         ServiceError::from(error).into()
     }
 }
 
-impl From<EntryError> for Failure {
+impl From<EntryError> for ApiError {
     fn from(error: EntryError) -> Self {
         Self::Bad(error.0)
     }

@@ -21,17 +21,17 @@ use serde::de::DeserializeOwned;
 
 use super::{
     requests::{Event, Issue, Register, Revoke, SetStatus},
-    response::{Answer, Failure, Outcome},
+    response::{ApiError, ApiResponse, Outcome},
     state::{AppState, READ_TIMEOUT},
 };
 use provenance_registry::{
     Reader,
-    package_index::{self, Followed, Known, Version},
+    package_index::{self, CertificateState, IncrementalIndex, Version},
 };
 
 use crate::{
     certificates::{Authority, to_pem},
-    ledger::Evidence,
+    ledger::Ledger,
     package_registry::{Chronicle, Recorded},
 };
 
@@ -45,7 +45,7 @@ const MAX_AFTER: usize = 214;
 /// What the API is, for programs.
 const OPENAPI: &str = include_str!("openapi.json");
 
-type Us = State<Arc<AppState>>;
+type SharedState = State<Arc<AppState>>;
 
 pub(super) fn router(shared: Arc<AppState>) -> Router {
     Router::new()
@@ -61,7 +61,7 @@ pub(super) fn router(shared: Arc<AppState>) -> Router {
         .route("/registry/api/packages/register", post(register))
         .route("/registry/packages", get(packages))
         .route("/registry/packages/{*rest}", get(package).put(set_status))
-        .fallback(async || Failure::Missing("there is no such address: see /openapi.json"))
+        .fallback(async || ApiError::Missing("there is no such address: see /openapi.json"))
         .method_not_allowed_fallback(not_allowed)
         .with_state(shared)
 }
@@ -83,34 +83,34 @@ async fn not_allowed(request: Request) -> impl IntoResponse {
     (StatusCode::METHOD_NOT_ALLOWED, headers, body.encode())
 }
 
-async fn issue(State(us): Us, request: Request) -> Outcome {
+async fn issue(State(us): SharedState, request: Request) -> Outcome {
     write(us, request, |us, evidence, body: Issue| {
         let request = body.request()?;
         let authority = Authority::open(&us.config, &us.state)?;
         let (seq, issued) = authority.issue(evidence, (us.now)(), &request)?;
-        Ok(Answer::created(&described(&Known { issued, seq, revoked: None })?))
+        Ok(ApiResponse::created(&described(&CertificateState { issued, seq, revoked: None })?))
     })
     .await
 }
 
-async fn revoke(State(us): Us, Path(id): Path<String>, request: Request) -> Outcome {
+async fn revoke(State(us): SharedState, Path(id): Path<String>, request: Request) -> Outcome {
     write(us, request, move |us, evidence, body: Revoke| {
         us.known(&evidence.reader()?, |all| known(all, &id))?;
         let authority = Authority::open(&us.config, &us.state)?;
         authority.revoke(evidence, (us.now)(), &id, (&body.by, &body.reason))?;
         let revoked = us.known(&evidence.reader()?, |all| known(all, &id))?;
-        Ok(Answer::ok(&described(&revoked)?))
+        Ok(ApiResponse::ok(&described(&revoked)?))
     })
     .await
 }
 
-async fn certificate(State(us): Us, Path(id): Path<String>) -> Outcome {
-    read(us, move |_, _, all| Ok(Answer::ok(&described(&known(all, &id)?)?))).await
+async fn certificate(State(us): SharedState, Path(id): Path<String>) -> Outcome {
+    read(us, move |_, _, all| Ok(ApiResponse::ok(&described(&known(all, &id)?)?))).await
 }
 
-async fn verify(State(us): Us, Path(id): Path<String>) -> Outcome {
+async fn verify(State(us): SharedState, Path(id): Path<String>) -> Outcome {
     read(us, move |us, _, all| {
-        let Known { issued, seq, revoked } = known(all, &id)?;
+        let CertificateState { issued, seq, revoked } = known(all, &id)?;
         let now = (us.now)();
         let state = match &revoked {
             Some(_) => "revoked",
@@ -126,36 +126,36 @@ async fn verify(State(us): Us, Path(id): Path<String>) -> Outcome {
             ("registry_size", all.size().into()),
             ("sha256", issued.sha256.into()),
         ]);
-        Ok(Answer::ok(&value.with_some("revoked_with", revoked.map(|revoked| revoked.seq))))
+        Ok(ApiResponse::ok(&value.with_some("revoked_with", revoked.map(|revoked| revoked.seq))))
     })
     .await
 }
 
-async fn of_package(State(us): Us, Path(name): Path<String>) -> Outcome {
+async fn of_package(State(us): SharedState, Path(name): Path<String>) -> Outcome {
     read(us, move |_, _, all| {
         if !is_package(&name) {
-            return Err(Failure::Missing("no package is called so"));
+            return Err(ApiError::Missing("no package is called so"));
         }
         let of = all.certificates().iter().filter(|known| known.issued.name == name);
-        let all: Result<Vec<Value>, Failure> = of.take(MAX_LISTED).map(described).collect();
-        Ok(Answer::ok(&Value::object([("certificates", all?.into())])))
+        let all: Result<Vec<Value>, ApiError> = of.take(MAX_LISTED).map(described).collect();
+        Ok(ApiResponse::ok(&Value::object([("certificates", all?.into())])))
     })
     .await
 }
 
-async fn report(State(us): Us, request: Request) -> Outcome {
+async fn report(State(us): SharedState, request: Request) -> Outcome {
     write(us, request, |us, evidence, body: Event| record(us, evidence, body.report()?)).await
 }
 
-async fn register(State(us): Us, request: Request) -> Outcome {
+async fn register(State(us): SharedState, request: Request) -> Outcome {
     write(us, request, |us, evidence, body: Register| record(us, evidence, body.report())).await
 }
 
-async fn set_status(State(us): Us, Path(rest): Path<String>, request: Request) -> Outcome {
+async fn set_status(State(us): SharedState, Path(rest): Path<String>, request: Request) -> Outcome {
     write(us, request, move |us, evidence, body: SetStatus| {
-        let rest = rest.strip_suffix("/status").ok_or(Failure::Missing("PUT …/status"))?;
+        let rest = rest.strip_suffix("/status").ok_or(ApiError::Missing("PUT …/status"))?;
         let (package, version) = split(rest)?;
-        let version = version.ok_or(Failure::Missing("which version?"))?;
+        let version = version.ok_or(ApiError::Missing("which version?"))?;
         record(us, evidence, body.report(package, version)?)
     })
     .await
@@ -163,7 +163,7 @@ async fn set_status(State(us): Us, Path(rest): Path<String>, request: Request) -
 
 fn record(
     us: &AppState,
-    evidence: &mut Evidence,
+    evidence: &mut Ledger,
     report: crate::package_registry::Report,
 ) -> Outcome {
     let chronicle = Chronicle::open(&us.state)?;
@@ -171,30 +171,34 @@ fn record(
     let recorded = chronicle.record(evidence, &mut known, (us.now)(), report)?;
     let Recorded { entry, seq, status, before } = recorded;
     let value = entry.to_value().with("registry_record", seq).with("status", status.as_str());
-    Ok(if before { Answer::ok(&value) } else { Answer::created(&value) })
+    Ok(if before { ApiResponse::ok(&value) } else { ApiResponse::created(&value) })
 }
 
-async fn event(State(us): Us, Path(id): Path<String>) -> Outcome {
+async fn event(State(us): SharedState, Path(id): Path<String>) -> Outcome {
     read(us, move |_, reader, all| {
         let found = all.event(&id).map(|seq| package_index::event(reader, seq)).transpose()?;
-        let unknown = Failure::Missing("no event has this id");
-        found.flatten().map(|event| Answer::ok(&happened(&event))).ok_or(unknown)
+        let unknown = ApiError::Missing("no event has this id");
+        found.flatten().map(|event| ApiResponse::ok(&happened(&event))).ok_or(unknown)
     })
     .await
 }
 
-async fn events(State(us): Us, Path(rest): Path<String>, RawQuery(query): RawQuery) -> Outcome {
+async fn events(
+    State(us): SharedState,
+    Path(rest): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Outcome {
     read(us, move |_, reader, all| {
-        let package = rest.strip_suffix("/events").ok_or(Failure::Missing("GET …/events"))?;
+        let package = rest.strip_suffix("/events").ok_or(ApiError::Missing("GET …/events"))?;
         if !is_package(package) {
-            return Err(Failure::Missing("no package is called so"));
+            return Err(ApiError::Missing("no package is called so"));
         }
         let page = Page::read(query.as_deref())?;
         let from = match &page.after {
             Some(after) => after.parse::<u64>().ok().and_then(|after| after.checked_add(1)),
             None => Some(0),
         };
-        let from = from.ok_or_else(|| Failure::Bad("after: a registry record's number".into()))?;
+        let from = from.ok_or_else(|| ApiError::Bad("after: a registry record's number".into()))?;
         let behind = all.events(package, from);
         let here = behind.get(..behind.len().min(page.limit)).unwrap_or_default();
         let mut found = vec![];
@@ -203,17 +207,17 @@ async fn events(State(us): Us, Path(rest): Path<String>, RawQuery(query): RawQue
         }
         let next = here.last().copied().filter(|_| here.len() == page.limit);
         let value = Value::object([("events", found.into())]).with_some("next_after", next);
-        Ok(Answer::ok(&value))
+        Ok(ApiResponse::ok(&value))
     })
     .await
 }
 
-async fn packages(State(us): Us, RawQuery(query): RawQuery) -> Outcome {
+async fn packages(State(us): SharedState, RawQuery(query): RawQuery) -> Outcome {
     read(us, move |_, _, all| {
         let page = Page::read(query.as_deref())?;
         let after = page.after.unwrap_or_default();
         if after.len() > MAX_AFTER {
-            return Err(Failure::Bad("after: a package's name".into()));
+            return Err(ApiError::Bad("after: a package's name".into()));
         }
         let behind = all.versions().since(&after).filter(|((name, _), _)| *name != after);
         let mut packages = BTreeMap::<&str, Vec<Value>>::new();
@@ -230,28 +234,28 @@ async fn packages(State(us): Us, RawQuery(query): RawQuery) -> Outcome {
             Value::object([("package", name.into()), ("versions", versions.into())])
         });
         let listed = Value::Array(listed.collect());
-        Ok(Answer::ok(&Value::object([("packages", listed)]).with_some("next_after", last)))
+        Ok(ApiResponse::ok(&Value::object([("packages", listed)]).with_some("next_after", last)))
     })
     .await
 }
 
-async fn package(State(us): Us, Path(rest): Path<String>) -> Outcome {
+async fn package(State(us): SharedState, Path(rest): Path<String>) -> Outcome {
     read(us, move |_, _, all| {
         let (package, wanted) = split(&rest)?;
-        let unknown = Failure::Missing("no such package or version is on record");
+        let unknown = ApiError::Missing("no such package or version is on record");
         let of = all.versions().of(&package);
         let mut of = of.filter(|(number, _)| wanted.as_deref().is_none_or(|it| it == *number));
         if wanted.is_some() {
             let (number, version) = of.next().ok_or(unknown)?;
             let value = described_version(number, version).with("package", package.as_str());
-            return Ok(Answer::ok(&value));
+            return Ok(ApiResponse::ok(&value));
         }
         let of: Vec<Value> =
             of.map(|(number, version)| described_version(number, version)).collect();
         if of.is_empty() {
             return Err(unknown);
         }
-        Ok(Answer::ok(&Value::object([
+        Ok(ApiResponse::ok(&Value::object([
             ("package", package.as_str().into()),
             ("versions", of.into()),
         ])))
@@ -260,8 +264,8 @@ async fn package(State(us): Us, Path(rest): Path<String>) -> Outcome {
 }
 
 /// `name`, `@scope/name`, each with or without `/version`.
-fn split(rest: &str) -> Result<(String, Option<String>), Failure> {
-    let unknown = Failure::Missing("no package or version is called so");
+fn split(rest: &str) -> Result<(String, Option<String>), ApiError> {
+    let unknown = ApiError::Missing("no package or version is called so");
     if is_package(rest) {
         return Ok((rest.into(), None));
     }
@@ -273,14 +277,14 @@ fn split(rest: &str) -> Result<(String, Option<String>), Failure> {
     }
 }
 
-fn known(all: &Followed, id: &str) -> Result<Known, Failure> {
+fn known(all: &IncrementalIndex, id: &str) -> Result<CertificateState, ApiError> {
     all.certificates()
         .get(id)
         .cloned()
-        .ok_or(Failure::Missing("no certificate on record has this id"))
+        .ok_or(ApiError::Missing("no certificate on record has this id"))
 }
 
-fn described(known: &Known) -> Result<Value, Failure> {
+fn described(known: &CertificateState) -> Result<Value, ApiError> {
     Ok(known.to_value().with("pem", to_pem(&known.issued.der)?))
 }
 
@@ -307,16 +311,16 @@ struct Page {
 }
 
 impl Page {
-    fn read(query: Option<&str>) -> Result<Self, Failure> {
+    fn read(query: Option<&str>) -> Result<Self, ApiError> {
         let (mut after, mut limit) = (None, None);
         for (name, value) in form(query.unwrap_or_default())? {
             match name.as_str() {
                 "after" if after.is_none() => after = Some(value),
                 "limit" if limit.is_none() => {
                     let given = value.parse().ok().filter(|n| (1..=MAX_LISTED).contains(n));
-                    limit = Some(given.ok_or_else(|| Failure::Bad("limit: 1 to 1000".into()))?);
+                    limit = Some(given.ok_or_else(|| ApiError::Bad("limit: 1 to 1000".into()))?);
                 }
-                _ => return Err(Failure::Bad("only `after` and `limit`, each once".into())),
+                _ => return Err(ApiError::Bad("only `after` and `limit`, each once".into())),
             }
         }
         Ok(Self { after, limit: limit.unwrap_or(100) })
@@ -324,8 +328,8 @@ impl Page {
 }
 
 /// The pairs of a query, decoded.
-fn form(query: &str) -> Result<Vec<(String, String)>, Failure> {
-    let bad = || Failure::Bad("a query of percent-encoded NAME=VALUE".into());
+fn form(query: &str) -> Result<Vec<(String, String)>, ApiError> {
+    let bad = || ApiError::Bad("a query of percent-encoded NAME=VALUE".into());
     let decode = |text: &str| {
         let text = text.replace('+', " ");
         percent_encoding::percent_decode_str(&text)
@@ -345,7 +349,7 @@ fn form(query: &str) -> Result<Vec<(String, String)>, Failure> {
 /// Answers from the registry, beside the thread that serves everybody.
 async fn read(
     us: Arc<AppState>,
-    look: impl FnOnce(&AppState, &Reader, &Followed) -> Outcome + Send + 'static,
+    look: impl FnOnce(&AppState, &Reader, &IncrementalIndex) -> Outcome + Send + 'static,
 ) -> Outcome {
     blocking(move || {
         let reader = Reader::open(&us.state.registry())?;
@@ -358,15 +362,16 @@ async fn read(
 async fn write<B: DeserializeOwned + Send + 'static>(
     us: Arc<AppState>,
     request: Request,
-    act: impl FnOnce(&AppState, &mut Evidence, B) -> Outcome + Send + 'static,
+    act: impl FnOnce(&AppState, &mut Ledger, B) -> Outcome + Send + 'static,
 ) -> Outcome {
     us.lets(&request)?;
     let body = body(request).await?;
     // A list of the values would be read as well.
     if !body.trim_ascii_start().starts_with(b"{") {
-        return Err(Failure::Bad("the body is an object of JSON".into()));
+        return Err(ApiError::Bad("the body is an object of JSON".into()));
     }
-    let body: B = serde_json::from_slice(&body).map_err(|error| Failure::Bad(error.to_string()))?;
+    let body: B =
+        serde_json::from_slice(&body).map_err(|error| ApiError::Bad(error.to_string()))?;
     blocking(move || {
         let mut evidence = us.evidence.lock().unwrap_or_else(PoisonError::into_inner);
         act(&us, &mut evidence, body)
@@ -374,18 +379,18 @@ async fn write<B: DeserializeOwned + Send + 'static>(
     .await
 }
 
-async fn body(request: Request) -> Result<Bytes, Failure> {
+async fn body(request: Request) -> Result<Bytes, ApiError> {
     let body = to_bytes(request.into_body(), MAX_BODY);
     match tokio::time::timeout(READ_TIMEOUT, body).await {
         Ok(Ok(body)) => Ok(body),
-        Ok(Err(_)) => Err(Failure::Bad("the body is over 64 KiB, or did not come whole".into())),
-        Err(_) => Err(Failure::Bad("the body did not come in time".into())),
+        Ok(Err(_)) => Err(ApiError::Bad("the body is over 64 KiB, or did not come whole".into())),
+        Err(_) => Err(ApiError::Bad("the body did not come in time".into())),
     }
 }
 
 async fn blocking(work: impl FnOnce() -> Outcome + Send + 'static) -> Outcome {
     let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|_| Err(Failure::Broken("a request's work ended early".into())))
+    done.unwrap_or_else(|_| Err(ApiError::Broken("a request's work ended early".into())))
 }
 
 impl AppState {
@@ -393,20 +398,20 @@ impl AppState {
     fn known<T>(
         &self,
         reader: &Reader,
-        look: impl FnOnce(&Followed) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
+        look: impl FnOnce(&IncrementalIndex) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.catch_up(reader)?;
         look(&known)
     }
 
     /// Who has the token, where nobody on the way can read it.
-    fn lets(&self, request: &Request) -> Result<(), Failure> {
+    fn lets(&self, request: &Request) -> Result<(), ApiError> {
         let Some(token) = self.token else {
-            return Err(Failure::Forbidden("nobody may write here: api.token_file is not set"));
+            return Err(ApiError::Forbidden("nobody may write here: api.token_file is not set"));
         };
         if !self.private {
-            return Err(Failure::Forbidden("writing takes TLS or a Unix socket"));
+            return Err(ApiError::Forbidden("writing takes TLS or a Unix socket"));
         }
         let given = request.headers().get(header::AUTHORIZATION);
         // The scheme's name is in either case (RFC 9110, section 11.1).
@@ -414,7 +419,7 @@ impl AppState {
         let given = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer"));
         match given.map(|(_, token)| token) {
             Some(given) if Digest::of(given.as_bytes()) == token => Ok(()),
-            _ => Err(Failure::Unauthorised),
+            _ => Err(ApiError::Unauthorised),
         }
     }
 }

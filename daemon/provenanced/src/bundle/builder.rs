@@ -19,7 +19,7 @@ use super::request::Request;
 use provenance_host::{chain_files, durable, state_dir::StateDir};
 use provenance_verifier::line_reader;
 
-use crate::{error::ServiceError, ledger::Evidence};
+use crate::{error::ServiceError, ledger::Ledger};
 
 /// Which records the bundle is about.
 pub(super) struct Cut {
@@ -66,17 +66,17 @@ pub(super) struct Range {
 }
 
 /// The folder in the making. What is not published is removed.
-pub(super) struct Work {
+pub(super) struct BundleBuilder {
     pub(super) folder: PathBuf,
 }
 
-impl Drop for Work {
+impl Drop for BundleBuilder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
-impl Work {
+impl BundleBuilder {
     /// Copies the records of the cut, a file a day, and keeps their ends.
     pub(super) fn chain_range(
         &self,
@@ -163,7 +163,7 @@ impl Work {
         }
     }
 
-    pub(super) fn sign(&self, statement: &[u8], evidence: &Evidence) -> Result<(), ServiceError> {
+    pub(super) fn sign(&self, statement: &[u8], evidence: &Ledger) -> Result<(), ServiceError> {
         self.file("statement.json", statement)?;
         let Some(signer) = evidence.signer() else { return Ok(()) };
         let sign = |message: &[u8]| signer.sign(message);

@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use builder::{Cut, Work};
+use builder::{BundleBuilder, Cut};
 pub use request::Request;
 
 use provenance_core::{
@@ -25,7 +25,7 @@ use provenance_core::{
 
 use crate::{
     error::ServiceError,
-    ledger::{Evidence, read_entry},
+    ledger::{Ledger, read_entry},
 };
 use provenance_host::{clock, config::Config, durable, state_dir::StateDir};
 use provenance_registry::Reader;
@@ -59,7 +59,7 @@ pub struct Made {
 pub fn make(
     config: &Config,
     state: &StateDir,
-    evidence: &mut Evidence,
+    evidence: &mut Ledger,
     now: Timestamp,
     request: &Request,
 ) -> Result<Made, ServiceError> {
@@ -68,7 +68,7 @@ pub fn make(
     let reader = evidence.reader()?;
     settle(state, evidence, &reader, now)?;
     let id = next_id(state, &reader, now)?;
-    let work = Work { folder: state.bundles().join(format!(".{id}.tmp")) };
+    let work = BundleBuilder { folder: state.bundles().join(format!(".{id}.tmp")) };
     let covered = covered(&reader)?;
     let cut = Cut::new(request, covered)?;
     let (range, mut subjects) = match (work.chain_range(state, &cut), cut.again(request, covered)) {
@@ -119,7 +119,7 @@ pub fn make(
 /// [`ServiceError`].
 pub fn settle(
     state: &StateDir,
-    evidence: &mut Evidence,
+    evidence: &mut Ledger,
     reader: &Reader,
     now: Timestamp,
 ) -> Result<(), ServiceError> {
@@ -233,7 +233,7 @@ fn entry_of(statement: &Statement, bytes: &[u8]) -> BundleEntry {
 /// Records the bundle with the chain's head, and proves that record.
 fn record(
     state: &StateDir,
-    evidence: &mut Evidence,
+    evidence: &mut Ledger,
     now: Timestamp,
     head: Head,
     entry: &BundleEntry,
@@ -248,7 +248,7 @@ fn record(
 }
 
 /// Writes `proof.json`: the bundle's record is in the newest signed tree.
-fn prove(evidence: &mut Evidence, path: &Path, index: u64) -> Result<(), ServiceError> {
+fn prove(evidence: &mut Ledger, path: &Path, index: u64) -> Result<(), ServiceError> {
     let bytes = proof_of(evidence, path, index)?;
     durable::replace(&path.join("proof.json"), &bytes, 0o440)
         .map_err(ServiceError::io("cannot write proof.json"))
@@ -257,7 +257,7 @@ fn prove(evidence: &mut Evidence, path: &Path, index: u64) -> Result<(), Service
 /// The proof that record `index` is in the newest signed tree; errors name
 /// `path`.
 pub(super) fn proof_of(
-    evidence: &mut Evidence,
+    evidence: &mut Ledger,
     path: &Path,
     index: u64,
 ) -> Result<Vec<u8>, ServiceError> {

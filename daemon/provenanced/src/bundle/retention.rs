@@ -8,7 +8,7 @@ use provenance_core::{encoding::time::Timestamp, record::bundle_id::BundleId, re
 use super::{folders, lock};
 use crate::{
     error::ServiceError,
-    ledger::{Evidence, read_entry},
+    ledger::{Ledger, read_entry},
 };
 use provenance_host::{config::Config, durable, state_dir::StateDir};
 
@@ -22,7 +22,7 @@ const DAY_NS: i64 = 86_400_000_000_000;
 pub fn expire(
     config: &Config,
     state: &StateDir,
-    evidence: &mut Evidence,
+    evidence: &mut Ledger,
     now: Timestamp,
 ) -> Result<Vec<BundleId>, ServiceError> {
     let _lock = lock(state)?;
@@ -59,7 +59,7 @@ fn remove(path: &std::path::Path) -> io::Result<()> {
     durable::sync_dir(path)
 }
 
-fn expired(evidence: &Evidence) -> Result<BTreeSet<String>, ServiceError> {
+fn expired(evidence: &Ledger) -> Result<BTreeSet<String>, ServiceError> {
     let reader = evidence.reader()?;
     let (mut ids, mut next) = (BTreeSet::new(), 0);
     loop {

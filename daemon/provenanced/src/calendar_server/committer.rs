@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use provenance_host::config::Aggregate;
 
-use crate::{error::ServiceError, ledger::Evidence};
+use crate::{error::ServiceError, ledger::Ledger};
 
 /// So often a checkpoint is made over the batches since.
 const CHECKPOINT: Duration = Duration::from_secs(3600);
@@ -36,12 +36,12 @@ pub(super) struct Committer(JoinHandle<()>);
 impl Committer {
     pub(super) fn start(
         settings: &Aggregate,
-        evidence: Evidence,
+        evidence: Ledger,
         now: impl Fn() -> Timestamp + Send + 'static,
     ) -> Result<(Queue, Self), ServiceError> {
         // No connection has two of them under way.
         let (queue, submissions) = sync_channel(settings.max_connections);
-        let mut work = Work {
+        let mut work = CommitLoop {
             evidence,
             now,
             uri: settings.url.clone(),
@@ -61,8 +61,8 @@ impl Committer {
     }
 }
 
-struct Work<N> {
-    evidence: Evidence,
+struct CommitLoop<N> {
+    evidence: Ledger,
     now: N,
     uri: String,
     patience: Duration,
@@ -72,7 +72,7 @@ struct Work<N> {
     checked: Option<Instant>,
 }
 
-impl<N: Fn() -> Timestamp> Work<N> {
+impl<N: Fn() -> Timestamp> CommitLoop<N> {
     fn run(&mut self, submissions: &Receiver<Submission>) {
         while let Ok(first) = submissions.recv() {
             let taken = self.gather(first, submissions);

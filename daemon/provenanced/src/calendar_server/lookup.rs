@@ -17,7 +17,7 @@ use provenance_core::{
 
 use provenance_registry::Reader;
 
-use crate::{engine::anchor::Book, error::ServiceError, ledger::read_entry};
+use crate::{engine::anchor::AnchorIndex, error::ServiceError, ledger::read_entry};
 
 /// So often it is looked whether there is news of the anchors.
 const FRESH: Duration = Duration::from_secs(1);
@@ -25,7 +25,7 @@ const PAGE: u32 = 1_000;
 
 /// An answer about a commitment.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Answer {
+pub(super) enum LookupReply {
     /// There is no such.
     Unknown,
     /// It waits, and for what.
@@ -34,9 +34,9 @@ pub(super) enum Answer {
     Anchored(Vec<u8>),
 }
 
-pub(super) struct Answers {
+pub(super) struct CommitmentLookup {
     reader: Reader,
-    book: Book,
+    book: AnchorIndex,
     /// The proofs of anchors that are or were final, by the size of their tree.
     proofs: BTreeMap<u64, TxProof>,
     /// Up to here the registry was read.
@@ -44,22 +44,22 @@ pub(super) struct Answers {
     looked: Option<Instant>,
 }
 
-impl Answers {
+impl CommitmentLookup {
     pub(super) fn new(reader: Reader) -> Result<Self, ServiceError> {
-        let (book, proofs) = (Book::default(), BTreeMap::new());
+        let (book, proofs) = (AnchorIndex::default(), BTreeMap::new());
         let mut answers = Self { reader, book, proofs, read: 0, looked: None };
         answers.look()?;
         Ok(answers)
     }
 
     /// What there is to say of `commitment`.
-    pub(super) fn of(&mut self, commitment: &Commitment) -> Result<Answer, ServiceError> {
+    pub(super) fn of(&mut self, commitment: &Commitment) -> Result<LookupReply, ServiceError> {
         self.look()?;
         let row = self.reader.page_of_kind("batch", commitment.after, 1)?.pop();
-        let Some(row) = row else { return Ok(Answer::Unknown) };
+        let Some(row) = row else { return Ok(LookupReply::Unknown) };
         match read_entry(&row.body) {
             Some(Entry::Batch(batch)) if batch == *commitment => {}
-            _ => return Ok(Answer::Unknown),
+            _ => return Ok(LookupReply::Unknown),
         }
         let is_final = |size: u64| self.state(size) == Some(State::Final);
         let covering = self.proofs.range(row.seq.saturating_add(1)..);
@@ -69,7 +69,7 @@ impl Answers {
         let anchor = Anchor { path, proof: proof.clone(), size: *size };
         let body = String::from_utf8_lossy(&row.body);
         let way = opentimestamps::of_commitment(commitment, &body, row.seq, &anchor);
-        way.map(Answer::Anchored).map_err(|error| ServiceError::State(error.to_string()))
+        way.map(LookupReply::Anchored).map_err(|error| ServiceError::State(error.to_string()))
     }
 
     /// The newest root that waits for its block to be deep enough.
@@ -84,14 +84,14 @@ impl Answers {
     }
 
     /// In the characters that stock clients show: letters, digits, `#-.,; `.
-    fn pending(&self, seq: u64) -> Answer {
+    fn pending(&self, seq: u64) -> LookupReply {
         let mut covering = self.book.iter().filter(|anchor| anchor.size > seq);
         let open = covering.find(|anchor| anchor.state.is_open());
         let tx = open.and_then(|anchor| {
             let mined = anchor.block.map(|(txid, _, _)| txid);
             mined.or_else(|| anchor.txs.last().map(|tx| tx.txid))
         });
-        Answer::Pending(match tx {
+        LookupReply::Pending(match tx {
             Some(txid) => format!("Pending; transaction {txid} waiting for confirmations"),
             None => "Pending confirmation in Bitcoin blockchain".into(),
         })

@@ -15,9 +15,9 @@ use std::{future::Future, sync::Arc};
 
 use provenance_core::encoding::time::Timestamp;
 
-use crate::{error::ServiceError, ledger::Evidence, sd_notify};
+use crate::{error::ServiceError, ledger::Ledger, sd_notify};
 use committer::Committer;
-use lookup::Answers;
+use lookup::CommitmentLookup;
 use provenance_host::{
     config::{Aggregate, address::Listen},
     state_dir::StateDir,
@@ -33,7 +33,7 @@ use server::Calendar;
 pub async fn run(
     settings: &Aggregate,
     state: &StateDir,
-    evidence: Evidence,
+    evidence: Ledger,
     now: impl Fn() -> Timestamp + Send + 'static,
     end: impl Future<Output = ()>,
 ) -> Result<(), ServiceError> {
@@ -43,7 +43,7 @@ pub async fn run(
     let listener = listener::bind(&Listen::Tcp(settings.listen), None)
         .await
         .map_err(ServiceError::io(what))?;
-    let answers = Answers::new(Reader::open(&state.registry())?)?;
+    let answers = CommitmentLookup::new(Reader::open(&state.registry())?)?;
     let (queue, committer) = Committer::start(settings, evidence, now)?;
     let calendar = Arc::new(Calendar::new(queue, answers));
     if let Some(address) = listener.address() {

@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 
 use super::{
     committer::{Queue, Submission},
-    lookup::{Answer, Answers},
+    lookup::{CommitmentLookup, LookupReply},
 };
 use provenance_http::{
     listener::Listener,
@@ -53,7 +53,7 @@ type Reply = Response<Full<Bytes>>;
 
 pub(super) struct Calendar {
     queue: Queue,
-    answers: Mutex<Answers>,
+    answers: Mutex<CommitmentLookup>,
 }
 
 /// Takes connections until `end`, and waits for those that are open.
@@ -69,7 +69,7 @@ pub(super) async fn until(
 }
 
 impl Calendar {
-    pub(super) fn new(queue: Queue, answers: Answers) -> Self {
+    pub(super) fn new(queue: Queue, answers: CommitmentLookup) -> Self {
         Self { queue, answers: Mutex::new(answers) }
     }
 
@@ -124,15 +124,15 @@ impl Calendar {
         }
         let Some(commitment) = Commitment::from_hex(&hex) else { return unknown() };
         match self.look(move |answers| answers.of(&commitment)).await {
-            Some(Answer::Anchored(way)) => octets(FOREVER, way),
-            Some(Answer::Pending(why)) => text(StatusCode::NOT_FOUND, MINUTE, &why),
-            Some(Answer::Unknown) => unknown(),
+            Some(LookupReply::Anchored(way)) => octets(FOREVER, way),
+            Some(LookupReply::Pending(why)) => text(StatusCode::NOT_FOUND, MINUTE, &why),
+            Some(LookupReply::Unknown) => unknown(),
             None => later(),
         }
     }
 
     async fn tip(self: Arc<Self>) -> Reply {
-        match self.look(Answers::tip).await {
+        match self.look(CommitmentLookup::tip).await {
             Some(Some(root)) => octets(MOMENT, root.0.to_vec()),
             Some(None) => reply(StatusCode::NO_CONTENT, MOMENT, None, Bytes::new()),
             None => later(),
@@ -142,7 +142,7 @@ impl Calendar {
     /// Reads the registry, beside the thread that serves everybody.
     async fn look<T: Send + 'static>(
         self: Arc<Self>,
-        look: impl FnOnce(&mut Answers) -> Result<T, ServiceError> + Send + 'static,
+        look: impl FnOnce(&mut CommitmentLookup) -> Result<T, ServiceError> + Send + 'static,
     ) -> Option<T> {
         let looked = tokio::task::spawn_blocking(move || {
             look(&mut self.answers.lock().unwrap_or_else(PoisonError::into_inner))

@@ -19,8 +19,8 @@ use x509_cert::{
 };
 
 use provenance_x509::{
-    COMMENT, Certified, alternative_name,
-    governance::{self, Said},
+    COMMENT, ParsedCertificate, alternative_name,
+    governance::{self, GovernanceExtension},
 };
 
 use crate::{error::ServiceError, ledger::signer::Signer};
@@ -59,7 +59,7 @@ impl SubjectKey {
     }
 
     /// A key that was certified before.
-    pub fn of(certified: &Certified) -> Result<Self, &'static str> {
+    pub fn of(certified: &ParsedCertificate) -> Result<Self, &'static str> {
         let pem = pem::encode_string("PUBLIC KEY", pem::LineEnding::LF, &certified.spki);
         Self::parse(pem.map_err(|_| "a public key")?.as_bytes())
     }
@@ -109,7 +109,7 @@ impl SigningKey for Key<'_> {
 
 /// What a certificate shall say.
 pub(super) struct Wanted<'a> {
-    pub(super) said: &'a Said,
+    pub(super) said: &'a GovernanceExtension,
     /// The organisation.
     pub(super) client: &'a str,
     pub(super) not_before: Timestamp,
@@ -166,7 +166,7 @@ pub(super) fn crl(
 /// What the authority's certificate was made from: its name and identifier go
 /// into what it signs.
 fn of_authority(issuer: &Issued, client: &str) -> Result<CertificateParams, ServiceError> {
-    let said = Said::from(issuer);
+    let said = GovernanceExtension::from(issuer);
     let (not_before, not_after) = (issuer.not_before, issuer.not_after);
     params(&Wanted { said: &said, client, not_before, not_after }, issuer.key)
 }
@@ -225,7 +225,7 @@ fn uses(kind: SubjectKind) -> (IsCa, Vec<KeyUsagePurpose>, Vec<ExtendedKeyUsageP
 
 /// What was written is what a verifier will read, or it is not handed out.
 fn read_back(der: &[u8], signer: &Signer) -> Result<Issued, ServiceError> {
-    let certified = Certified::parse(der).map_err(refused)?;
+    let certified = ParsedCertificate::parse(der).map_err(refused)?;
     certified.verify(signer.public()).map_err(refused)?;
     Ok(certified.issued)
 }

@@ -15,15 +15,15 @@ use x509_cert::der::pem;
 
 pub use issue::SubjectKey;
 
-use crate::{error::ServiceError, ledger::Evidence, state_lock::lock};
+use crate::{error::ServiceError, ledger::Ledger, state_lock::lock};
 use issue::Wanted;
 use provenance_host::{
     config::{Authority as Settings, Config},
     durable,
     state_dir::StateDir,
 };
-use provenance_registry::package_index::{self, Certificates};
-use provenance_x509::{Certified, governance::Said};
+use provenance_registry::package_index::{self, CertificateIndex};
+use provenance_x509::{ParsedCertificate, governance::GovernanceExtension};
 
 use crate::ledger::signer::Signer;
 
@@ -92,11 +92,11 @@ impl<'a> Authority<'a> {
     /// [`ServiceError`].
     pub fn issue(
         &self,
-        evidence: &mut Evidence,
+        evidence: &mut Ledger,
         now: Timestamp,
         request: &Request,
     ) -> Result<(u64, Issued), ServiceError> {
-        let said = Said {
+        let said = GovernanceExtension {
             subject: request.subject,
             name: request.name.clone(),
             version: request.version.clone(),
@@ -117,7 +117,7 @@ impl<'a> Authority<'a> {
     /// [`ServiceError`]; it is unknown or revoked.
     pub fn renew(
         &self,
-        evidence: &mut Evidence,
+        evidence: &mut Ledger,
         now: Timestamp,
         id: &str,
         (approved_by, place): (&str, &str),
@@ -125,10 +125,10 @@ impl<'a> Authority<'a> {
     ) -> Result<(u64, Issued), ServiceError> {
         let known = package_index::certificates(&evidence.reader()?)?;
         let old = self.in_force(&known, id)?;
-        let certified = Certified::parse(&old.der);
+        let certified = ParsedCertificate::parse(&old.der);
         let certified = certified.map_err(|error| ServiceError::State(error.to_string()))?;
         let key = SubjectKey::of(&certified).map_err(|why| ServiceError::State(why.into()))?;
-        let mut said = Said::from(old);
+        let mut said = GovernanceExtension::from(old);
         said.renews = Some(id.to_owned());
         said.governance = self.governance(now, approved_by, place);
         self.make(evidence, now, &said, &key, days)
@@ -140,7 +140,7 @@ impl<'a> Authority<'a> {
     /// [`ServiceError`]; it is unknown or revoked already.
     pub fn revoke(
         &self,
-        evidence: &mut Evidence,
+        evidence: &mut Ledger,
         now: Timestamp,
         id: &str,
         (by, reason): (&str, &str),
@@ -161,7 +161,7 @@ impl<'a> Authority<'a> {
     ///
     /// # Errors
     /// [`ServiceError`].
-    pub fn publish(&self, evidence: &Evidence, now: Timestamp) -> Result<PathBuf, ServiceError> {
+    pub fn publish(&self, evidence: &Ledger, now: Timestamp) -> Result<PathBuf, ServiceError> {
         let reader = evidence.reader()?;
         let known = package_index::certificates(&reader)?;
         let folder = self.state.certificates();
@@ -189,9 +189,9 @@ impl<'a> Authority<'a> {
 
     fn make(
         &self,
-        evidence: &mut Evidence,
+        evidence: &mut Ledger,
         now: Timestamp,
-        said: &Said,
+        said: &GovernanceExtension,
         key: &SubjectKey,
         for_days: Option<u64>,
     ) -> Result<(u64, Issued), ServiceError> {
@@ -220,15 +220,15 @@ impl<'a> Authority<'a> {
     /// The authority's own certificate; the first one that it issues makes it.
     fn begin(
         &self,
-        evidence: &mut Evidence,
+        evidence: &mut Ledger,
         now: Timestamp,
-        first: &Said,
+        first: &GovernanceExtension,
     ) -> Result<Issued, ServiceError> {
         let known = package_index::certificates(&evidence.reader()?)?;
         if let Some(own) = self.own(&known) {
             return Ok(own.clone());
         }
-        let said = Said {
+        let said = GovernanceExtension {
             subject: SubjectKind::Authority,
             name: self.config.client.clone(),
             version: None,
@@ -245,11 +245,15 @@ impl<'a> Authority<'a> {
         Ok(own)
     }
 
-    fn own<'k>(&self, known: &'k Certificates) -> Option<&'k Issued> {
+    fn own<'k>(&self, known: &'k CertificateIndex) -> Option<&'k Issued> {
         known.authority(self.key().fingerprint())
     }
 
-    fn in_force<'k>(&self, known: &'k Certificates, id: &str) -> Result<&'k Issued, ServiceError> {
+    fn in_force<'k>(
+        &self,
+        known: &'k CertificateIndex,
+        id: &str,
+    ) -> Result<&'k Issued, ServiceError> {
         let refuse = |message: &str| Err(ServiceError::Request(format!("{id}: {message}")));
         match known.get(id) {
             None => refuse("no certificate on record has this id"),

@@ -10,7 +10,7 @@ fn signer(folder: &std::path::Path, name: &str) -> Signer {
     Signer::load(&folder.join(format!("{name}.key")).display().to_string()).unwrap()
 }
 
-fn said(subject: SubjectKind, name: &str) -> Said {
+fn said(subject: SubjectKind, name: &str) -> GovernanceExtension {
     let governance = Governance {
         approved_by: "anna".into(),
         approved_at: Timestamp::from_nanos(5),
@@ -18,7 +18,14 @@ fn said(subject: SubjectKind, name: &str) -> Said {
         policy_version: "1".into(),
     };
     let name = name.to_owned();
-    Said { subject, name, version: None, artifact_sha256: None, renews: None, governance }
+    GovernanceExtension {
+        subject,
+        name,
+        version: None,
+        artifact_sha256: None,
+        renews: None,
+        governance,
+    }
 }
 
 #[test]
@@ -37,7 +44,7 @@ fn each_changed_byte_of_a_certificate_and_of_a_list_is_refused() {
             for flip in [1, 0x20, 0x80] {
                 let mut bad = good.clone();
                 bad[at] ^= flip;
-                let held = Certified::parse(&bad).and_then(|it| it.verify(signer.public()));
+                let held = ParsedCertificate::parse(&bad).and_then(|it| it.verify(signer.public()));
                 assert!(held.is_err(), "byte {at} ^ {flip}");
             }
         }
@@ -62,6 +69,6 @@ fn a_certificate_by_one_authority_is_none_of_another() {
     let (not_before, not_after) = (Timestamp::from_nanos(0), Timestamp::from_nanos(1));
     let wanted = Wanted { said: &said, client: "clinic", not_before, not_after };
     let own = issue::authority(&a, &wanted).unwrap();
-    let certified = Certified::parse(&own.der).unwrap();
+    let certified = ParsedCertificate::parse(&own.der).unwrap();
     assert!(certified.verify(a.public()).is_ok() && certified.verify(b.public()).is_err());
 }

@@ -11,7 +11,7 @@ use provenance_host::{
 
 use crate::{
     calendar_server,
-    ledger::{Evidence, signer::Signer},
+    ledger::{Ledger, signer::Signer},
 };
 
 pub(super) fn run(config: &Config) -> Result<(), Failure> {
@@ -25,7 +25,7 @@ pub(super) fn run(config: &Config) -> Result<(), Failure> {
     let signer = signer.map_err(|error| failure(error.into()))?;
     // Begins the registry where there is none: it needs no daemon beside it.
     let state = StateDir::new(&config.state_dir);
-    let evidence = Evidence::open(config, &state, signer, clock.now().time).map_err(failure)?;
+    let evidence = Ledger::open(config, &state, signer, clock.now().time).map_err(failure)?;
     until_ended(async |end| {
         let now = move || clock.now().time;
         calendar_server::run(settings, &state, evidence, now, end).await.map_err(failure)

@@ -13,15 +13,17 @@ use provenance_host::{
 };
 
 use crate::{
-    anchoring::{self, Asked, ByCalendars, Headers, Outcome, Standing, wallet::NodeWallet},
+    anchoring::{
+        self, AnchorRequest, AnchorResult, ByCalendars, Headers, Standing, wallet::NodeWallet,
+    },
     error::ServiceError,
-    ledger::Evidence,
+    ledger::Ledger,
 };
 
 pub(super) fn run(
     config: &Config,
     state: &StateDir,
-    mut evidence: Evidence,
+    mut evidence: Ledger,
     at_once: bool,
     format: OutputFormat,
 ) -> Result<(), Failure> {
@@ -34,7 +36,7 @@ pub(super) fn run(
             let rpc = Node::new(&node.rpc, node.access.clone());
             let limit = settings.max_fee_rate_sat_vb;
             let wallet = NodeWallet::new(rpc, node.wallet.as_deref(), &node.network, limit);
-            let asked = Asked { settings, network: &node.network, at_once };
+            let asked = AnchorRequest { settings, network: &node.network, at_once };
             anchoring::step(&asked, state, &mut evidence, &wallet, || clock.now().time)
         }
         _ => Err(anchoring::off()),
@@ -51,10 +53,10 @@ pub(super) fn run(
 fn by_calendars(
     config: &Config,
     settings: &AnchorSettings,
-    (state, evidence): (&StateDir, &mut Evidence),
+    (state, evidence): (&StateDir, &mut Ledger),
     at_once: bool,
     clock: &SystemClock,
-) -> Result<Result<Outcome, ServiceError>, Failure> {
+) -> Result<Result<AnchorResult, ServiceError>, Failure> {
     let ask = config.node.as_ref().map(|settings| {
         let node = Node::new(&settings.rpc, settings.access.clone());
         // What a node of another network says of a height is of no use.
@@ -76,7 +78,7 @@ fn by_calendars(
     Ok(runtime.block_on(anchoring::step_by_calendars(&asked, state, evidence, now)))
 }
 
-fn value(outcome: &Outcome) -> Value {
+fn value(outcome: &AnchorResult) -> Value {
     let done = outcome
         .done
         .iter()
@@ -98,7 +100,7 @@ fn value(outcome: &Outcome) -> Value {
     ])
 }
 
-fn text(outcome: &Outcome) -> String {
+fn text(outcome: &AnchorResult) -> String {
     let mut lines: Vec<String> = outcome.anchors.iter().map(line).collect();
     if outcome.proved > 0 {
         lines.push(format!("{} bundles have new proofs", outcome.proved));

@@ -15,7 +15,7 @@ use super::common::{ConfigArgs, failure, open};
 use provenance_host::durable;
 use provenance_registry::{
     Reader,
-    package_index::{self, Known},
+    package_index::{self, CertificateState},
 };
 
 use crate::certificates::{Authority, Request, SubjectKey, to_pem};
@@ -209,7 +209,7 @@ impl Subject {
 
 fn tell((seq, issued): (u64, Issued), format: OutputFormat) -> Result<(), Failure> {
     if format == OutputFormat::Json {
-        let value = Known { issued, seq, revoked: None }.to_value();
+        let value = CertificateState { issued, seq, revoked: None }.to_value();
         say(&String::from_utf8_lossy(&value.encode()));
     } else {
         say(&format!(
@@ -228,12 +228,12 @@ fn list(config: &ConfigArgs, format: OutputFormat) -> Result<(), Failure> {
     let known = package_index::certificates(&reader(config)?);
     let known = known.map_err(|error| failure(error.into()))?;
     if format == OutputFormat::Json {
-        let all: Vec<Value> = known.iter().map(Known::to_value).collect();
+        let all: Vec<Value> = known.iter().map(CertificateState::to_value).collect();
         say(&String::from_utf8_lossy(&Value::from(all).encode()));
         return Ok(());
     }
     for known in known.iter() {
-        let Known { issued, revoked, .. } = known;
+        let CertificateState { issued, revoked, .. } = known;
         let state = match revoked {
             Some(revoked) => format!("revoked with record {}", revoked.seq),
             None => format!("until {}", issued.not_after),

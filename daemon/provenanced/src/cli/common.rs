@@ -20,7 +20,7 @@ use crate::{
     chain::ChainError,
     error::ServiceError,
     ledger::{
-        Evidence,
+        Ledger,
         signer::{Signer, SignerError},
     },
 };
@@ -49,7 +49,7 @@ impl ConfigArgs {
 
 /// The state of a daemon that may be running: registry transactions are safe
 /// across processes, and the chain is only read.
-pub(super) fn open(config: &Config) -> Result<(StateDir, Evidence, Timestamp), Failure> {
+pub(super) fn open(config: &Config) -> Result<(StateDir, Ledger, Timestamp), Failure> {
     let state = StateDir::new(&config.state_dir);
     if !state.registry().is_file() {
         let message = format!(
@@ -62,7 +62,7 @@ pub(super) fn open(config: &Config) -> Result<(StateDir, Evidence, Timestamp), F
     let now = clock.now().time;
     let signer = config.signing_key.as_deref().map(Signer::load).transpose();
     let signer = signer.map_err(|error| failure(error.into()))?;
-    let evidence = Evidence::open(config, &state, signer, now).map_err(failure)?;
+    let evidence = Ledger::open(config, &state, signer, now).map_err(failure)?;
     Ok((state, evidence, now))
 }
 

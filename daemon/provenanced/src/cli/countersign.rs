@@ -7,7 +7,7 @@ use provenance_core::registry::Entry;
 use provenance_cli::{Exit, Failure, OutputArgs, OutputFormat, say};
 
 use super::common::{ConfigArgs, current_user, failure, open};
-use crate::countersign::{Ask, Did, countersign};
+use crate::countersign::{CountersignOutcome, CountersignRequest, countersign};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -40,7 +40,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     }
     let who = current_user(args.who);
     let (state, mut evidence, now) = open(&config)?;
-    let ask = Ask {
+    let ask = CountersignRequest {
         request: args.request,
         path: args.path,
         signatures: args.signatures,
@@ -56,10 +56,10 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         return Ok(());
     }
     let what = match done.did {
-        Did::Signed => "signed",
-        Did::Restored => "it was on record: the same signature was put back",
-        Did::Recorded => "this key had signed it already: recorded",
-        Did::Nothing => "this key has signed it already: nothing to do",
+        CountersignOutcome::Signed => "signed",
+        CountersignOutcome::Restored => "it was on record: the same signature was put back",
+        CountersignOutcome::Recorded => "this key had signed it already: recorded",
+        CountersignOutcome::Nothing => "this key has signed it already: nothing to do",
     };
     let subject = &done.entry.request.subject;
     say(&format!("{} {}\n{what}\n{file}", done.entry.request.tree.as_str(), subject.sha256));

@@ -13,7 +13,7 @@ use provenance_cli::{Exit, Failure, OutputArgs, io_exit, say};
 
 use super::common::{ConfigArgs, failure, open};
 use provenance_host::durable;
-use provenance_registry::package_index::{self, Followed};
+use provenance_registry::package_index::{self, IncrementalIndex};
 
 use crate::package_registry::{Chronicle, Publishing, Recorded, Report, metadata, named};
 
@@ -154,7 +154,7 @@ fn record(which: Which, by: By, report: impl FnOnce(Report) -> Report) -> Result
     let (package, version) = (which.package, which.version);
     let event = Status::Registered.event().to_owned();
     let report = report(Report { package, version, who, event, ..Report::default() });
-    let known = &mut Followed::default();
+    let known = &mut IncrementalIndex::default();
     let recorded = chronicle.record(&mut evidence, known, now, report).map_err(failure)?;
     tell(&recorded, by.output.format());
     Ok(())

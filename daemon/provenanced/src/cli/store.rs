@@ -27,7 +27,7 @@ use provenance_storage::{
     replica::{self, Fetched, Trusting},
 };
 
-use crate::replication::{self, Asked, Outcome};
+use crate::replication::{self, ReplicationRequest, ReplicationResult};
 
 #[derive(Debug, Args)]
 pub(super) struct StoreArgs {
@@ -109,14 +109,14 @@ fn copy(
     config: &Config,
     settings: &config::Store,
     mut bucket: Box<dyn WriteStorage>,
-) -> Result<Outcome, Failure> {
+) -> Result<ReplicationResult, Failure> {
     let (state, mut evidence, _) = open(config)?;
     let clock = SystemClock::new().map_err(|error| Failure::new(Exit::Io, error))?;
-    let asked = Asked { config, settings, bucket: &mut *bucket };
+    let asked = ReplicationRequest { config, settings, bucket: &mut *bucket };
     replication::run(asked, &state, &mut evidence, || clock.now().time).map_err(failure)
 }
 
-fn value(outcome: &Outcome) -> Value {
+fn value(outcome: &ReplicationResult) -> Value {
     let runs = outcome.runs.iter().map(|run| Entry::Store(run.clone()).to_value());
     let given_up = outcome.given_up.iter().map(|run| Value::from(*run));
     Value::object([
@@ -127,7 +127,7 @@ fn value(outcome: &Outcome) -> Value {
     ])
 }
 
-fn text(outcome: &Outcome) -> String {
+fn text(outcome: &ReplicationResult) -> String {
     let mut lines = vec![];
     for run in &outcome.runs {
         let kept = match (&*run.lock, run.retain_until) {

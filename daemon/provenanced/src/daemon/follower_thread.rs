@@ -51,7 +51,7 @@ enum Request {
 
 /// The thread's other end. Requests are answered in their order; an answer
 /// that comes late is kept for whoever asks next.
-pub struct Thread {
+pub struct FollowerHandle {
     requests: mpsc::Sender<Request>,
     outstanding: Option<(oneshot::Receiver<Collected>, Instant)>,
 }
@@ -142,7 +142,7 @@ impl Replay for Followers {
     }
 }
 
-impl Thread {
+impl FollowerHandle {
     /// Starts the thread; `make` opens the followers on it, since libsystemd
     /// binds a journal to the thread that opened it.
     ///

@@ -68,9 +68,9 @@ pub struct Numbers {
 
 /// What the daemon writes to, and whoever asks is shown.
 #[derive(Clone, Debug, Default)]
-pub struct Board(Arc<Mutex<Numbers>>);
+pub struct SharedMetrics(Arc<Mutex<Numbers>>);
 
-impl Board {
+impl SharedMetrics {
     /// Changes what is told.
     pub fn change(&self, change: impl FnOnce(&mut Numbers)) {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
@@ -165,7 +165,7 @@ fn seconds(nanos: i64) -> f64 {
 ///
 /// # Errors
 /// Where the address cannot be listened at.
-pub async fn serve(listen: &Listen, board: Board) -> io::Result<Server> {
+pub async fn serve(listen: &Listen, board: SharedMetrics) -> io::Result<Server> {
     let listener = listener::bind(listen, None).await?;
     let answer = move |request: Request<Incoming>| future::ready(answer(&request, &board));
     let task = tokio::spawn(server::until(listener, BOUNDS, answer, future::pending()));
@@ -182,7 +182,7 @@ impl Drop for Server {
     }
 }
 
-fn answer(request: &Request<Incoming>, board: &Board) -> Response<String> {
+fn answer(request: &Request<Incoming>, board: &SharedMetrics) -> Response<String> {
     let found = request.method() == Method::GET && *request.uri() == *"/metrics";
     let mut answer = match found {
         true => Response::new(board.text()),

@@ -5,12 +5,12 @@ use provenance_core::record::chain::Tick;
 use provenance_host::config::address::Listen;
 use tokio::time::Instant;
 
-use super::metrics::{self, Board, Server};
+use super::metrics::{self, Server, SharedMetrics};
 
 /// The metrics and where they are told.
 #[derive(Default)]
 pub(super) struct Metrics {
-    pub(super) board: Board,
+    pub(super) board: SharedMetrics,
     /// Where it is told, and who answers there; nobody while it is not possible.
     at: Option<(Listen, Option<Server>)>,
 }

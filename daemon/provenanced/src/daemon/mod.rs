@@ -26,7 +26,7 @@ use tokio::{
     time::{Instant, Interval, MissedTickBehavior, interval_at},
 };
 
-use follower_thread::Thread;
+use follower_thread::FollowerHandle;
 use recovery::Past;
 
 use crate::{
@@ -34,11 +34,11 @@ use crate::{
     alerts::Alerts,
     bundle,
     error::ServiceError,
-    ledger::{Evidence, size_of},
+    ledger::{Ledger, size_of},
     sd_notify,
 };
 use provenance_host::{clock::Clock, config::Config, state_dir::StateDir};
-use provenance_time_sources::poller::Panel;
+use provenance_time_sources::poller::SourcePoller;
 
 use crate::{
     chain::{ChainError, ChainWriter},
@@ -114,12 +114,12 @@ struct Daemon<C> {
     clock: C,
     engine: Engine,
     chain: ChainWriter,
-    evidence: Evidence,
+    evidence: Ledger,
     alerts: Alerts,
     metrics: Metrics,
-    followers: Thread,
+    followers: FollowerHandle,
     /// The time sources.
-    panel: Panel,
+    panel: SourcePoller,
     /// Tells that files were created, renamed or deleted.
     moved: std::sync::Arc<Notify>,
     early_reads: u32,
@@ -147,7 +147,7 @@ impl<C: Clock + Clone + Send + Sync + 'static> Daemon<C> {
                 state.root().display()
             )));
         }
-        let mut evidence = Evidence::open(&config, &state, signer, now)?;
+        let mut evidence = Ledger::open(&config, &state, signer, now)?;
         // What a crash left of a bundle is no reason to let the logs wait: the
         // next bundle tries again.
         if let Err(error) = settle_bundles(&state, &mut evidence, now) {
@@ -162,7 +162,7 @@ impl<C: Clock + Clone + Send + Sync + 'static> Daemon<C> {
         let (followers, Opened { past, chain, evidence, alerts }) = opened;
         let engine = Engine::new(settings(&config), past.last.clone(), last_bundle);
         let mut daemon = Self {
-            panel: Panel::new(&config, clock.clone()),
+            panel: SourcePoller::new(&config, clock.clone()),
             state,
             clock,
             engine,

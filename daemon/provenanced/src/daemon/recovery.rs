@@ -17,7 +17,7 @@ use provenance_core::{
     report::Head,
 };
 
-use crate::{PROGRAM_VERSION, error::ServiceError, ledger::Evidence};
+use crate::{PROGRAM_VERSION, error::ServiceError, ledger::Ledger};
 use provenance_host::{chain_files, clock, config::Config, durable, state_dir::StateDir};
 use provenance_verifier::line_reader;
 
@@ -61,7 +61,7 @@ pub fn recover(
     config: &Config,
     state: &StateDir,
     chain: &mut ChainWriter,
-    evidence: &Evidence,
+    evidence: &Ledger,
     now: Timestamp,
     replay: &mut impl Replay,
 ) -> Result<Past, ServiceError> {

@@ -5,10 +5,10 @@ use provenance_host::{
     clock::Clock,
     config::{Config, ConfigError},
 };
-use provenance_time_sources::poller::Panel;
+use provenance_time_sources::poller::SourcePoller;
 
 use super::{
-    follower_thread::{Followers, Thread},
+    follower_thread::{FollowerHandle, Followers},
     recovery,
 };
 use crate::sd_notify;
@@ -66,7 +66,7 @@ impl<C: Clock + Clone + Send + Sync + 'static> Daemon<C> {
                 return false;
             };
             let (taken, state, moved) = (config.clone(), self.state.clone(), self.moved.clone());
-            let started = Thread::start(move || {
+            let started = FollowerHandle::start(move || {
                 let mut followers = Followers::open(&taken, &state)?;
                 if !recovery::Replay::restore(&mut followers, &snapshot) {
                     let message = "a snapshot of the followers could not be read back";
@@ -85,7 +85,7 @@ impl<C: Clock + Clone + Send + Sync + 'static> Daemon<C> {
             }
         }
         if (&config.sources, &config.node) != (&self.config.sources, &self.config.node) {
-            self.panel = Panel::new(&config, self.clock.clone());
+            self.panel = SourcePoller::new(&config, self.clock.clone());
         }
         self.config = config;
         self.decide(Input::Reload(settings(&self.config))).await;

@@ -11,14 +11,14 @@ use tokio::sync::Notify;
 use provenance_host::{clock::Clock, config::Config, state_dir::StateDir};
 
 use super::{
-    follower_thread::{Followers, Thread},
+    follower_thread::{FollowerHandle, Followers},
     recovery::{self, Past},
 };
-use crate::{alerts::Alerts, bundle, chain::ChainWriter, error::ServiceError, ledger::Evidence};
+use crate::{alerts::Alerts, bundle, chain::ChainWriter, error::ServiceError, ledger::Ledger};
 
 pub(super) fn settle_bundles(
     state: &StateDir,
-    evidence: &mut Evidence,
+    evidence: &mut Ledger,
     now: Timestamp,
 ) -> Result<(), ServiceError> {
     let _lock = bundle::lock(state)?;
@@ -29,14 +29,14 @@ pub(super) fn settle_bundles(
 pub(super) struct Opened {
     pub(super) past: Past,
     pub(super) chain: ChainWriter,
-    pub(super) evidence: Evidence,
+    pub(super) evidence: Ledger,
     pub(super) alerts: Alerts,
 }
 
 /// What the chain's past is told to.
-struct Told<'a>(&'a mut Followers, &'a mut Alerts);
+struct ReplayTarget<'a>(&'a mut Followers, &'a mut Alerts);
 
-impl recovery::Replay for Told<'_> {
+impl recovery::Replay for ReplayTarget<'_> {
     fn restore(&mut self, snapshot: &Value) -> bool {
         self.0.restore(snapshot)
     }
@@ -55,15 +55,15 @@ pub(super) async fn open_followers<C: Clock + Clone + Send + 'static>(
     state: &StateDir,
     clock: &C,
     mut chain: ChainWriter,
-    evidence: Evidence,
+    evidence: Ledger,
     mut alerts: Alerts,
     moved: &Arc<Notify>,
-) -> Result<(Thread, Opened), ServiceError> {
+) -> Result<(FollowerHandle, Opened), ServiceError> {
     let (config, state, moved) = (config.clone(), state.clone(), moved.clone());
     let now = clock.now().time;
-    Thread::start(move || {
+    FollowerHandle::start(move || {
         let mut followers = Followers::open(&config, &state)?;
-        let mut told = Told(&mut followers, &mut alerts);
+        let mut told = ReplayTarget(&mut followers, &mut alerts);
         let past = recovery::recover(&config, &state, &mut chain, &evidence, now, &mut told)?;
         followers.watch(&moved);
         Ok((followers, Opened { past, chain, evidence, alerts }))

@@ -63,11 +63,11 @@ pub struct Anchor {
 
 /// The anchors of a registry, by the size of their trees.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Book(BTreeMap<u64, Anchor>);
+pub struct AnchorIndex(BTreeMap<u64, Anchor>);
 
 /// What the node sees of a transaction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Seen {
+pub enum BlockSeen {
     /// It has no such transaction, or dropped it.
     Nowhere,
     /// It waits for a block since the chain had this height.
@@ -117,7 +117,7 @@ pub enum Next {
     Wait,
 }
 
-impl Book {
+impl AnchorIndex {
     /// Takes the next record of the registry, made at `time`.
     pub fn take(&mut self, time: Timestamp, entry: &AnchorEntry) {
         let AnchorEntry { root, size, step } = entry;
@@ -239,9 +239,9 @@ pub fn inputs(tx: &[u8]) -> Vec<OutPoint> {
 impl Anchor {
     /// What is next; `seen` is what the node sees of each of [`Self::txs`], in
     /// that order, and `tip` the height of its chain.
-    pub fn next(&self, seen: &[Seen], tip: u32, now: Timestamp, rules: Rules) -> Next {
+    pub fn next(&self, seen: &[BlockSeen], tip: u32, now: Timestamp, rules: Rules) -> Next {
         let mined = self.txs.iter().zip(seen).find_map(|(tx, seen)| match *seen {
-            Seen::Block { block, height, depth } => Some((tx.txid, block, height, depth)),
+            BlockSeen::Block { block, height, depth } => Some((tx.txid, block, height, depth)),
             _ => None,
         });
         match (mined, self.block) {
@@ -287,7 +287,7 @@ impl Anchor {
         }
     }
 
-    fn in_none(&self, seen: &[Seen], tip: u32, now: Timestamp, rules: Rules) -> Next {
+    fn in_none(&self, seen: &[BlockSeen], tip: u32, now: Timestamp, rules: Rules) -> Next {
         let failed = |reason: &str| Next::Record(AnchorStep::Failed { reason: reason.into() });
         let (Some(tx), Some(last)) = (self.txs.last(), seen.last()) else {
             return match self.state {
@@ -302,17 +302,17 @@ impl Anchor {
         };
         match (self.state, *last) {
             (State::Failed, _) => Next::Wait,
-            (_, Seen::Conflicted { depth }) if depth >= rules.confirmations => {
+            (_, BlockSeen::Conflicted { depth }) if depth >= rules.confirmations => {
                 failed("another transaction spent its coins")
             }
-            (_, Seen::Conflicted { .. }) => Next::Wait,
-            (State::Broadcast, Seen::Pool { since_height }) => {
+            (_, BlockSeen::Conflicted { .. }) => Next::Wait,
+            (State::Broadcast, BlockSeen::Pool { since_height }) => {
                 match tip.saturating_sub(since_height) >= rules.bump_after_blocks {
                     true => Next::Bump,
                     false => Next::Wait,
                 }
             }
-            (_, Seen::Pool { .. }) => Next::Record(AnchorStep::Broadcast { txid: tx.txid }),
+            (_, BlockSeen::Pool { .. }) => Next::Record(AnchorStep::Broadcast { txid: tx.txid }),
             (_, _) => Next::Send,
         }
     }

@@ -40,7 +40,7 @@ const PAGE: u32 = 128;
 
 /// The registry with the key that signs its checkpoints.
 #[derive(Debug)]
-pub struct Evidence {
+pub struct Ledger {
     state: StateDir,
     registry: Writer,
     signer: Option<Signer>,
@@ -48,7 +48,7 @@ pub struct Evidence {
     chain: String,
 }
 
-impl Evidence {
+impl Ledger {
     /// Opens the registry, or begins one; its key becomes part of it.
     ///
     /// # Errors

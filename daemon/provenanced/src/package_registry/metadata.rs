@@ -10,7 +10,7 @@ use serde::{
 };
 use serde_json::{Value, json, value::RawValue};
 
-use provenance_registry::package_index::{Known, Version};
+use provenance_registry::package_index::{CertificateState, Version};
 
 /// What the member is called.
 pub const MEMBER: &str = "mspProvenance";
@@ -18,7 +18,7 @@ pub const MEMBER: &str = "mspProvenance";
 pub const MAX_BYTES: u64 = 4 << 20;
 
 /// What is written into the member.
-pub fn of(package: &str, number: &str, version: &Version, certificate: &Known) -> Value {
+pub fn of(package: &str, number: &str, version: &Version, certificate: &CertificateState) -> Value {
     let issued = &certificate.issued;
     json!({
         "build": {

@@ -20,9 +20,9 @@ use provenance_core::{
 
 pub use publish::{Published, Publishing};
 
-use crate::{error::ServiceError, ledger::Evidence, random, state_lock::lock};
+use crate::{error::ServiceError, ledger::Ledger, random, state_lock::lock};
 use provenance_host::state_dir::StateDir;
-use provenance_registry::package_index::{self, Followed};
+use provenance_registry::package_index::{self, IncrementalIndex};
 
 /// Something that is reported of a package.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -81,8 +81,8 @@ impl Chronicle {
     /// it contradicts what is on record.
     pub fn record(
         &self,
-        evidence: &mut Evidence,
-        known: &mut Followed,
+        evidence: &mut Ledger,
+        known: &mut IncrementalIndex,
         now: Timestamp,
         report: Report,
     ) -> Result<Recorded, ServiceError> {
@@ -101,8 +101,8 @@ impl Chronicle {
     /// Records what can follow from what is known, which is all on record.
     fn append(
         &self,
-        evidence: &mut Evidence,
-        known: &Followed,
+        evidence: &mut Ledger,
+        known: &IncrementalIndex,
         now: Timestamp,
         entry: PackageEntry,
     ) -> Result<Recorded, ServiceError> {
@@ -147,13 +147,13 @@ fn entry(report: Report) -> Result<PackageEntry, ServiceError> {
 }
 
 /// How a version stands; `None` where nothing is known of it.
-fn status(known: &Followed, entry: &PackageEntry) -> Option<Status> {
+fn status(known: &IncrementalIndex, entry: &PackageEntry) -> Option<Status> {
     known.versions().get(&entry.package, &entry.version).map(|version| version.status)
 }
 
 /// A certificate that an event names is one for this package, in force.
 fn fits_certificate(
-    known: &Followed,
+    known: &IncrementalIndex,
     entry: &PackageEntry,
     now: Timestamp,
 ) -> Result<(), ServiceError> {

@@ -12,9 +12,9 @@ use provenance_core::{
 
 use super::{Chronicle, Recorded, Report, named};
 use provenance_host::{config::Config, durable, state_dir::StateDir};
-use provenance_registry::package_index::Followed;
+use provenance_registry::package_index::IncrementalIndex;
 
-use crate::{certificates, error::ServiceError, ledger::Evidence};
+use crate::{certificates, error::ServiceError, ledger::Ledger};
 
 /// An archive is at most 1 GiB: it is read into memory once.
 const MAX_ARCHIVE: u64 = 1 << 30;
@@ -56,7 +56,7 @@ impl Chronicle {
     pub fn publish(
         &self,
         (config, state): (&Config, &StateDir),
-        evidence: &mut Evidence,
+        evidence: &mut Ledger,
         now: Timestamp,
         wanted: &Publishing,
     ) -> Result<Published, ServiceError> {
@@ -81,7 +81,7 @@ impl Chronicle {
             certificate: Some(wanted.certificate.clone()),
         };
         let entry = super::entry(report)?;
-        let mut known = Followed::default();
+        let mut known = IncrementalIndex::default();
         known.catch_up(&evidence.reader()?)?;
         let before = super::status(&known, &entry);
         if before == Some(Status::Deprecated) {

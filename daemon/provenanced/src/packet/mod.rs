@@ -28,7 +28,7 @@ use provenance_verifier::{line_reader, report_html::Page};
 use crate::{
     bundle::{self, FILES},
     error::ServiceError,
-    ledger::{Evidence, each_row, read_entry},
+    ledger::{Ledger, each_row, read_entry},
 };
 use provenance_host::{chain_files, config::Config, durable, state_dir::StateDir};
 use provenance_registry::Reader;
@@ -78,7 +78,7 @@ pub struct Made {
 pub fn make(
     config: &Config,
     state: &StateDir,
-    evidence: &mut Evidence,
+    evidence: &mut Ledger,
     now: Timestamp,
     request: &Request,
     progress: Progress<'_>,
@@ -175,7 +175,7 @@ struct Range {
 fn assemble(
     config: &Config,
     state: &StateDir,
-    evidence: &mut Evidence,
+    evidence: &mut Ledger,
     (request, path): (&Request, &Path),
     progress: Progress<'_>,
 ) -> Result<u64, ServiceError> {
@@ -254,7 +254,7 @@ fn assemble(
     Ok(files)
 }
 
-fn sign(zip: &mut Zip, manifest: &Manifest, evidence: &Evidence) -> Result<(), ServiceError> {
+fn sign(zip: &mut Zip, manifest: &Manifest, evidence: &Ledger) -> Result<(), ServiceError> {
     let bytes = manifest.encode().map_err(|error| ServiceError::Request(error.to_string()))?;
     zip.stored(packet::MANIFEST, &bytes)?;
     let Some(signer) = evidence.signer() else { return Ok(()) };

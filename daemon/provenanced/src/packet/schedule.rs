@@ -16,7 +16,7 @@ use provenance_host::{
 
 use crate::{
     error::ServiceError,
-    ledger::{Evidence, read_entry},
+    ledger::{Ledger, read_entry},
 };
 
 const DAY: i64 = 86_400_000_000_000;
@@ -29,7 +29,7 @@ const DAY: i64 = 86_400_000_000_000;
 pub fn make_due(
     config: &Config,
     state: &StateDir,
-    evidence: &mut Evidence,
+    evidence: &mut Ledger,
     now: Timestamp,
     who: &str,
     progress: Progress<'_>,

@@ -20,7 +20,7 @@ use upload::Sending;
 
 use crate::{
     error::ServiceError,
-    ledger::{Evidence, keys_on_record, read_entry},
+    ledger::{Ledger, keys_on_record, read_entry},
 };
 use provenance_host::{
     config::{self, Config},
@@ -32,7 +32,7 @@ use provenance_storage::{
 };
 
 /// What is to be done.
-pub struct Asked<'a> {
+pub struct ReplicationRequest<'a> {
     /// The settings.
     pub config: &'a Config,
     /// `[store]`
@@ -43,7 +43,7 @@ pub struct Asked<'a> {
 
 /// What was done.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Outcome {
+pub struct ReplicationResult {
     /// Where the copies are.
     pub place: String,
     /// The runs that were finished, as they are on record.
@@ -59,13 +59,13 @@ pub struct Outcome {
 /// # Errors
 /// [`ServiceError`]; what was finished before is on record.
 pub fn run(
-    asked: Asked<'_>,
+    asked: ReplicationRequest<'_>,
     state: &StateDir,
-    evidence: &mut Evidence,
+    evidence: &mut Ledger,
     now: impl Fn() -> Timestamp,
-) -> Result<Outcome, ServiceError> {
+) -> Result<ReplicationResult, ServiceError> {
     let _lock = crate::state_lock::lock(state, "store.lock")?;
-    let Asked { config, settings, bucket } = asked;
+    let ReplicationRequest { config, settings, bucket } = asked;
     let base = base(&config.client, &config.host, evidence.chain());
     let place = format!("{}{base}", bucket.name());
     let mut work = Work {
@@ -75,7 +75,7 @@ pub fn run(
         bucket,
         base,
         now: &now,
-        outcome: Outcome { place, runs: vec![], given_up: vec![], size: 0 },
+        outcome: ReplicationResult { place, runs: vec![], given_up: vec![], size: 0 },
     };
     let done = work.all();
     let (outcome, place) = (work.outcome, Status::of(&done));
@@ -102,11 +102,11 @@ struct Last {
 struct Work<'a> {
     settings: &'a config::Store,
     state: &'a StateDir,
-    evidence: &'a mut Evidence,
+    evidence: &'a mut Ledger,
     bucket: &'a mut dyn WriteStorage,
     base: String,
     now: &'a dyn Fn() -> Timestamp,
-    outcome: Outcome,
+    outcome: ReplicationResult,
 }
 
 impl Work<'_> {

@@ -3,15 +3,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Certificates, Event, Versions, each};
+use super::{CertificateIndex, Event, VersionIndex, each};
 use crate::reader::{Reader, RegistryError};
 use provenance_core::registry::Entry;
 
 /// What the registry's first records say of certificates and packages.
 #[derive(Debug, Default)]
-pub struct Followed {
-    certificates: Certificates,
-    versions: Versions,
+pub struct IncrementalIndex {
+    certificates: CertificateIndex,
+    versions: VersionIndex,
     /// The record of each event, by its id.
     by_id: HashMap<String, u64>,
     /// The records of each package's events.
@@ -21,7 +21,7 @@ pub struct Followed {
     last: Vec<u8>,
 }
 
-impl Followed {
+impl IncrementalIndex {
     /// Takes what has come since the last time; all anew where the registry is
     /// another one.
     ///
@@ -77,12 +77,12 @@ impl Followed {
     }
 
     /// Every certificate on record.
-    pub fn certificates(&self) -> &Certificates {
+    pub fn certificates(&self) -> &CertificateIndex {
         &self.certificates
     }
 
     /// Every version of every package.
-    pub fn versions(&self) -> &Versions {
+    pub fn versions(&self) -> &VersionIndex {
         &self.versions
     }
 

@@ -16,14 +16,14 @@ use provenance_core::{
 };
 
 use crate::reader::{Reader, RegistryError, Row};
-pub use incremental::Followed;
+pub use incremental::IncrementalIndex;
 
 /// Rows that are read at once.
 const PAGE: u32 = 256;
 
 /// A certificate on record.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Known {
+pub struct CertificateState {
     /// What was issued.
     pub issued: Issued,
     /// Its record's number.
@@ -45,7 +45,7 @@ pub struct Revoked {
     pub reason: String,
 }
 
-impl Known {
+impl CertificateState {
     /// Whether it vouches for what an event says of a package, by all that was
     /// on record then.
     ///
@@ -88,13 +88,13 @@ impl Known {
 
 /// Every certificate on record, by its id.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Certificates(BTreeMap<String, Known>);
+pub struct CertificateIndex(BTreeMap<String, CertificateState>);
 
 /// Reads every certificate's records.
 ///
 /// # Errors
 /// [`RegistryError`].
-pub fn certificates(reader: &Reader) -> Result<Certificates, RegistryError> {
+pub fn certificates(reader: &Reader) -> Result<CertificateIndex, RegistryError> {
     certificates_at(reader, u64::MAX)
 }
 
@@ -102,8 +102,8 @@ pub fn certificates(reader: &Reader) -> Result<Certificates, RegistryError> {
 ///
 /// # Errors
 /// [`RegistryError`].
-pub fn certificates_at(reader: &Reader, size: u64) -> Result<Certificates, RegistryError> {
-    let mut known = Certificates::default();
+pub fn certificates_at(reader: &Reader, size: u64) -> Result<CertificateIndex, RegistryError> {
+    let mut known = CertificateIndex::default();
     each(reader, "certificate", 0, |row, record, entry| {
         if let Entry::Certificate(entry) = entry
             && row.seq < size
@@ -116,7 +116,7 @@ pub fn certificates_at(reader: &Reader, size: u64) -> Result<Certificates, Regis
     Ok(known)
 }
 
-impl Certificates {
+impl CertificateIndex {
     /// Takes the next record, of this number and time.
     ///
     /// # Errors
@@ -135,12 +135,15 @@ impl Certificates {
                 if issued.renews.as_deref().is_some_and(|id| !known(id)) {
                     return Err("it renews one that is not on record, or revoked");
                 }
-                self.0.insert(issued.id.clone(), Known { issued: *issued, seq, revoked: None });
+                self.0.insert(
+                    issued.id.clone(),
+                    CertificateState { issued: *issued, seq, revoked: None },
+                );
                 Ok(())
             }
             CertificateEntry::Revoked { id, by, reason } => match self.0.get_mut(&id) {
                 None => Err("it revokes one that is not on record"),
-                Some(Known { revoked: Some(_), .. }) => Err("it is revoked already"),
+                Some(CertificateState { revoked: Some(_), .. }) => Err("it is revoked already"),
                 Some(known) => {
                     known.revoked = Some(Revoked { seq, time, by, reason });
                     Ok(())
@@ -150,12 +153,12 @@ impl Certificates {
     }
 
     /// The certificate with this id.
-    pub fn get(&self, id: &str) -> Option<&Known> {
+    pub fn get(&self, id: &str) -> Option<&CertificateState> {
         self.0.get(id)
     }
 
     /// All of them, by id.
-    pub fn iter(&self) -> impl Iterator<Item = &Known> {
+    pub fn iter(&self) -> impl Iterator<Item = &CertificateState> {
         self.0.values()
     }
 
@@ -209,7 +212,7 @@ pub type Named = (String, String);
 
 /// Versions of packages, as their events leave them.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Versions(BTreeMap<Named, Version>);
+pub struct VersionIndex(BTreeMap<Named, Version>);
 
 /// Hands out the events from record `from` on, until `take` has enough.
 ///
@@ -248,8 +251,8 @@ pub fn versions_at(
     reader: &Reader,
     size: u64,
     wanted: impl Fn(&PackageEntry) -> bool,
-) -> Result<Versions, RegistryError> {
-    let mut versions = Versions::default();
+) -> Result<VersionIndex, RegistryError> {
+    let mut versions = VersionIndex::default();
     events(reader, 0, |event| {
         let within = event.seq < size;
         if within && wanted(&event.entry) {
@@ -268,11 +271,11 @@ pub fn versions_at(
 pub fn versions(
     reader: &Reader,
     wanted: impl Fn(&PackageEntry) -> bool,
-) -> Result<Versions, RegistryError> {
+) -> Result<VersionIndex, RegistryError> {
     versions_at(reader, u64::MAX, wanted)
 }
 
-impl Versions {
+impl VersionIndex {
     /// Takes the next event.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use provenance_core::{
 };
 
 use super::Condition;
-use crate::engine::anchor::{Anchor, Book};
+use crate::engine::anchor::{Anchor, AnchorIndex};
 
 const HOUR: i64 = 3_600_000_000_000;
 /// One is due each day, and blocks are found by chance.
@@ -21,7 +21,7 @@ const UNKEPT: i64 = 48 * HOUR;
 #[derive(Clone, Copy, Debug)]
 pub struct Anchoring<'a> {
     /// The registry's.
-    pub book: &'a Book,
+    pub book: &'a AnchorIndex,
     /// When the registry began.
     pub begun: Timestamp,
     /// Why the last attempt could not go on.
@@ -78,7 +78,7 @@ mod tests {
         Timestamp::from_nanos(1_795_261_374_000_000_000 + hours * HOUR)
     }
 
-    fn codes(book: &Book, balance: Option<u64>, now: i64) -> Vec<&'static str> {
+    fn codes(book: &AnchorIndex, balance: Option<u64>, now: i64) -> Vec<&'static str> {
         let known = Anchoring { book, begun: at(0), error: Some("the node is down"), balance };
         let found = anchors(&known, at(now));
         assert!(found.iter().all(|found| found.code == AlertCode::WalletLow
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn what_is_late_stuck_or_empty_is_said_and_what_is_in_a_block_is_not() {
-        let mut book = Book::default();
+        let mut book = AnchorIndex::default();
         let entry = |step| AnchorEntry { root: Digest::ZERO, size: 7, step };
         assert!(codes(&book, None, 36).is_empty());
         assert_eq!(codes(&book, Some(5), 37), ["anchor.overdue", "wallet.low"]);

@@ -37,15 +37,15 @@ fn failed() -> AnchorStep {
     AnchorStep::Failed { reason: "r".into() }
 }
 
-fn book(steps: Vec<AnchorStep>) -> Book {
-    let mut book = Book::default();
+fn book(steps: Vec<AnchorStep>) -> AnchorIndex {
+    let mut book = AnchorIndex::default();
     steps.into_iter().for_each(|step| book.take(at(0), &entry(9, step)));
     book
 }
 
 #[test]
 fn one_is_due_each_day_and_none_while_one_waits() {
-    assert!(Book::default().is_due(at(0), false));
+    assert!(AnchorIndex::default().is_due(at(0), false));
     let waiting = book(vec![intended()]);
     assert!(!waiting.is_due(at(2 * DAY), false) && !waiting.is_due(at(2 * DAY), true));
     let tx = tx(1, 1);
@@ -109,7 +109,7 @@ fn whim() -> impl Strategy<Value = Whim> {
 
 #[derive(Default)]
 struct Model {
-    book: Book,
+    book: AnchorIndex,
     pool: Option<(usize, u32)>,
     mined: Option<(usize, u8, u32)>,
     conflict: Option<u32>,
@@ -118,14 +118,16 @@ struct Model {
 }
 
 impl Model {
-    fn seen(&self, count: usize) -> Vec<Seen> {
+    fn seen(&self, count: usize) -> Vec<BlockSeen> {
         let one = |at: usize| match (self.mined, self.pool, self.conflict) {
             (Some((which, number, depth)), _, _) if which == at => {
-                Seen::Block { block: block(number), height: self.tip, depth }
+                BlockSeen::Block { block: block(number), height: self.tip, depth }
             }
-            (None, Some((which, since_height)), None) if which == at => Seen::Pool { since_height },
-            (None, _, Some(depth)) => Seen::Conflicted { depth },
-            _ => Seen::Nowhere,
+            (None, Some((which, since_height)), None) if which == at => {
+                BlockSeen::Pool { since_height }
+            }
+            (None, _, Some(depth)) => BlockSeen::Conflicted { depth },
+            _ => BlockSeen::Nowhere,
         };
         (0..count).map(one).collect()
     }
