@@ -3,8 +3,10 @@
 use std::{
     fmt::Debug,
     thread,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
+
+use rustix::time::{ClockId, clock_gettime};
 
 /// For what takes a moment on an idle machine: other tests may take the processor
 /// for seconds at a time.
@@ -41,9 +43,10 @@ pub(crate) fn holds<S>(condition: bool, seen: S) -> Result<(), S> {
     if condition { Ok(()) } else { Err(seen) }
 }
 
-/// For names that hold the second in which they were made.
+/// For names that hold the second in which they were made. Programs ask `time()`,
+/// which is a few milliseconds behind the finer clock.
 pub(crate) fn next_second() {
-    let second = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let second = || clock_gettime(ClockId::RealtimeCoarse).tv_sec;
     let this = second();
     wait_for("the next second", PATIENCE, || holds(second() > this, this));
 }
