@@ -55,7 +55,7 @@ ntp.chrony = \"{}\"
 
     fn alerts(&self) -> Vec<(String, String, String)> {
         let reader = Reader::open(&self.dir.path().join("state/registry.db")).unwrap();
-        let rows = reader.rows_of_kind("alert").unwrap();
+        let rows = reader.rows_of_kind("alert", 0).collect::<Result<Vec<_>, _>>().unwrap();
         let data = rows.iter().map(|row| serde_json::from_slice::<Value>(&row.body).unwrap());
         let of = |data: &Value, name: &str| data["data"][name].as_str().unwrap().to_owned();
         data.map(|data| (of(&data, "code"), of(&data, "subject"), of(&data, "state"))).collect()

@@ -10,7 +10,9 @@ mod error;
 pub mod package_index;
 pub mod reader;
 pub mod rebuild;
+mod rows;
 pub mod schema;
 
 pub use error::RegistryError;
 pub use reader::Reader;
+pub use rows::Rows;

@@ -20,6 +20,10 @@ use crate::{
     schema,
 };
 
+/// A page of rows ends after so many bytes of bodies: the file is anybody's, and a
+/// body may have 8 MiB.
+const MAX_PAGE: usize = 4 << 20;
+
 /// A row as it is stored; nothing of it has been verified.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Row {
@@ -118,7 +122,7 @@ impl Reader {
         Ok(self.len()? == 0)
     }
 
-    /// Up to `count` rows from number `from` on. A body over the limit comes
+    /// Up to `count` rows from number `from` on, fewer where they are long. A body over the limit comes
     /// cut to one byte over it, which no record survives.
     ///
     /// # Errors
@@ -135,7 +139,7 @@ impl Reader {
             Ok(from) => from,
             Err(_) => return Ok(vec![]),
         };
-        let (mut page, mut due) = (vec![], from);
+        let (mut page, mut due, mut bytes) = (vec![], from, 0);
         for row in statement.query_map((start, count, limit), read_row)? {
             let row = row?;
             // A damaged tree of SQLite's gives rows in any order, and whoever
@@ -148,7 +152,11 @@ impl Reader {
             if row.seq != u64::MAX {
                 due = row.seq.saturating_add(1);
             }
+            bytes += row.body.len();
             page.push(row);
+            if bytes >= MAX_PAGE {
+                break;
+            }
         }
         Ok(page)
     }
@@ -194,29 +202,12 @@ impl Reader {
         Ok(None)
     }
 
-    /// Every record of a kind, in order: for kinds of which there are few.
+    /// Up to `count` records of a kind from number `from` on, in order, fewer where
+    /// they are long.
     ///
     /// # Errors
     /// [`RegistryError`].
-    pub fn rows_of_kind(&self, kind: &str) -> Result<Vec<Row>, RegistryError> {
-        // The pattern spares reading most rows; the envelope decides.
-        let pattern = format!("%,\"kind\":\"{kind}\",\"prev\":\"%");
-        let mut statement = self.connection.prepare_cached(
-            "SELECT seq, CAST(hash AS BLOB), substr(CAST(body AS BLOB), 1, ?2) FROM records \
-             WHERE body LIKE ?1 ORDER BY seq",
-        )?;
-        let limit = i64::try_from(MAX_RECORD + 1).unwrap_or(i64::MAX);
-        let rows = statement.query_map((pattern, limit), read_row)?;
-        let of_kind = |row: &Row| Record::parse(&row.body).is_ok_and(|record| record.kind == kind);
-        let rows: Vec<Row> = rows.collect::<Result<_, _>>()?;
-        Ok(rows.into_iter().filter(of_kind).collect())
-    }
-
-    /// Up to `count` records of a kind from number `from` on, in order.
-    ///
-    /// # Errors
-    /// [`RegistryError`].
-    pub fn page_of_kind(
+    pub(crate) fn page_of_kind(
         &self,
         kind: &str,
         from: u64,
@@ -228,13 +219,14 @@ impl Reader {
              WHERE seq >= ?1 AND body LIKE ?2 ORDER BY seq",
         )?;
         let limit = i64::try_from(MAX_RECORD + 1).unwrap_or(i64::MAX);
-        let mut page = vec![];
+        let (mut page, mut bytes) = (vec![], 0);
         for row in statement.query_map((signed(from), pattern, limit), read_row)? {
             let row = row?;
             if Record::parse(&row.body).is_ok_and(|record| record.kind == kind) {
+                bytes += row.body.len();
                 page.push(row);
             }
-            if page.len() >= count as usize {
+            if page.len() >= count as usize || bytes >= MAX_PAGE {
                 break;
             }
         }

@@ -123,7 +123,7 @@ network = \"{network}\"
     pub(crate) fn alerts(&self) -> Vec<String> {
         self.ran(&["run", "--ticks", "1"]);
         let reader = Reader::open(&self.path("state/registry.db")).unwrap();
-        let rows = reader.rows_of_kind("alert").unwrap();
+        let rows = reader.rows_of_kind("alert", 0).collect::<Result<Vec<_>, _>>().unwrap();
         let data = rows.iter().map(|row| serde_json::from_slice::<Value>(&row.body).unwrap());
         let line = |data: Value| {
             let of = |name: &str| data["data"][name].as_str().unwrap().to_owned();
@@ -135,7 +135,7 @@ network = \"{network}\"
     /// Every record of an anchor.
     pub(crate) fn records(&self) -> Vec<Value> {
         let reader = Reader::open(&self.path("state/registry.db")).unwrap();
-        let rows = reader.rows_of_kind("anchor").unwrap();
+        let rows = reader.rows_of_kind("anchor", 0).collect::<Result<Vec<_>, _>>().unwrap();
         let record = |body: &[u8]| serde_json::from_slice::<Value>(body).unwrap()["data"].clone();
         rows.iter().map(|row| record(&row.body)).collect()
     }

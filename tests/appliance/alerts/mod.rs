@@ -37,7 +37,7 @@ fn http(address: SocketAddr) -> String {
 /// The alerts on record, in order.
 fn alerts(appliance: &TestAppliance) -> Vec<Value> {
     let Ok(reader) = Reader::open(&appliance.state("registry.db")) else { return vec![] };
-    let rows = reader.rows_of_kind("alert").unwrap();
+    let rows = reader.rows_of_kind("alert", 0).collect::<Result<Vec<_>, _>>().unwrap();
     let record = |body: &[u8]| serde_json::from_slice::<Value>(body).unwrap();
     rows.iter().map(|row| record(&row.body)["data"].clone()).collect()
 }

@@ -22,8 +22,11 @@ fn part<'a>(answer: &'a Value, what: &str) -> (&'a str, &'a str) {
 }
 
 fn alerts(appliance: &TestAppliance, state: &str) -> Vec<Value> {
-    let rows =
-        Reader::open(&appliance.state("registry.db")).unwrap().rows_of_kind("alert").unwrap();
+    let rows = Reader::open(&appliance.state("registry.db"))
+        .unwrap()
+        .rows_of_kind("alert", 0)
+        .collect::<Result<Vec<_>, _>>()
+        .unwrap();
     let records = rows.iter().map(|row| serde_json::from_slice::<Value>(&row.body).unwrap());
     let ours = |data: &Value| data["code"] == "verify.failed" && data["state"] == state;
     records.map(|record| record["data"].clone()).filter(ours).collect()
@@ -118,8 +121,11 @@ fn a_verification_is_recorded_and_a_failed_one_is_an_alert() {
     running.until("it is over", || !alerts(&appliance, "resolved").is_empty());
     running.stop();
     appliance.verifies();
-    let kinds =
-        Reader::open(&appliance.state("registry.db")).unwrap().rows_of_kind("verify").unwrap();
+    let kinds = Reader::open(&appliance.state("registry.db"))
+        .unwrap()
+        .rows_of_kind("verify", 0)
+        .collect::<Result<Vec<_>, _>>()
+        .unwrap();
     assert_eq!(kinds.len(), 4);
 }
 
@@ -131,7 +137,10 @@ fn a_policy_that_cannot_be_read_is_no_verdict() {
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(output.stdout.is_empty() && message.contains("/nonexistent"), "{message}");
     assert!(![0, 1, 2].contains(&output.status.code().unwrap()), "{output:?}");
-    let rows =
-        Reader::open(&appliance.state("registry.db")).unwrap().rows_of_kind("verify").unwrap();
+    let rows = Reader::open(&appliance.state("registry.db"))
+        .unwrap()
+        .rows_of_kind("verify", 0)
+        .collect::<Result<Vec<_>, _>>()
+        .unwrap();
     assert!(rows.is_empty(), "nothing was recorded");
 }

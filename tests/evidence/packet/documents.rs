@@ -84,7 +84,8 @@ fn lie(
     let state = StateDir::new(&config.state_dir);
     let now = SystemClock::new().unwrap().now().time;
     let mut evidence = Ledger::open(&config, &state, Some(fixture.signer("signing")), now).unwrap();
-    let rows = evidence.reader().unwrap().rows_of_kind("sbom").unwrap();
+    let rows =
+        evidence.reader().unwrap().rows_of_kind("sbom", 0).collect::<Result<Vec<_>, _>>().unwrap();
     let Some(Entry::Sbom(mut entry)) = read_entry(&rows[0].body) else { panic!("no inventory") };
     for document in &mut entry.documents {
         let text = fs::read_to_string(fixture.path("state").join(&document.name)).unwrap();

@@ -156,20 +156,16 @@ pub fn each(
     filter: &Filter,
     mut each: impl FnMut(&Record<'_>),
 ) -> Result<(), AuditError> {
-    let mut next = 0;
-    loop {
-        let page = reader.page(next, 256)?;
-        let Some(last) = page.last() else { return Ok(()) };
-        next = last.seq.saturating_add(1);
-        for row in &page {
-            let record = record(row)?;
-            let kind = filter.kind.as_deref().is_none_or(|kind| kind == record.kind);
-            let from = filter.from.is_none_or(|from| record.time >= from);
-            if kind && from && filter.to.is_none_or(|to| record.time < to) {
-                each(&record);
-            }
+    for row in reader.rows(0) {
+        let row = row?;
+        let record = record(&row)?;
+        let kind = filter.kind.as_deref().is_none_or(|kind| kind == record.kind);
+        let from = filter.from.is_none_or(|from| record.time >= from);
+        if kind && from && filter.to.is_none_or(|to| record.time < to) {
+            each(&record);
         }
     }
+    Ok(())
 }
 
 /// The record with this number, or the one whose data has this `id`.

@@ -28,7 +28,7 @@ use provenance_audit::{
     trust::{Stop, Trust},
 };
 use provenance_host::{clock::SystemClock, config::Config, durable, state_dir::StateDir};
-use provenance_registry::reader::{Reader, RegistryError, Row};
+use provenance_registry::{Reader, RegistryError};
 use provenance_time_sources::poller;
 
 const MAX_CHECKPOINT: u64 = 64 << 10;
@@ -316,13 +316,12 @@ pub(super) fn each_of_kind(
     kind: &str,
     mut each: impl FnMut(&Record<'_>),
 ) -> Result<(), Refusal> {
-    let mut from = 0;
-    loop {
-        let page: Vec<Row> = reader.page_of_kind(kind, from, 64).map_err(AuditError::from)?;
-        let Some(last) = page.last() else { return Ok(()) };
-        from = last.seq.saturating_add(1);
-        page.iter().filter_map(|row| Record::parse(&row.body).ok()).for_each(|it| each(&it));
+    for row in reader.rows_of_kind(kind, 0) {
+        if let Ok(record) = Record::parse(&row?.body) {
+            each(&record);
+        }
     }
+    Ok(())
 }
 
 pub(super) fn refused(said: &'static str) -> impl FnOnce(String) -> Refusal {

@@ -18,8 +18,6 @@ use crate::error::ServiceError;
 
 /// Alerts that another process recorded are found this often.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
-/// Rows that are read at once.
-const PAGE: u32 = 64;
 /// After so many rows without an alert it is noted that they were seen.
 const NOTE_EVERY: u64 = 1_000;
 /// A message that is refused so often is put aside: the others wait behind it.
@@ -217,18 +215,15 @@ impl<C: Clock> Worker<C> {
         let reader = Reader::open(&self.state.registry())?;
         let upto = self.outbox.progress().upto;
         let (mut next, mut found, mut end) = (upto, false, reader.len()?);
-        let taken = loop {
-            let page = reader.page_of_kind("alert", next, PAGE)?;
-            found |= !page.is_empty();
-            let taken = self.take(&page, &mut next);
+        let mut taken = Ok(Taken::Kept);
+        for row in reader.rows_of_kind("alert", upto) {
+            found = true;
+            taken = self.take(&row?, &mut next);
             if !matches!(taken, Ok(Taken::Kept)) {
                 end = next;
-                break taken;
+                break;
             }
-            if page.len() < PAGE as usize {
-                break taken;
-            }
-        };
+        }
         match &taken {
             Ok(Taken::Kept) => self.full = false,
             Ok(Taken::Full) => self.say_full(),
@@ -244,17 +239,15 @@ impl<C: Clock> Worker<C> {
         Ok(taken.map(drop)?)
     }
 
-    /// Takes rows over until there is no room; `next` is the first not taken.
-    fn take(&mut self, rows: &[Row], next: &mut u64) -> std::io::Result<Taken> {
-        for row in rows {
-            *next = row.seq;
-            if let Some(message) = self.message(row.seq, &row.body)
-                && self.outbox.put(row.seq, &message)? == Taken::Full
-            {
-                return Ok(Taken::Full);
-            }
-            *next = row.seq.saturating_add(1);
+    /// Takes a row over where there is room; `next` is the first not taken.
+    fn take(&mut self, row: &Row, next: &mut u64) -> std::io::Result<Taken> {
+        *next = row.seq;
+        if let Some(message) = self.message(row.seq, &row.body)
+            && self.outbox.put(row.seq, &message)? == Taken::Full
+        {
+            return Ok(Taken::Full);
         }
+        *next = row.seq.saturating_add(1);
         Ok(Taken::Kept)
     }
 

@@ -26,9 +26,6 @@ use crate::{
     replication,
 };
 
-/// Rows that are read at once.
-const PAGE: u32 = 256;
-
 /// What the registry says of alerts.
 pub(super) struct Recorded {
     /// Those that are open.
@@ -43,21 +40,16 @@ pub(super) struct Recorded {
 
 pub(super) fn recorded(reader: &Reader) -> Result<Recorded, ServiceError> {
     let (mut open, mut rows, mut newest) = (OpenAlerts::default(), BTreeMap::new(), None);
-    let mut from = 0;
-    loop {
-        let page = reader.page_of_kind("alert", from, PAGE)?;
-        let Some(last) = page.last() else { break };
-        from = last.seq.saturating_add(1);
-        for row in &page {
-            let Some((alert, _)) = read(&row.body) else { continue };
-            newest = newest.max(Some(alert.seq));
-            match alert.until {
-                None => rows.insert(alert.id.clone(), row.seq),
-                Some(_) => rows.remove(&alert.id),
-            };
-            if let Err(error) = open.take(alert) {
-                tracing::warn!("registry record {}: {error}", row.seq);
-            }
+    for row in reader.rows_of_kind("alert", 0) {
+        let row = row?;
+        let Some((alert, _)) = read(&row.body) else { continue };
+        newest = newest.max(Some(alert.seq));
+        match alert.until {
+            None => rows.insert(alert.id.clone(), row.seq),
+            Some(_) => rows.remove(&alert.id),
+        };
+        if let Err(error) = open.take(alert) {
+            tracing::warn!("registry record {}: {error}", row.seq);
         }
     }
     let oldest = rows.into_values().min();
@@ -87,18 +79,18 @@ pub(super) fn verifications(
     if len <= *from {
         return Ok(vec![]);
     }
-    let rows = evidence.reader()?.page_of_kind("verify", *from, PAGE)?;
-    let entry = |body: &[u8]| match read_entry(body) {
-        Some(Entry::Verify(entry)) => Some(entry),
-        _ => None,
-    };
-    // More than a page of them, or one behind the length: at the next look.
-    *from = match rows.last() {
-        Some(last) if rows.len() >= PAGE as usize => last.seq.saturating_add(1),
-        Some(last) => len.max(last.seq.saturating_add(1)),
-        None => len,
-    };
-    Ok(rows.iter().filter_map(|row| entry(&row.body)).collect())
+    let reader = evidence.reader()?;
+    let (mut entries, mut next) = (vec![], len);
+    for row in reader.rows_of_kind("verify", *from) {
+        let row = row?;
+        // One may have come after the length was read.
+        next = next.max(row.seq.saturating_add(1));
+        if let Some(Entry::Verify(entry)) = read_entry(&row.body) {
+            entries.push(entry);
+        }
+    }
+    *from = next;
+    Ok(entries)
 }
 
 /// The registry's anchors, read again when it has grown.
@@ -154,21 +146,18 @@ impl Copies {
     ) -> Result<Vec<Condition>, ServiceError> {
         let Some(settings) = &config.store else { return Ok(vec![]) };
         let size = evidence.size()?;
-        while self.next < size {
-            let page = evidence.reader()?.page_of_kind("store", self.next, PAGE)?;
-            self.next = match page.last() {
-                Some(last) if page.len() >= PAGE as usize => last.seq.saturating_add(1),
-                Some(last) => size.max(last.seq.saturating_add(1)),
-                None => size,
-            };
-            for row in &page {
-                let (Ok(record), Some(Entry::Store(run))) =
+        if self.next < size {
+            let (reader, mut next) = (evidence.reader()?, size);
+            for row in reader.rows_of_kind("store", self.next) {
+                let row = row?;
+                next = next.max(row.seq.saturating_add(1));
+                if let (Ok(record), Some(Entry::Store(run))) =
                     (Record::parse(&row.body), read_entry(&row.body))
-                else {
-                    continue;
-                };
-                self.places.insert(run.place, (record.time, run.unlocked));
+                {
+                    self.places.insert(run.place, (record.time, run.unlocked));
+                }
             }
+            self.next = next;
         }
         // Where nothing was ever copied, all that there is waits for it.
         if self.begun.is_none() {

@@ -126,7 +126,8 @@ pub fn off() -> ServiceError {
 /// [`ServiceError`].
 pub fn book(reader: &Reader) -> Result<AnchorIndex, ServiceError> {
     let mut book = AnchorIndex::default();
-    for row in reader.rows_of_kind("anchor")? {
+    for row in reader.rows_of_kind("anchor", 0) {
+        let row = row?;
         let Ok(record) = Record::parse(&row.body) else { continue };
         if let Ok(Entry::Anchor(entry)) = Entry::read(record.kind, record.data) {
             book.take(record.time, &entry);

@@ -40,7 +40,8 @@ pub(super) fn write(
         return Ok(0);
     }
     let (mut changed, mut failed) = (0, None);
-    for row in reader.rows_of_kind("bundle")? {
+    for row in reader.rows_of_kind("bundle", 0) {
+        let row = row?;
         let Some(Entry::Bundle(entry)) = read_entry(&row.body) else { continue };
         let folder = state.bundles().join(&entry.id);
         let shown = shown(&reader, row.seq, &finals, book)?;
@@ -96,7 +97,8 @@ fn shown(
 fn finals(reader: &Reader, book: &AnchorIndex) -> Result<Vec<(u64, TxProof)>, ServiceError> {
     let is_final = |size: u64| book.get(size).is_some_and(|anchor| anchor.state == State::Final);
     let mut finals = std::collections::BTreeMap::new();
-    for row in reader.rows_of_kind("anchor")? {
+    for row in reader.rows_of_kind("anchor", 0) {
+        let row = row?;
         if let Some(Entry::Anchor(entry)) = read_entry(&row.body)
             && let AnchorStep::Final { proof, .. } = entry.step
             && is_final(entry.size)

@@ -176,7 +176,8 @@ pub fn last_bundle(reader: &Reader) -> Result<Option<BundleEntry>, ServiceError>
 /// (--from) leaves no hole behind it.
 fn covered(reader: &Reader) -> Result<Option<u64>, ServiceError> {
     let mut covered: Option<u64> = None;
-    for row in reader.rows_of_kind("bundle")? {
+    for row in reader.rows_of_kind("bundle", 0) {
+        let row = row?;
         let Some(Entry::Bundle(bundle)) = read_entry(&row.body) else { continue };
         let due = covered.map_or(0, |last| last.saturating_add(1));
         if bundle.first_seq <= due {

@@ -61,14 +61,11 @@ fn remove(path: &std::path::Path) -> io::Result<()> {
 
 fn expired(evidence: &Ledger) -> Result<BTreeSet<String>, ServiceError> {
     let reader = evidence.reader()?;
-    let (mut ids, mut next) = (BTreeSet::new(), 0);
-    loop {
-        let page = reader.page(next, 256)?;
-        let Some(last) = page.last() else { return Ok(ids) };
-        next = last.seq.saturating_add(1);
-        ids.extend(page.iter().filter_map(|row| match read_entry(&row.body) {
-            Some(Entry::Expire { bundle, .. }) => Some(bundle),
-            _ => None,
-        }));
+    let mut ids = BTreeSet::new();
+    for row in reader.rows_of_kind("expire", 0) {
+        if let Some(Entry::Expire { bundle, .. }) = read_entry(&row?.body) {
+            ids.insert(bundle);
+        }
     }
+    Ok(ids)
 }

@@ -21,7 +21,6 @@ use crate::{engine::anchor::AnchorIndex, error::ServiceError, ledger::read_entry
 
 /// So often it is looked whether there is news of the anchors.
 const FRESH: Duration = Duration::from_secs(1);
-const PAGE: u32 = 1_000;
 
 /// An answer about a commitment.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -55,7 +54,7 @@ impl CommitmentLookup {
     /// What there is to say of `commitment`.
     pub(super) fn of(&mut self, commitment: &Commitment) -> Result<LookupReply, ServiceError> {
         self.look()?;
-        let row = self.reader.page_of_kind("batch", commitment.after, 1)?.pop();
+        let row = self.reader.rows_of_kind("batch", commitment.after).next().transpose()?;
         let Some(row) = row else { return Ok(LookupReply::Unknown) };
         match read_entry(&row.body) {
             Some(Entry::Batch(batch)) if batch == *commitment => {}
@@ -103,22 +102,16 @@ impl CommitmentLookup {
             return Ok(());
         }
         let end = self.reader.len()?;
-        loop {
-            let rows = self.reader.page_of_kind("anchor", self.read, PAGE)?;
-            let last = rows.len() < PAGE as usize;
-            for row in rows {
-                self.read = row.seq.saturating_add(1);
-                let Ok(record) = Record::parse(&row.body) else { continue };
-                let Ok(Entry::Anchor(entry)) = Entry::read(record.kind, record.data) else {
-                    continue;
-                };
-                self.book.take(record.time, &entry);
-                if let AnchorStep::Final { proof, .. } = entry.step {
-                    self.proofs.insert(entry.size, proof);
-                }
-            }
-            if last {
-                break;
+        for row in self.reader.rows_of_kind("anchor", self.read) {
+            let row = row?;
+            self.read = row.seq.saturating_add(1);
+            let Ok(record) = Record::parse(&row.body) else { continue };
+            let Ok(Entry::Anchor(entry)) = Entry::read(record.kind, record.data) else {
+                continue;
+            };
+            self.book.take(record.time, &entry);
+            if let AnchorStep::Final { proof, .. } = entry.step {
+                self.proofs.insert(entry.size, proof);
             }
         }
         self.read = self.read.max(end);

@@ -35,8 +35,6 @@ use signer::Signer;
 
 /// A checkpoint file is at most this long.
 const MAX_CHECKPOINT: u64 = 64 << 10;
-/// Rows that are read at once.
-const PAGE: u32 = 128;
 
 /// The registry with the key that signs its checkpoints.
 #[derive(Debug)]
@@ -385,17 +383,18 @@ pub fn each_row(
     (from, to): (u64, u64),
     mut each: impl FnMut(&[u8]) -> Result<(), ServiceError>,
 ) -> Result<(), ServiceError> {
-    let mut next = from;
-    while next < to {
-        let page = reader.page(next, PAGE)?;
-        let Some(last) = page.last() else {
-            let message = format!("registry record {next} is missing; run `provctl verify-chain`");
-            return Err(ServiceError::State(message));
-        };
-        next = last.seq.saturating_add(1);
-        for row in page.iter().filter(|row| row.seq < to) {
-            each(&row.body)?;
+    let mut due = from;
+    for row in reader.rows(from) {
+        let row = row?;
+        if due >= to || row.seq >= to {
+            break;
         }
+        due = row.seq.saturating_add(1);
+        each(&row.body)?;
+    }
+    if due < to {
+        let message = format!("registry record {due} is missing; run `provctl verify-chain`");
+        return Err(ServiceError::State(message));
     }
     Ok(())
 }
@@ -403,7 +402,8 @@ pub fn each_row(
 /// Every key event of the registry, in order.
 pub(super) fn keys_on_record(reader: &Reader) -> Result<Vec<KeyEntry>, ServiceError> {
     let mut keys = vec![];
-    for row in reader.rows_of_kind("key")? {
+    for row in reader.rows_of_kind("key", 0) {
+        let row = row?;
         if let Some(Entry::Key(entry)) = read_entry(&row.body) {
             keys.push(entry);
         }

@@ -268,4 +268,30 @@ mod tests {
         assert_eq!(Writer::open(&new).unwrap().tail().unwrap(), tail);
         assert!(Rebuild::begin(&new).is_err());
     }
+
+    #[test]
+    fn rows_are_read_in_order_over_pages_by_count_and_by_size() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("registry.db");
+        let mut writer = Writer::open(&path).unwrap();
+        let long = "x".repeat(1 << 20);
+        for n in 0..600_u64 {
+            let kind = if n % 3 == 0 { "expire" } else { "review" };
+            let text = if n < 9 { long.as_str() } else { "" };
+            let data = Value::object([("n", n.into()), ("text", text.into())]);
+            writer.append(Timestamp::from_nanos(5), &[(kind, data)]).unwrap();
+        }
+        let reader = Reader::open(&path).unwrap();
+        assert_eq!(reader.page(0, 600).unwrap().len(), 4, "a page ends after 4 MiB");
+        let numbers = |rows: provenance_registry::Rows<'_>| -> Vec<u64> {
+            rows.map(|row| row.unwrap().seq).collect()
+        };
+        assert_eq!(numbers(reader.rows(0)), (0..600).collect::<Vec<_>>());
+        assert_eq!(numbers(reader.rows(597)), [597, 598, 599]);
+        assert_eq!(numbers(reader.rows(600)), Vec::<u64>::new());
+        let expired: Vec<u64> = (0..600).filter(|n| n % 3 == 0).collect();
+        assert_eq!(numbers(reader.rows_of_kind("expire", 0)), expired);
+        assert_eq!(numbers(reader.rows_of_kind("expire", 1)), expired[1..]);
+        assert_eq!(numbers(reader.rows_of_kind("nothing", 0)), Vec::<u64>::new());
+    }
 }

@@ -14,6 +14,8 @@ use provenance_host::{
     state_dir::StateDir,
 };
 
+use provenance_registry::Reader;
+
 use crate::{
     error::ServiceError,
     ledger::{Ledger, read_entry},
@@ -37,10 +39,7 @@ pub fn make_due(
     let mut made = vec![];
     for period in &config.packet.every {
         let Some((from, to)) = last_whole(*period, now) else { continue };
-        let known = evidence.reader()?.rows_of_kind("packet")?.into_iter().any(|row| {
-            matches!(read_entry(&row.body), Some(Entry::Packet(packet))
-                if (packet.from, packet.to) == (from, to))
-        });
+        let known = is_recorded(&evidence.reader()?, from, to)?;
         let out = state.packets().join(packet::file_name(&config.client, from, to));
         if known {
             continue;
@@ -58,6 +57,18 @@ pub fn make_due(
         }
     }
     Ok(made)
+}
+
+/// Whether a packet of this period is on record.
+fn is_recorded(reader: &Reader, from: Timestamp, to: Timestamp) -> Result<bool, ServiceError> {
+    for row in reader.rows_of_kind("packet", 0) {
+        if let Some(Entry::Packet(packet)) = read_entry(&row?.body)
+            && (packet.from, packet.to) == (from, to)
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The last period of its kind that is over.

@@ -37,8 +37,6 @@ use crate::{
     ledger::{each_row, read_entry, registry_writer::Tail},
 };
 
-/// Rows that are read at once.
-const PAGE: u32 = 256;
 /// A file that was written so long before the last run was begun may not have
 /// been seen by it.
 const SLACK_NS: i64 = 120_000_000_000;
@@ -127,18 +125,14 @@ impl Work<'_> {
         if head.seq > last.manifest.head.seq {
             return Ok(true);
         }
-        let mut next = last.manifest.to;
-        loop {
-            let page = reader.page(next, PAGE)?;
-            let Some(row) = page.last() else { return Ok(false) };
-            next = row.seq.saturating_add(1);
-            let ours = |body: &[u8]| {
-                Record::parse(body).is_ok_and(|record| matches!(record.kind, "store" | "head"))
-            };
-            if page.iter().any(|row| !ours(&row.body)) {
+        for row in reader.rows(last.manifest.to) {
+            let ours = Record::parse(&row?.body)
+                .is_ok_and(|record| matches!(record.kind, "store" | "head"));
+            if !ours {
                 return Ok(true);
             }
         }
+        Ok(false)
     }
 
     /// The chain's last whole record.

@@ -18,9 +18,6 @@ use provenance_core::{
 use crate::reader::{Reader, RegistryError, Row};
 pub use incremental::IncrementalIndex;
 
-/// Rows that are read at once.
-const PAGE: u32 = 256;
-
 /// A certificate on record.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CertificateState {
@@ -327,17 +324,13 @@ fn each(
     from: u64,
     mut take: impl FnMut(&Row, &Record<'_>, Entry) -> bool,
 ) -> Result<(), RegistryError> {
-    let mut next = from;
-    loop {
-        let page = reader.page_of_kind(kind, next, PAGE)?;
-        let Some(last) = page.last() else { return Ok(()) };
-        next = last.seq.saturating_add(1);
-        for row in &page {
-            let Ok(record) = Record::parse(&row.body) else { continue };
-            let Ok(entry) = Entry::read(record.kind, record.data) else { continue };
-            if !take(row, &record, entry) {
-                return Ok(());
-            }
+    for row in reader.rows_of_kind(kind, from) {
+        let row = row?;
+        let Ok(record) = Record::parse(&row.body) else { continue };
+        let Ok(entry) = Entry::read(record.kind, record.data) else { continue };
+        if !take(&row, &record, entry) {
+            break;
         }
     }
+    Ok(())
 }
