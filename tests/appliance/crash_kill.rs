@@ -74,7 +74,7 @@ fn child() {
     let now = clock.now().time;
     let mut evidence = Ledger::open(&config, &state, Some(signer), now).unwrap();
     let reader = evidence.reader().unwrap();
-    bundle::settle(&state, &mut evidence, &reader, now).unwrap();
+    bundle::settle_unfinished(&state, &mut evidence, &reader, now).unwrap();
     let mut files = Files(
         Follower::new(&provenance_log_follower::Settings {
             watch: config.watch.clone(),

@@ -37,7 +37,7 @@ pub fn of_url(url: &str, cookie: Option<&Path>) -> Result<Node, String> {
 ///
 /// # Errors
 /// Why the node does not tell.
-pub fn at(node: &Node, height: u32) -> Result<Option<Header>, String> {
+pub fn header_at(node: &Node, height: u32) -> Result<Option<Header>, String> {
     let hash = match node.call("getblockhash", &[height.into()]) {
         Err(NodeError::Refused { code: NO_SUCH_HEIGHT, .. }) => return Ok(None),
         hash => hash.map_err(|error| error.to_string())?,

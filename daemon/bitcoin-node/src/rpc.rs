@@ -78,7 +78,7 @@ impl Node {
 
     /// The same node at another path.
     #[must_use]
-    pub fn at(&self, path: &str) -> Self {
+    pub fn with_path(&self, path: &str) -> Self {
         Self { url: format!("{}{path}", self.url.trim_end_matches('/')), ..self.clone() }
     }
 

@@ -66,7 +66,7 @@ pub fn usage(error: &clap::Error) -> std::process::ExitCode {
 }
 
 /// Prints a line of result; a closed pipe is no reason to panic.
-pub fn say(text: &str) {
+pub fn print_line(text: &str) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
@@ -117,7 +117,7 @@ pub fn io_exit(error: &std::io::Error) -> Exit {
 ///
 /// # Errors
 /// What is accepted.
-pub fn time(text: &str) -> Result<provenance_core::encoding::time::Timestamp, String> {
+pub fn parse_time(text: &str) -> Result<provenance_core::encoding::time::Timestamp, String> {
     let day = text.len() == 10;
     let full = if day { format!("{text}T00:00:00Z") } else { text.to_owned() };
     let parsed = provenance_core::encoding::time::Timestamp::read(&full);
@@ -128,7 +128,7 @@ pub fn time(text: &str) -> Result<provenance_core::encoding::time::Timestamp, St
 ///
 /// # Errors
 /// [`Failure`]: as the server, or where signals cannot be taken.
-pub fn until_ended(
+pub fn run_until_signal(
     serve: impl AsyncFnOnce(Pin<&mut dyn Future<Output = ()>>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -152,17 +152,17 @@ pub fn until_ended(
 }
 
 /// Progress on standard error, after a second, where that is a terminal.
-pub fn bar(of: &str) -> indicatif::ProgressBar {
+pub fn progress_bar(of: &str) -> indicatif::ProgressBar {
     if !std::io::IsTerminal::is_terminal(&std::io::stderr()) {
         return indicatif::ProgressBar::hidden();
     }
-    let bar = indicatif::ProgressBar::no_length();
+    let progress_bar = indicatif::ProgressBar::no_length();
     let style = indicatif::ProgressStyle::with_template(&format!("{{spinner}} {{human_pos}} {of}"));
     if let Ok(style) = style {
-        bar.set_style(style);
+        progress_bar.set_style(style);
     }
-    bar.enable_steady_tick(std::time::Duration::from_secs(1));
-    bar
+    progress_bar.enable_steady_tick(std::time::Duration::from_secs(1));
+    progress_bar
 }
 
 #[cfg(test)]
@@ -171,14 +171,14 @@ mod tests {
 
     #[test]
     fn times_are_read_with_or_without_a_fraction_and_as_days() {
-        let text = |text: &str| time(text).map(|time| time.to_string());
+        let text = |text: &str| parse_time(text).map(|parse_time| parse_time.to_string());
         assert_eq!(text("2026-11-21").unwrap(), "2026-11-21T00:00:00.000000000Z");
         assert_eq!(text("2026-11-21T04:20:00Z").unwrap(), "2026-11-21T04:20:00.000000000Z");
         assert_eq!(text("2026-11-21T04:20:00.5Z").unwrap(), "2026-11-21T04:20:00.500000000Z");
         for bad in
             ["", "yesterday", "2026-11-21T04:20:00", "2026-11-21T04:20:00+01:00", "2026-13-01"]
         {
-            assert!(time(bad).is_err(), "{bad}");
+            assert!(parse_time(bad).is_err(), "{bad}");
         }
     }
 }

@@ -24,23 +24,23 @@ const OTHER_FILES: u64 = 64;
 
 /// What strangers may take.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds {
+pub struct Limits {
     /// Connections at once.
     pub connections: usize,
     /// A request's head comes within this time, and so does a connection's next
     /// request.
-    pub patience: Duration,
+    pub read_timeout: Duration,
     /// A connection makes room for others after this time.
-    pub lifetime: Duration,
+    pub max_lifetime: Duration,
     /// The longest that an answer takes; a connection that makes room may wait
     /// for it.
-    pub answer: Duration,
+    pub response_timeout: Duration,
 }
 
 /// Takes connections until `end`, and waits for those that are open.
-pub async fn until<S, F, B>(
+pub async fn serve<S, F, B>(
     listener: Listener,
-    bounds: Bounds,
+    limits: Limits,
     service: S,
     end: impl Future<Output = ()>,
 ) where
@@ -50,7 +50,7 @@ pub async fn until<S, F, B>(
     B::Data: Send,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let room = Arc::new(Semaphore::new(bounds.connections));
+    let room = Arc::new(Semaphore::new(limits.connections));
     let (closing, closed) = watch::channel(false);
     let mut end = pin!(end);
     loop {
@@ -70,32 +70,32 @@ pub async fn until<S, F, B>(
         };
         let (service, closed, tls) = (service.clone(), closed.clone(), listener.tls());
         tokio::spawn(async move {
-            if let Some(stream) = encrypted(stream, tls, bounds.patience).await {
-                converse(stream, bounds, service, closed).await;
+            if let Some(stream) = encrypted(stream, tls, limits.read_timeout).await {
+                serve_connection(stream, limits, service, closed).await;
             }
             drop(place);
         });
     }
     drop(listener);
     let _ = closing.send(true);
-    let all = u32::try_from(bounds.connections).unwrap_or(u32::MAX);
-    let _ = tokio::time::timeout(bounds.answer, room.acquire_many(all)).await;
+    let all = u32::try_from(limits.connections).unwrap_or(u32::MAX);
+    let _ = tokio::time::timeout(limits.response_timeout, room.acquire_many(all)).await;
 }
 
 /// The stream as it is, or behind TLS; `None` where that does not come about.
 async fn encrypted(
     stream: Box<dyn Stream>,
     tls: Option<Arc<ServerConfig>>,
-    patience: Duration,
+    read_timeout: Duration,
 ) -> Option<Box<dyn Stream>> {
     let Some(tls) = tls else { return Some(stream) };
-    let shaken = tokio::time::timeout(patience, TlsAcceptor::from(tls).accept(stream)).await;
+    let shaken = tokio::time::timeout(read_timeout, TlsAcceptor::from(tls).accept(stream)).await;
     Some(Box::new(shaken.ok()?.ok()?))
 }
 
-async fn converse<S, F, B>(
+async fn serve_connection<S, F, B>(
     stream: Box<dyn Stream>,
-    bounds: Bounds,
+    limits: Limits,
     service: S,
     mut closed: watch::Receiver<bool>,
 ) where
@@ -110,7 +110,7 @@ async fn converse<S, F, B>(
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(bounds.patience)
+        .header_read_timeout(limits.read_timeout)
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_HEADERS)
         .serve_connection(TokioIo::new(stream), service);
@@ -118,11 +118,11 @@ async fn converse<S, F, B>(
     tokio::select! {
         // What went wrong between us and a stranger is nobody's business.
         _ = connection.as_mut() => return,
-        () = tokio::time::sleep(bounds.lifetime) => {}
+        () = tokio::time::sleep(limits.max_lifetime) => {}
         _ = closed.wait_for(|closed| *closed) => {}
     }
     connection.as_mut().graceful_shutdown();
-    let _ = tokio::time::timeout(bounds.answer + bounds.patience, connection).await;
+    let _ = tokio::time::timeout(limits.response_timeout + limits.read_timeout, connection).await;
 }
 
 /// Raises the limit of open files to what the connections need, where it may.

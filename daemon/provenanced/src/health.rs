@@ -81,7 +81,7 @@ pub fn overall(checks: &[Check]) -> Health {
 }
 
 /// Looks at every part; `clock` is what the time sources say now.
-pub fn look(config: &Config, clock: &Attestation<'_>, now: Timestamp) -> Vec<Check> {
+pub fn checks(config: &Config, clock: &Attestation<'_>, now: Timestamp) -> Vec<Check> {
     let state = StateDir::new(&config.state_dir);
     let mut checks = vec![time(clock), chain(config, &state, now)];
     match Reader::open(&state.registry()) {

@@ -42,14 +42,14 @@ pub struct Request {
 
 /// What was written.
 #[derive(Clone, Debug)]
-pub struct Made {
+pub struct SbomOutput {
     /// As it is on record.
     pub entry: SbomEntry,
     /// The files, in the order of the entry's documents.
     pub files: Vec<PathBuf>,
 }
 
-impl Made {
+impl SbomOutput {
     /// For machines: the record's data, and where the files are.
     pub fn to_value(&self) -> Value {
         let files = self.files.iter().map(|path| path.display().to_string().into()).collect();
@@ -67,7 +67,7 @@ pub fn make(
     evidence: &mut Ledger,
     now: Timestamp,
     request: &Request,
-) -> Result<Made, ServiceError> {
+) -> Result<SbomOutput, ServiceError> {
     let mut inventory = inventory(config, request)?;
     for path in config.sbom.package_reports.iter().chain(&request.package_reports) {
         let bytes = durable::read_limited(path, provenance_sbom::MAX_REPORT)
@@ -115,7 +115,7 @@ pub fn make(
         reports: inventory.reports.clone(),
     };
     evidence.record(now, &[Entry::Sbom(entry.clone())])?;
-    Ok(Made { entry, files })
+    Ok(SbomOutput { entry, files })
 }
 
 /// From what was named; else from the Nix store, if the system is in one;

@@ -16,7 +16,7 @@ use rustix::fs::IFlags;
 #[cfg(feature = "write")]
 pub use write::FolderWriter;
 
-use crate::{Lock, Object, ReadStorage, StoreError};
+use crate::{Object, ReadStorage, Retention, StoreError};
 
 /// What is read at once.
 const CHUNK: usize = 128 << 10;
@@ -51,7 +51,7 @@ impl ReadStorage for FolderReader {
         key: &str,
         _version: Option<&str>,
         sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
-    ) -> Result<Option<Lock>, StoreError> {
+    ) -> Result<Option<Retention>, StoreError> {
         let path = self.path(key)?;
         let what = || path.display().to_string();
         let missing = fs::symlink_metadata(&path).map_or(true, |metadata| !metadata.is_file());
@@ -67,7 +67,7 @@ impl ReadStorage for FolderReader {
                 _ => break,
             }
         }
-        Ok(Some(if is_immutable(&file) { Lock::Immutable } else { Lock::None }))
+        Ok(Some(if is_immutable(&file) { Retention::Immutable } else { Retention::None }))
     }
 
     fn list(

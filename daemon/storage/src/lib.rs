@@ -106,7 +106,7 @@ impl StoreError {
 
 /// What keeps an object.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Lock {
+pub enum Retention {
     /// Nothing that is known of.
     None,
     /// Object Lock in the mode GOVERNANCE: an administrator can lift it.
@@ -117,7 +117,7 @@ pub enum Lock {
     Immutable,
 }
 
-impl Lock {
+impl Retention {
     /// Whether the object is kept at least until then.
     pub fn keeps_until(self, until: Timestamp) -> bool {
         match self {
@@ -131,7 +131,7 @@ impl Lock {
 /// What is put.
 #[cfg(feature = "write")]
 #[derive(Clone, Copy, Debug)]
-pub struct Put<'a> {
+pub struct PutRequest<'a> {
     /// The object's name.
     pub key: &'a str,
     /// The file whose bytes it is.
@@ -163,13 +163,13 @@ pub struct Object {
 
 /// What came back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Got {
+pub struct ReadResult {
     /// How many bytes.
     pub bytes: u64,
     /// Their digest.
     pub sha256: Digest,
     /// What keeps the object; `None` where that cannot be told.
-    pub lock: Option<Lock>,
+    pub lock: Option<Retention>,
 }
 
 /// Storage for copies, to read from. Nothing that has only this can write.
@@ -186,7 +186,7 @@ pub trait ReadStorage: Send {
         key: &str,
         version: Option<&str>,
         sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
-    ) -> Result<Option<Lock>, StoreError>;
+    ) -> Result<Option<Retention>, StoreError>;
 
     /// Every object below `prefix` whose name sorts after `after`, by name; of
     /// one name the newest version first. It ends where `each` says no.
@@ -220,7 +220,7 @@ pub trait WriteStorage: ReadStorage {
     ///
     /// # Errors
     /// [`StoreError`].
-    fn put(&mut self, put: &Put<'_>) -> Result<Option<String>, StoreError>;
+    fn put(&mut self, put: &PutRequest<'_>) -> Result<Option<String>, StoreError>;
 
     /// Tries to remove an object that is kept, and says whether that was
     /// refused, as it must be.
@@ -241,7 +241,7 @@ pub fn read(
     version: Option<&str>,
     limit: u64,
     sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
-) -> Result<Got, StoreError> {
+) -> Result<ReadResult, StoreError> {
     let (mut hasher, mut bytes) = (Hasher::new(), 0_u64);
     let got = bucket.get(key, version, &mut |chunk| {
         let room = limit.saturating_add(1).saturating_sub(bytes);
@@ -262,7 +262,7 @@ pub fn read(
         }
         Err(error) => return Err(error),
     };
-    Ok(Got { bytes, sha256: hasher.finish(), lock })
+    Ok(ReadResult { bytes, sha256: hasher.finish(), lock })
 }
 
 const OVER: &str = "the object is longer than it should be";
@@ -276,7 +276,7 @@ pub fn read_whole(
     key: &str,
     version: Option<&str>,
     limit: u64,
-) -> Result<(Vec<u8>, Got), StoreError> {
+) -> Result<(Vec<u8>, ReadResult), StoreError> {
     let mut bytes = vec![];
     let got = read(bucket, key, version, limit, &mut |chunk| {
         bytes.extend_from_slice(chunk);

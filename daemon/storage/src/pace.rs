@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 
 /// How fast bytes may go, both ways together.
 #[derive(Clone, Debug)]
-pub(super) struct Pace {
+pub(super) struct Throttle {
     kib_s: Option<u64>,
     state: Arc<Mutex<State>>,
 }
@@ -20,7 +20,7 @@ struct State {
     moved: Instant,
 }
 
-impl Pace {
+impl Throttle {
     pub(super) fn new(kib_s: Option<u64>) -> Self {
         let state = State { next: None, moved: Instant::now() };
         Self { kib_s, state: Arc::new(Mutex::new(state)) }
@@ -67,12 +67,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn bytes_go_no_faster_than_asked_and_what_waits_its_turn_is_not_late() {
         let begin = Instant::now();
-        let pace = Pace::new(Some(1));
+        let pace = Throttle::new(Some(1));
         pace.wait(90 << 10).await;
         assert_eq!(begin.elapsed().as_secs(), 90);
         let due = pace.after(100 << 10).unwrap();
         assert_eq!(pace.moved(), due);
-        let free = Pace::new(None);
+        let free = Throttle::new(None);
         assert_eq!(free.after(1 << 30), None);
     }
 }

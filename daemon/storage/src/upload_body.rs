@@ -11,22 +11,22 @@ use std::{
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use tokio::time::{Sleep, sleep_until};
 
-use crate::pace::Pace;
+use crate::pace::Throttle;
 
 /// What is read at once.
 const CHUNK: usize = 64 << 10;
 
 /// Which part of which file.
 #[derive(Clone, Debug)]
-pub(super) struct Part {
+pub(super) struct FilePart {
     path: PathBuf,
     from: u64,
     bytes: u64,
-    pace: Pace,
+    pace: Throttle,
 }
 
-impl Part {
-    pub(super) fn new(path: &Path, from: u64, bytes: u64, pace: &Pace) -> Self {
+impl FilePart {
+    pub(super) fn new(path: &Path, from: u64, bytes: u64, pace: &Throttle) -> Self {
         Self { path: path.into(), from, bytes, pace: pace.clone() }
     }
 
@@ -39,7 +39,7 @@ impl Part {
 
 /// A part being read.
 struct Reading {
-    part: Part,
+    part: FilePart,
     file: Option<File>,
     left: u64,
     wait: Option<Pin<Box<Sleep>>>,

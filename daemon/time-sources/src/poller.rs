@@ -44,13 +44,13 @@ pub fn check(
 ) -> (Attestation<'static>, Now) {
     let begin = Instant::now();
     let mut panel = SourcePoller::new(config, clock.clone());
-    panel.begin();
+    panel.start_round();
     while begin.elapsed() < PATIENCE && !panel.is_complete() {
         thread::sleep(Duration::from_millis(5));
     }
     loop {
         let now = clock.now();
-        let sources = panel.look(&now);
+        let sources = panel.readings(&now);
         let waits = sources
             .iter()
             .any(|source| source.src.starts_with("gps:") && !matches!(source.state, State::Ok(_)));
@@ -103,20 +103,20 @@ impl SourcePoller {
 
     /// Asks all that are asked, except those still at work on the last
     /// question.
-    pub fn begin(&mut self) {
-        self.asked.iter_mut().for_each(PolledSource::begin);
+    pub fn start_round(&mut self) {
+        self.asked.iter_mut().for_each(PolledSource::start_round);
     }
 
     /// Whether all have answered.
     pub fn is_complete(&mut self) -> bool {
         // Each is looked at, also behind one that is still at work.
-        self.asked.iter_mut().filter_map(|asked| (!asked.look()).then_some(())).count() == 0
+        self.asked.iter_mut().filter_map(|asked| (!asked.readings()).then_some(())).count() == 0
     }
 
     /// What each gives at `now`, the kernel first; none is left out.
-    pub fn look(&mut self, now: &Now) -> Vec<Source<'static>> {
+    pub fn readings(&mut self, now: &Now) -> Vec<Source<'static>> {
         let mut sources = vec![clock::kernel_source(now.time)];
-        sources.extend(self.asked.iter_mut().map(PolledSource::answer));
+        sources.extend(self.asked.iter_mut().map(PolledSource::take_reading));
         sources.extend(self.receiver.as_ref().map(|receiver| match receiver {
             Ok(listener) => listener.source(now),
             Err((name, why)) => Source::absent(name, why.clone()),
@@ -130,8 +130,8 @@ impl PolledSource {
         Self { name, ask: Arc::new(ask), waiting: None, answer: None }
     }
 
-    fn begin(&mut self) {
-        self.look();
+    fn start_round(&mut self) {
+        self.readings();
         self.answer = None;
         if self.waiting.is_some() {
             return;
@@ -150,7 +150,7 @@ impl PolledSource {
     }
 
     /// Takes what has come; whether there is nothing to wait for.
-    fn look(&mut self) -> bool {
+    fn readings(&mut self) -> bool {
         let Some((waiting, since)) = &self.waiting else { return true };
         match waiting.try_recv() {
             Ok(source) => {
@@ -167,8 +167,8 @@ impl PolledSource {
         }
     }
 
-    fn answer(&mut self) -> Source<'static> {
-        self.look();
+    fn take_reading(&mut self) -> Source<'static> {
+        self.readings();
         let since = self.waiting.as_ref().map(|(_, since)| since.elapsed().as_secs_f64());
         self.answer.clone().unwrap_or_else(|| {
             let why = match since {
@@ -203,17 +203,17 @@ mod tests {
             Source::absent("ntp:chrony", "done")
         });
         for _ in 0..3 {
-            source.begin();
-            assert!(!source.look());
-            assert!(reason(&source.answer()).starts_with("no answer for 0."));
+            source.start_round();
+            assert!(!source.readings());
+            assert!(reason(&source.take_reading()).starts_with("no answer for 0."));
         }
         thread::sleep(Duration::from_millis(600));
-        assert!(source.look());
-        assert_eq!(reason(&source.answer()), "done");
+        assert!(source.readings());
+        assert_eq!(reason(&source.take_reading()), "done");
         assert_eq!(asked.load(Ordering::Relaxed), 1);
-        source.begin();
+        source.start_round();
         thread::sleep(Duration::from_millis(600));
-        assert_eq!(reason(&source.answer()), "done");
+        assert_eq!(reason(&source.take_reading()), "done");
         assert_eq!(asked.load(Ordering::Relaxed), 2);
     }
 }

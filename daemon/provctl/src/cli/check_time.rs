@@ -7,7 +7,7 @@ use provenance_core::{
     record::time_attestation::{Attestation, Claim, ClockVerdict, Source, State},
 };
 
-use provenance_cli::{Exit, Failure, OutputFormat, io_exit, say};
+use provenance_cli::{Exit, Failure, OutputFormat, io_exit, print_line};
 
 use super::render::plain;
 use provenance_host::{
@@ -31,9 +31,9 @@ pub(super) fn run(
     let (attestation, now) = poller::check(&config, clock);
     if format == OutputFormat::Json {
         let value = attestation.to_value().with("time", now.time).with("boot", now.boot.as_str());
-        say(&String::from_utf8_lossy(&value.encode()));
+        print_line(&String::from_utf8_lossy(&value.encode()));
     } else {
-        say(&text(&attestation, &now));
+        print_line(&text(&attestation, &now));
     }
     Ok(match attestation.verdict {
         ClockVerdict::Agreed => Exit::Done,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use provenance_core::signing::public_key::PublicKey;
 
-use provenance_cli::{Exit, Failure, io_exit, say};
+use provenance_cli::{Exit, Failure, io_exit, print_line};
 
 use super::output::failure;
 use provenance_audit::countersignatures::request;
@@ -42,7 +42,7 @@ pub(super) fn run(args: Args) -> Result<Exit, Failure> {
     let (place, request) = asked.map_err(failure)?;
     let bytes = request.encode().map_err(|error| Failure::new(Exit::Usage, error))?;
     let Some(out) = args.out else {
-        say(&String::from_utf8_lossy(&bytes));
+        print_line(&String::from_utf8_lossy(&bytes));
         return Ok(Exit::Done);
     };
     if place.holds(&out) || place.is_signing_file(&out) {

@@ -1,4 +1,4 @@
-//! `provctl mcp`: what is served is said at the start; a client cannot name
+//! `provctl mcp`: what is served is said serve_at the start; a client cannot name
 //! another folder, policy or node.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -81,7 +81,7 @@ impl Args {
                 ServeError::NotMcp => Failure::new(Exit::Data, error),
                 ServeError::Connection(_) => Failure::new(Exit::Io, error),
             }),
-            Some(listen) => runtime.block_on(at(server, &listen)),
+            Some(listen) => runtime.block_on(serve_at(server, &listen)),
         };
         // A verification that nobody waits for any more ends with the process.
         runtime.shutdown_background();
@@ -89,7 +89,7 @@ impl Args {
     }
 }
 
-async fn at(server: Server, listen: &Listen) -> Result<(), Failure> {
+async fn serve_at(server: Server, listen: &Listen) -> Result<(), Failure> {
     let internal = |error: std::io::Error| Failure::new(Exit::Io, error);
     let mut terminate = signal(SignalKind::terminate()).map_err(internal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(internal)?;

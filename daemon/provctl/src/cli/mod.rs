@@ -20,9 +20,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 use provenance_audit::status;
-use provenance_cli::{Exit, Failure, OutputArgs, OutputFormat, completions, say};
+use provenance_cli::{Exit, Failure, OutputArgs, OutputFormat, completions, print_line};
 
-use output::{StateArgs, failure, say_value};
+use output::{StateArgs, failure, print_json};
 use sbom::SbomCommand;
 
 /// Verify compliance evidence: anywhere, offline, without trusting the appliance
@@ -159,9 +159,9 @@ impl Cli {
 fn show_status(path: &Path, format: OutputFormat) -> Result<Exit, Failure> {
     let status = status::read(path).map_err(failure)?;
     if format == OutputFormat::Json {
-        say_value(&status.to_value());
+        print_json(&status.to_value());
     } else {
-        say(&render::status(&status));
+        print_line(&render::status(&status));
     }
     Ok(Exit::Done)
 }

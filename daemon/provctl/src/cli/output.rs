@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use provenance_audit::{error::AuditError, policy_file::PolicyError};
-use provenance_cli::{Exit, Failure, OutputFormat, io_exit, say, storage_args};
+use provenance_cli::{Exit, Failure, OutputFormat, io_exit, print_line, storage_args};
 use provenance_core::{
     encoding::json::Value,
     report::{Report, Verdict},
@@ -32,9 +32,9 @@ pub(super) fn conclude_on(
     verified: &str,
 ) -> Result<Exit, Failure> {
     if format == OutputFormat::Json {
-        say_value(&report.to_value());
+        print_json(&report.to_value());
     } else {
-        say(&render::report_on(report, verified));
+        print_line(&render::report_on(report, verified));
     }
     Ok(exit_of(report.verdict()))
 }
@@ -65,6 +65,6 @@ pub(super) fn failure(error: AuditError) -> Failure {
     Failure::new(exit, error)
 }
 
-pub(super) fn say_value(value: &Value) {
-    say(&String::from_utf8_lossy(&value.encode()));
+pub(super) fn print_json(value: &Value) {
+    print_line(&String::from_utf8_lossy(&value.encode()));
 }

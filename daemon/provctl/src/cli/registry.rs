@@ -2,13 +2,13 @@
 
 use clap::{Args, Subcommand};
 use provenance_audit::state::registry;
-use provenance_cli::{Exit, Failure, OutputArgs, OutputFormat, say};
+use provenance_cli::{Exit, Failure, OutputArgs, OutputFormat, print_line};
 use provenance_core::encoding::{json::Value, time::Timestamp};
 use provenance_host::state_dir::StateDir;
 use provenance_registry::Reader;
 
 use super::{
-    output::{StateArgs, failure, say_value},
+    output::{StateArgs, failure, print_json},
     render,
 };
 
@@ -52,10 +52,10 @@ pub(super) struct FilterArgs {
     #[arg(long, value_name = "K")]
     kind: Option<String>,
     /// From this time on only
-    #[arg(long, value_name = "T", value_parser = provenance_cli::time)]
+    #[arg(long, value_name = "T", value_parser = provenance_cli::parse_time)]
     from: Option<Timestamp>,
     /// Before this time only
-    #[arg(long, value_name = "T", value_parser = provenance_cli::time)]
+    #[arg(long, value_name = "T", value_parser = provenance_cli::parse_time)]
     to: Option<Timestamp>,
 }
 
@@ -83,7 +83,7 @@ pub(super) fn run(command: RegistryCommand) -> Result<Exit, Failure> {
                     ]));
                 } else {
                     let data = String::from_utf8_lossy(record.data).into_owned();
-                    say(&format!(
+                    print_line(&format!(
                         "{:>8}  {}  {:<10} {}",
                         record.seq,
                         record.time,
@@ -94,20 +94,20 @@ pub(super) fn run(command: RegistryCommand) -> Result<Exit, Failure> {
             })
             .map_err(failure)?;
             if output.format() == OutputFormat::Json {
-                say_value(&Value::Array(rows));
+                print_json(&Value::Array(rows));
             }
         }
         RegistryCommand::Show { id, state, output } => {
             let body = registry::find(&open(&state)?, &id).map_err(failure)?;
             if output.format() == OutputFormat::Json {
-                say(&String::from_utf8_lossy(&body));
+                print_line(&String::from_utf8_lossy(&body));
             } else {
-                say(&render::value(&Value::parse(&body).unwrap_or(Value::Null)));
+                print_line(&render::value(&Value::parse(&body).unwrap_or(Value::Null)));
             }
         }
         RegistryCommand::Export { state, filter, output: _ } => {
             registry::each(&open(&state)?, &filter.into(), |record| {
-                say(&String::from_utf8_lossy(record.line));
+                print_line(&String::from_utf8_lossy(record.line));
             })
             .map_err(failure)?;
         }

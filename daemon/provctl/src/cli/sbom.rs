@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use provenance_cli::OutputFormat;
 
-use provenance_cli::{Exit, Failure, OutputArgs, say};
+use provenance_cli::{Exit, Failure, OutputArgs, print_line};
 
 use super::{
-    output::{conclude_on, failure, say_value},
+    output::{conclude_on, failure, print_json},
     render,
 };
 use provenance_audit::sbom;
@@ -48,9 +48,9 @@ impl SbomCommand {
             Self::Diff { a, b, output } => {
                 let difference = sbom::compare(&a, &b).map_err(failure)?;
                 if output.format() == OutputFormat::Json {
-                    say_value(&difference.to_value());
+                    print_json(&difference.to_value());
                 } else {
-                    say(&render::difference(&difference));
+                    print_line(&render::difference(&difference));
                 }
                 Ok(Exit::Done)
             }

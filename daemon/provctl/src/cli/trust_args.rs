@@ -58,7 +58,7 @@ impl BlockArgs {
         if let Some(url) = &self.bitcoin_rpc {
             let node = headers::of_url(url, self.bitcoin_cookie.as_deref());
             let node = node.map_err(|why| Failure::new(Exit::Usage, why))?;
-            trust.blocks.ask_node(move |height| headers::at(&node, height));
+            trust.blocks.ask_node(move |height| headers::header_at(&node, height));
             trust.blocks.demand();
         }
         Ok(trust)
@@ -66,7 +66,7 @@ impl BlockArgs {
 }
 
 /// A proof with an anchor that the auditor kept.
-pub(super) fn held(path: &Path) -> Result<Proof, Failure> {
+pub(super) fn read_kept_proof(path: &Path) -> Result<Proof, Failure> {
     let bytes = durable::read_limited(path, MAX_PROOF as u64)
         .map_err(|error| Failure::new(io_exit(&error), format!("{}: {error}", path.display())))?;
     let proof = Proof::parse(&bytes).map_err(|error| error.to_string()).and_then(|proof| {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use provenance_audit::{build_provenance, packet, state::bundles, trust::Trust};
 use provenance_cli::{
-    Exit, Failure, OutputArgs, OutputFormat, bar, say, storage_args::StorageArgs,
+    Exit, Failure, OutputArgs, OutputFormat, print_line, progress_bar, storage_args::StorageArgs,
 };
 use provenance_core::{
     encoding::json::Value,
@@ -13,7 +13,7 @@ use provenance_core::{
 };
 
 use super::{
-    output::{conclude, exit_of, failure, say_value},
+    output::{conclude, exit_of, failure, print_json},
     render,
     trust_args::{BlockArgs, PolicyArgs},
     verify_fleet,
@@ -50,11 +50,11 @@ impl VerifyArgs {
         let worst = reports.iter().map(|(_, report)| report.verdict()).max();
         let worst = worst.unwrap_or(Verdict::Inconclusive);
         match self.output.format() {
-            OutputFormat::Json => say_value(&all_as_json(&reports, worst)),
+            OutputFormat::Json => print_json(&all_as_json(&reports, worst)),
             OutputFormat::Text => {
                 for (path, report) in &reports {
-                    say(&render::plain(&path.display().to_string()));
-                    say(&render::report(report));
+                    print_line(&render::plain(&path.display().to_string()));
+                    print_line(&render::report(report));
                 }
             }
         }
@@ -66,9 +66,9 @@ impl VerifyArgs {
             return verify_fleet::verify(path, &self.storage, trust);
         }
         let report = if packet::is_packet(path) {
-            let bar = bar("records");
-            let report = packet::verify(path, trust, &mut |count| bar.set_position(count));
-            bar.finish_and_clear();
+            let progress_bar = progress_bar("records");
+            let report = packet::verify(path, trust, &mut |count| progress_bar.set_position(count));
+            progress_bar.finish_and_clear();
             report
         } else if build_provenance::is_attestation(path) {
             build_provenance::verify(path, &self.root, trust)

@@ -37,7 +37,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", requires = "state")]
     at_record: Option<u64>,
     /// Valid at this time (default: now)
-    #[arg(long, value_name = "T", value_parser = provenance_cli::time)]
+    #[arg(long, value_name = "T", value_parser = provenance_cli::parse_time)]
     time: Option<Timestamp>,
     #[command(flatten)]
     policy: PolicyArgs,

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use provenance_audit::{logs::Logs, state};
-use provenance_cli::{Exit, Failure, OutputArgs, bar, io_exit};
+use provenance_cli::{Exit, Failure, OutputArgs, io_exit, progress_bar};
 use provenance_core::encoding::{digest::Digest, time::Timestamp};
 use provenance_host::durable;
 
 use super::{
     output::{StateArgs, conclude, failure},
-    trust_args::{BlockArgs, PolicyArgs, held},
+    trust_args::{BlockArgs, PolicyArgs, read_kept_proof},
 };
 
 #[derive(Debug, Args)]
@@ -31,10 +31,10 @@ pub(super) struct VerifyChainArgs {
     #[arg(long, value_name = "DIR", requires = "logs")]
     journal: Option<PathBuf>,
     /// Records from this time on only
-    #[arg(long, value_name = "T", value_parser = provenance_cli::time)]
+    #[arg(long, value_name = "T", value_parser = provenance_cli::parse_time)]
     from: Option<Timestamp>,
     /// Records before this time only
-    #[arg(long, value_name = "T", value_parser = provenance_cli::time)]
+    #[arg(long, value_name = "T", value_parser = provenance_cli::parse_time)]
     to: Option<Timestamp>,
     /// A record with this hash must be in the chain
     #[arg(long, value_name = "HASH", value_parser = hash)]
@@ -53,7 +53,7 @@ impl VerifyChainArgs {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let trust = self.blocks.add(self.policy.load()?)?;
         let anchor = match &self.anchor {
-            Some(path) => Some(held(path)?),
+            Some(path) => Some(read_kept_proof(path)?),
             None => None,
         };
         let checkpoint = match &self.checkpoint {
@@ -70,10 +70,10 @@ impl VerifyChainArgs {
                 .logs
                 .then(|| Logs { root: self.root.clone(), journal: self.journal.clone() }),
         };
-        let bar = bar("records");
-        let mut progress = |count: u64| bar.set_position(count);
+        let progress_bar = progress_bar("records");
+        let mut progress = |count: u64| progress_bar.set_position(count);
         let report = state::verify(&self.state.state, &trust, &options, &mut progress);
-        bar.finish_and_clear();
+        progress_bar.finish_and_clear();
         conclude(&report.map_err(failure)?, self.output.format())
     }
 }

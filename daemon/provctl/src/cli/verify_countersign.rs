@@ -7,11 +7,11 @@ use provenance_core::{
     verify::countersign::Vote,
 };
 
-use provenance_cli::{Exit, Failure, OutputArgs, OutputFormat, say};
+use provenance_cli::{Exit, Failure, OutputArgs, OutputFormat, print_line};
 
 use super::{
     countersign_request::public_key,
-    output::{exit_of, failure, say_value},
+    output::{exit_of, failure, print_json},
     render,
     trust_args::PolicyArgs,
 };
@@ -60,15 +60,18 @@ pub(super) fn run(args: Args) -> Result<Exit, Failure> {
     let report = &outcome.report;
     if args.output.format() == OutputFormat::Json {
         let signers = outcome.votes.iter().map(|(key, vote)| signer(*key, vote));
-        say_value(&report.to_value().with("signers", Value::Array(signers.collect())));
+        print_json(&report.to_value().with("signers", Value::Array(signers.collect())));
     } else {
         for vote in outcome.votes.values() {
             let who = format!("{} ({})", vote.signed.who, vote.name);
             let so = if vote.counts { "" } else { ", which is undecided" };
             let reason = vote.signed.reason.as_deref().unwrap_or("no reason given");
-            say(&render::plain(&format!("{} {who}: {reason}{so}", vote.signed.time)));
+            print_line(&render::plain(&format!("{} {who}: {reason}{so}", vote.signed.time)));
         }
-        say(&render::report_on(report, "enough of those who were named signed what lies there"));
+        print_line(&render::report_on(
+            report,
+            "enough of those who were named signed what lies there",
+        ));
     }
     Ok(exit_of(report.verdict()))
 }

@@ -11,12 +11,12 @@ use provenance_cli::OutputFormat;
 use provenance_core::{encoding::json::Value, report::Report};
 
 use provenance_cli::{
-    Exit, Failure, OutputArgs, bar, say,
+    Exit, Failure, OutputArgs, print_line, progress_bar,
     storage_args::{self, Storage, StorageArgs},
 };
 
 use super::{
-    output::{exit_of, failure, say_value},
+    output::{exit_of, failure, print_json},
     render,
 };
 use provenance_audit::policy_file;
@@ -74,10 +74,10 @@ pub(super) fn verify(path: &Path, args: &StorageArgs, trust: &Trust) -> Result<R
     let mut bucket = storage.open().map_err(unopened)?;
     let copies = |error: provenance_storage::replica::CopyError| failure(error.into());
     let appliance = only(&mut *bucket, &storage.path).map_err(copies)?;
-    let bar = bar("records");
-    let mut progress = |count: u64| bar.set_position(count);
+    let progress_bar = progress_bar("records");
+    let mut progress = |count: u64| progress_bar.set_position(count);
     let report = replica::verify(&mut *bucket, &appliance, trust, &env::temp_dir(), &mut progress);
-    bar.finish_and_clear();
+    progress_bar.finish_and_clear();
     report.map_err(failure)
 }
 
@@ -125,20 +125,20 @@ impl FleetArgs {
             std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
         });
         let scratch = self.scratch.clone().unwrap_or_else(env::temp_dir);
-        let bar = bar("appliances");
-        let standings = fleet::verify(&fleet, found, &scratch, threads, &|| bar.inc(1));
-        bar.finish_and_clear();
+        let progress_bar = progress_bar("appliances");
+        let standings = fleet::verify(&fleet, found, &scratch, threads, &|| progress_bar.inc(1));
+        progress_bar.finish_and_clear();
         let overall = fleet::overall(&standings);
         if self.output.format() == OutputFormat::Json {
             let each = standings.iter().map(Standing::to_value);
-            say_value(&Value::object([
+            print_json(&Value::object([
                 ("appliances", Value::Array(each.collect())),
                 ("clients", clients(&standings)),
                 ("counts", counts(standings.iter())),
                 ("verdict", overall.as_str().into()),
             ]));
         } else {
-            say(&text(&standings, overall.as_str()));
+            print_line(&text(&standings, overall.as_str()));
         }
         Ok(exit_of(overall))
     }

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use provenance_core::report::Verdict;
 
-use provenance_cli::{Exit, Failure, OutputArgs, OutputFormat, bar, say};
+use provenance_cli::{Exit, Failure, OutputArgs, OutputFormat, print_line, progress_bar};
 
 use super::{
-    output::{exit_of, failure, say_value},
+    output::{exit_of, failure, print_json},
     render,
 };
 use provenance_attestations::{Level, outcome::Outcome};
@@ -58,20 +58,20 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
         keys: args.keys.clone(),
         previous: args.previous.clone(),
     };
-    let bar = bar("packages");
-    let verified = packages::verify(&options, &mut |count| bar.set_position(count));
-    bar.finish_and_clear();
+    let progress_bar = progress_bar("packages");
+    let verified = packages::verify(&options, &mut |count| progress_bar.set_position(count));
+    progress_bar.finish_and_clear();
     let verified = verified.map_err(failure)?;
     if args.output.format() == OutputFormat::Json {
-        say_value(&verified.to_value());
+        print_json(&verified.to_value());
     } else {
-        say(&text(&verified));
+        print_line(&text(&verified));
     }
     let verdict = verified.report.verdict();
     // It tells, and stops nothing; the verdict stays what it is.
     if verified.warn {
         if verdict != Verdict::Verified && args.output.format() == OutputFormat::Text {
-            say(&format!(
+            print_line(&format!(
                 "mode = \"warn\": the exit code is 0 though this is {}",
                 verdict.as_str()
             ));

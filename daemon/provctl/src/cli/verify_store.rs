@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use provenance_core::{encoding::json::Value, verify::nix_store::Trust};
 
-use provenance_cli::{Exit, Failure, OutputArgs, OutputFormat, bar, io_exit, say};
+use provenance_cli::{Exit, Failure, OutputArgs, OutputFormat, io_exit, print_line, progress_bar};
 
 use super::{
-    output::{exit_of, failure, say_value},
+    output::{exit_of, failure, print_json},
     render,
 };
 use provenance_audit::nix_store::{self, Options, StoreError, Told};
@@ -74,9 +74,9 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
     }
     let rehash = args.rehash.then(|| args.root.clone());
     let options = Options { told, system, trust: Trust { keys, threshold }, rehash };
-    let bar = bar("paths");
-    let outcome = nix_store::verify(&options, &mut |count| bar.set_position(count));
-    bar.finish_and_clear();
+    let progress_bar = progress_bar("paths");
+    let outcome = nix_store::verify(&options, &mut |count| progress_bar.set_position(count));
+    progress_bar.finish_and_clear();
     let outcome = outcome.map_err(refused)?;
     let paths = outcome.paths.iter().map(|(path, code)| {
         Value::object([("path", path.as_str().into()), ("code", code.as_str().into())])
@@ -89,9 +89,9 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
         })?;
     }
     if args.output.format() == OutputFormat::Json {
-        say_value(&value);
+        print_json(&value);
     } else {
-        say(&render::report_on(&outcome.report, "who should have signed each path did"));
+        print_line(&render::report_on(&outcome.report, "who should have signed each path did"));
     }
     Ok(exit_of(outcome.report.verdict()))
 }

@@ -66,7 +66,7 @@ impl Refusal {
 
 impl ToolHandler {
     /// Answers; ends early where `stop` says so.
-    pub(super) fn answer(
+    pub(super) fn handle(
         &self,
         question: Question,
         stop: &Stop,
@@ -76,7 +76,7 @@ impl ToolHandler {
             Question::Time => self.time(),
             Question::Chain(arguments) => self.chain(&arguments, stop, progress),
             Question::List(arguments) => self.list(&arguments),
-            Question::Show(named) => self.show(&named.id),
+            Question::Show(named) => self.show_record(&named.id),
             Question::Verify(named) => self.verify(&named.id, stop, progress),
             Question::Anchors => self.anchors(),
             Question::Alerts(arguments) => self.alerts(&arguments),
@@ -159,14 +159,14 @@ impl ToolHandler {
             if kept.len() == limit {
                 kept.pop_front();
             }
-            kept.push_back(shown(record));
+            kept.push_back(record_as_json(record));
         })?;
         let records: Vec<Value> = kept.into_iter().rev().collect();
         let answer = json!({"records": records, "total": total, "verified": false});
         Ok(self.stamped(answer, None))
     }
 
-    fn show(&self, id: &str) -> Result<Value, Refusal> {
+    fn show_record(&self, id: &str) -> Result<Value, Refusal> {
         let body = match registry::find(&self.reader()?, id) {
             Err(AuditError::NotEvidence { .. }) => {
                 return Err(Refusal::missing("the registry has no such record", id.into()));
@@ -176,7 +176,8 @@ impl ToolHandler {
         let record = Record::parse(&body)
             .map_err(|error| refused("the record is malformed: verify_chain")(error.to_string()))?;
         let statement = id.parse::<BundleId>().ok().and_then(|_| self.statement(id));
-        let answer = json!({"record": shown(&record), "statement": statement, "verified": false});
+        let answer =
+            json!({"record": record_as_json(&record), "statement": statement, "verified": false});
         Ok(self.stamped(answer, None))
     }
 
@@ -232,7 +233,7 @@ impl ToolHandler {
                 alerts.remove(id);
                 return;
             }
-            alerts.insert(id.to_owned(), (record.seq, shown(record)));
+            alerts.insert(id.to_owned(), (record.seq, record_as_json(record)));
             if alerts.len() > MAX_KEPT {
                 let oldest = alerts.iter().min_by_key(|(_, (seq, _))| *seq);
                 let oldest = oldest.map(|(id, _)| id.clone());
@@ -301,7 +302,7 @@ pub(super) fn is_packet_name(id: &str) -> bool {
     id.len() <= 128 && !id.starts_with('.') && id.ends_with(".zip") && id.chars().all(plain)
 }
 
-pub(super) fn shown(record: &Record<'_>) -> Value {
+pub(super) fn record_as_json(record: &Record<'_>) -> Value {
     json!({
         "seq": record.seq,
         "time": record.time.to_string(),

@@ -26,7 +26,7 @@ use serde::Deserialize;
 use super::{MAX_LINE, Server, in_flight::SESSION};
 use provenance_http::{
     listener::Listener,
-    server::{self, Bounds},
+    server::{self, Limits},
 };
 
 /// The one place that answers.
@@ -63,9 +63,14 @@ impl Server {
     pub async fn serve_http(self, listener: Listener, end: impl Future<Output = ()>) {
         let limit = self.limit;
         // A connection may begin a question as late as its lifetime allows.
-        let lifetime = limit.saturating_add(Duration::from_secs(60));
-        let answer = limit.saturating_add(Duration::from_secs(5));
-        let bounds = Bounds { connections: CONNECTIONS, patience: PATIENCE, lifetime, answer };
+        let max_lifetime = limit.saturating_add(Duration::from_secs(60));
+        let response_timeout = limit.saturating_add(Duration::from_secs(5));
+        let limits = Limits {
+            connections: CONNECTIONS,
+            read_timeout: PATIENCE,
+            max_lifetime,
+            response_timeout,
+        };
         let config = config(&listener);
         let ending = config.cancellation_token.clone();
         let served = self.clone();
@@ -80,7 +85,7 @@ impl Server {
             // Nobody waits for what is still being worked on.
             ending.cancel();
         };
-        server::until(listener, bounds, move |request| door.clone().answer(request), end).await;
+        server::serve(listener, limits, move |request| door.clone().answer(request), end).await;
     }
 }
 

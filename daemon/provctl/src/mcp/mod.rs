@@ -121,7 +121,7 @@ impl Server {
         let work = tokio::task::spawn_blocking(move || {
             // Held until the work ends, also where nobody waits for it any more.
             let _permit = permit;
-            desk.answer(question, &stop, &mut |done| count.store(done, Ordering::Relaxed))
+            desk.handle(question, &stop, &mut |done| count.store(done, Ordering::Relaxed))
         });
         work.await.map_err(|_| No::Broken)?.map_err(No::Refused)
     }

@@ -9,7 +9,7 @@ use rmcp::{
 use serde_json::{Value, json};
 
 use super::{
-    handlers::{Refusal, ToolHandler, each_of_kind, is_packet_name, shown},
+    handlers::{Refusal, ToolHandler, each_of_kind, is_packet_name, record_as_json},
     sanitize,
     tools::{Alerts, Named, Question},
 };
@@ -148,7 +148,7 @@ impl ToolHandler {
             let data = Canon::parse(record.data).ok();
             let what = data.as_ref().and_then(|data| data.get("what")).and_then(Canon::as_str);
             if what == Some("chain") {
-                last = Some(shown(record));
+                last = Some(record_as_json(record));
             }
         })?;
         let Some(record) = last else {

@@ -116,7 +116,7 @@ fn read<T: DeserializeOwned>(arguments: Value) -> Result<T, ErrorData> {
 
 fn moment<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
     let text = Option::<String>::deserialize(from)?;
-    text.map(|text| provenance_cli::time(&text).map_err(serde::de::Error::custom)).transpose()
+    text.map(|text| provenance_cli::parse_time(&text).map_err(serde::de::Error::custom)).transpose()
 }
 
 /// All tools, the two that answer the questions first.

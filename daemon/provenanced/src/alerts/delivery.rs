@@ -13,7 +13,9 @@ use tokio::sync::{Notify, oneshot};
 use provenance_host::{clock::Clock, state_dir::StateDir};
 use provenance_registry::{Reader, reader::Row};
 
-use super::webhook::{self, LONGEST, MAX_FILES, Message, Outbox, Outcome, Taken, Webhook};
+use super::webhook::{
+    self, DeliveryOutcome, LONGEST, MAX_FILES, Message, Outbox, Placement, Webhook,
+};
 use crate::error::ServiceError;
 
 /// Alerts that another process recorded are found this often.
@@ -117,7 +119,7 @@ impl<C: Clock> Worker<C> {
         loop {
             let asked = self.shared.flush.lock().unwrap_or_else(PoisonError::into_inner).take();
             let wait = loop {
-                if let Some(wait) = self.turn().await {
+                if let Some(wait) = self.step().await {
                     break wait;
                 }
             };
@@ -130,9 +132,9 @@ impl<C: Clock> Worker<C> {
     }
 
     /// One step; how long to wait where there is nothing to do now.
-    async fn turn(&mut self) -> Option<Duration> {
+    async fn step(&mut self) -> Option<Duration> {
         let taken = self.take_over();
-        self.say("alerts could not be put into the outbox", taken);
+        self.log_failure("alerts could not be put into the outbox", taken);
         if self.gone {
             return Some(LOOK_EVERY);
         }
@@ -147,12 +149,12 @@ impl<C: Clock> Worker<C> {
                     return Some(LOOK_EVERY);
                 };
                 match self.webhook.send(&message, self.seconds()).await {
-                    Outcome::Delivered => drop(self.urgent().remove(0)),
+                    DeliveryOutcome::Delivered => drop(self.urgent().remove(0)),
                     outcome => self.failed(&message.id, outcome),
                 }
             }
             Err(error) => {
-                self.say("the outbox could not be read", Err(error.into()));
+                self.log_failure("the outbox could not be read", Err(error.into()));
                 return Some(LOOK_EVERY);
             }
         }
@@ -161,11 +163,11 @@ impl<C: Clock> Worker<C> {
 
     async fn send(&mut self, seq: u64, message: &Message) {
         let sent = match self.webhook.send(message, self.seconds()).await {
-            Outcome::Delivered => {
+            DeliveryOutcome::Delivered => {
                 tracing::info!(id = message.id, "alert delivered");
-                self.outbox.done(seq)
+                self.outbox.remove_delivered(seq)
             }
-            Outcome::Refused(why) if self.outbox.progress().refusals + 1 >= REFUSALS => {
+            DeliveryOutcome::Refused(why) if self.outbox.progress().refusals + 1 >= REFUSALS => {
                 tracing::error!(
                     id = message.id,
                     "{why}, {REFUSALS} times: put aside into outbox/refused; registry record \
@@ -175,22 +177,22 @@ impl<C: Clock> Worker<C> {
             }
             outcome => return self.failed(&message.id, outcome),
         };
-        self.say("the outbox could not be written", sent.map_err(ServiceError::from));
+        self.log_failure("the outbox could not be written", sent.map_err(ServiceError::from));
     }
 
-    fn failed(&mut self, id: &str, outcome: Outcome) {
-        let refused = matches!(outcome, Outcome::Refused(_));
+    fn failed(&mut self, id: &str, outcome: DeliveryOutcome) {
+        let refused = matches!(outcome, DeliveryOutcome::Refused(_));
         let (why, after) = match outcome {
-            Outcome::Delivered => return,
-            Outcome::Gone => {
+            DeliveryOutcome::Delivered => return,
+            DeliveryOutcome::Gone => {
                 self.gone = true;
                 return tracing::error!(
                     "the receiver answered 410 Gone: alerts are recorded and kept, and sent to \
                      it no more before the next start"
                 );
             }
-            Outcome::Later(why, after) => (why, after),
-            Outcome::Refused(why) => (why, None),
+            DeliveryOutcome::Later(why, after) => (why, after),
+            DeliveryOutcome::Refused(why) => (why, None),
         };
         let failures = self.outbox.progress().failures.saturating_add(1);
         let random = getrandom::u32().unwrap_or_default();
@@ -198,7 +200,7 @@ impl<C: Clock> Worker<C> {
         let nanos = i64::try_from(wait.as_nanos()).unwrap_or(i64::MAX);
         tracing::warn!(id, failures, "alert not delivered, again in {} s: {why}", wait.as_secs());
         let noted = self.outbox.failed(self.now().plus_nanos(nanos), refused);
-        self.say("the outbox could not be written", noted.map_err(ServiceError::from));
+        self.log_failure("the outbox could not be written", noted.map_err(ServiceError::from));
     }
 
     /// How long no attempt is made. A clock that was set back must not silence
@@ -215,18 +217,18 @@ impl<C: Clock> Worker<C> {
         let reader = Reader::open(&self.state.registry())?;
         let upto = self.outbox.progress().upto;
         let (mut next, mut found, mut end) = (upto, false, reader.len()?);
-        let mut taken = Ok(Taken::Kept);
+        let mut taken = Ok(Placement::Kept);
         for row in reader.rows_of_kind("alert", upto) {
             found = true;
-            taken = self.take(&row?, &mut next);
-            if !matches!(taken, Ok(Taken::Kept)) {
+            taken = self.take_over_row(&row?, &mut next);
+            if !matches!(taken, Ok(Placement::Kept)) {
                 end = next;
                 break;
             }
         }
         match &taken {
-            Ok(Taken::Kept) => self.full = false,
-            Ok(Taken::Full) => self.say_full(),
+            Ok(Placement::Kept) => self.full = false,
+            Ok(Placement::Full) => self.say_full(),
             Err(_) => {}
         }
         // Also where a write failed: what is in the outbox is not put there
@@ -234,21 +236,21 @@ impl<C: Clock> Worker<C> {
         // read may be on the page, or not.
         let next = next.max(end);
         if next > upto && (found || next - upto >= NOTE_EVERY) {
-            self.outbox.took(next)?;
+            self.outbox.set_progress(next)?;
         }
         Ok(taken.map(drop)?)
     }
 
     /// Takes a row over where there is room; `next` is the first not taken.
-    fn take(&mut self, row: &Row, next: &mut u64) -> std::io::Result<Taken> {
+    fn take_over_row(&mut self, row: &Row, next: &mut u64) -> std::io::Result<Placement> {
         *next = row.seq;
         if let Some(message) = self.message(row.seq, &row.body)
-            && self.outbox.put(row.seq, &message)? == Taken::Full
+            && self.outbox.put(row.seq, &message)? == Placement::Full
         {
-            return Ok(Taken::Full);
+            return Ok(Placement::Full);
         }
         *next = row.seq.saturating_add(1);
-        Ok(Taken::Kept)
+        Ok(Placement::Kept)
     }
 
     fn say_full(&mut self) {
@@ -270,8 +272,8 @@ impl<C: Clock> Worker<C> {
         };
         if let Err(error) = restored {
             tracing::error!("the alert of registry record {seq} could not be sent: {error}");
-            let done = self.outbox.done(seq);
-            self.say("the outbox could not be written", done.map_err(ServiceError::from));
+            let done = self.outbox.remove_delivered(seq);
+            self.log_failure("the outbox could not be written", done.map_err(ServiceError::from));
         }
     }
 
@@ -293,7 +295,7 @@ impl<C: Clock> Worker<C> {
     }
 
     /// Says what went wrong, once while it stays the same.
-    fn say(&mut self, what: &str, result: Result<(), ServiceError>) {
+    fn log_failure(&mut self, what: &str, result: Result<(), ServiceError>) {
         match result {
             Ok(()) => self.said.clear(),
             Err(error) => {

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// What the registry says of alerts.
-pub(super) struct Recorded {
+pub(super) struct AlertState {
     /// Those that are open.
     pub(super) open: Vec<Alert>,
     /// The registry record of the oldest of them.
@@ -38,7 +38,7 @@ pub(super) struct Recorded {
     pub(super) verified: u64,
 }
 
-pub(super) fn recorded(reader: &Reader) -> Result<Recorded, ServiceError> {
+pub(super) fn read_alert_state(reader: &Reader) -> Result<AlertState, ServiceError> {
     let (mut open, mut rows, mut newest) = (OpenAlerts::default(), BTreeMap::new(), None);
     for row in reader.rows_of_kind("alert", 0) {
         let row = row?;
@@ -57,7 +57,7 @@ pub(super) fn recorded(reader: &Reader) -> Result<Recorded, ServiceError> {
         Some(row) => row.seq,
         None => reader.len()?,
     };
-    Ok(Recorded { open: open.into_open().collect(), oldest, newest, verified })
+    Ok(AlertState { open: open.into_open().collect(), oldest, newest, verified })
 }
 
 /// A registry record's alert, and the record's time.
@@ -102,7 +102,7 @@ pub(super) struct Anchors {
 }
 
 impl Anchors {
-    pub(super) fn look(
+    pub(super) fn refresh(
         &mut self,
         state_dir: &Path,
         evidence: &mut Ledger,
@@ -138,7 +138,7 @@ pub(super) struct Copies {
 }
 
 impl Copies {
-    pub(super) fn look(
+    pub(super) fn refresh(
         &mut self,
         config: &Config,
         evidence: &mut Ledger,

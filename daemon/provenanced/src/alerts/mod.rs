@@ -10,7 +10,7 @@ pub mod webhook;
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use delivery::DeliveryWorker;
-use ledger_view::{Anchors, Copies, Recorded, recorded, verifications};
+use ledger_view::{AlertState, Anchors, Copies, read_alert_state, verifications};
 use provenance_core::{
     encoding::time::{Now, Timestamp},
     record::{
@@ -72,7 +72,7 @@ impl Alerts {
         clock: impl Clock + Send + 'static,
     ) -> Result<Self, ServiceError> {
         let reader = evidence.reader()?;
-        let Recorded { open, oldest, newest, verified } = recorded(&reader)?;
+        let AlertState { open, oldest, newest, verified } = read_alert_state(&reader)?;
         let names = (config.client.clone(), config.host.clone());
         let courier = match &config.alert.webhook {
             None => None,
@@ -111,10 +111,10 @@ impl Alerts {
         };
         let now = Now { time: record.time, up_ms, boot: boot.to_owned() };
         self.watch.record(&now, body);
-        let Some(found) = self.watch.look() else { return };
+        let Some(found) = self.watch.observe() else { return };
         if self.looked_at.is_none_or(|seq| record.seq > seq) && self.pending.len() < MAX_PENDING {
             let head = Head { seq: record.seq, hash: record.hash(), time: record.time };
-            self.look(record.time, head, Scope::Tick, found);
+            self.evaluate(record.time, head, Scope::Tick, found);
         }
     }
 
@@ -141,13 +141,13 @@ impl Alerts {
     ) {
         let Some(head) = head else { return };
         if self.pending.len() < MAX_PENDING {
-            if let Some(found) = self.watch.look() {
-                self.look(now, head, Scope::Tick, found);
+            if let Some(found) = self.watch.observe() {
+                self.evaluate(now, head, Scope::Tick, found);
             }
             let found = self.disk(config.alert.disk_low_percent);
-            self.look(now, head, Scope::Disk, found);
+            self.evaluate(now, head, Scope::Disk, found);
             let found = unwritable("chain", failing).chain(unwritable("registry", self.refused));
-            self.look(now, head, Scope::Writing, found.collect());
+            self.evaluate(now, head, Scope::Writing, found.collect());
             self.verifications(now, head, evidence);
             self.anchors(config, now, head, evidence);
             self.copies(config, now, head, evidence);
@@ -169,26 +169,26 @@ impl Alerts {
                 "failed" => vec![verify_failed(&entry)],
                 _ => continue,
             };
-            self.look(now, head, Scope::Verification, conditions);
+            self.evaluate(now, head, Scope::Verification, conditions);
         }
     }
 
     /// Looks at the anchors, which another process makes.
     fn anchors(&mut self, config: &Config, now: Timestamp, head: Head, evidence: &mut Ledger) {
         let found = match config.anchor {
-            Some(_) => self.anchoring.look(&self.state_dir, evidence, now),
+            Some(_) => self.anchoring.refresh(&self.state_dir, evidence, now),
             None => Ok(vec![]),
         };
         match found {
-            Ok(found) => self.look(now, head, Scope::Anchors, found),
+            Ok(found) => self.evaluate(now, head, Scope::Anchors, found),
             Err(error) => tracing::warn!("the anchors cannot be looked at: {error}"),
         }
     }
 
     /// Looks at the copies, which another process makes.
     fn copies(&mut self, config: &Config, now: Timestamp, head: Head, evidence: &mut Ledger) {
-        match self.copying.look(config, evidence, now) {
-            Ok(found) => self.look(now, head, Scope::Copies, found),
+        match self.copying.refresh(config, evidence, now) {
+            Ok(found) => self.evaluate(now, head, Scope::Copies, found),
             Err(error) => tracing::warn!("the copies cannot be looked at: {error}"),
         }
     }
@@ -199,14 +199,14 @@ impl Alerts {
     }
 
     /// Gives alerts that are on their way a moment before the process ends.
-    pub async fn farewell(&self) {
+    pub async fn shutdown(&self) {
         if let Some(courier) = &self.courier {
             courier.flush(FAREWELL).await;
         }
     }
 
-    fn look(&mut self, now: Timestamp, head: Head, scope: Scope, found: Vec<Condition>) {
-        let changes = self.tracker.look(now, head, scope, found);
+    fn evaluate(&mut self, now: Timestamp, head: Head, scope: Scope, found: Vec<Condition>) {
+        let changes = self.tracker.observe(now, head, scope, found);
         for alert in &changes {
             tracing::warn!(
                 code = alert.code,
@@ -241,14 +241,14 @@ impl Alerts {
             Err(error) => {
                 tracing::error!("alerts could not be recorded, trying again: {error}");
                 self.refused.get_or_insert(now);
-                self.tell(now);
+                self.deliver(now);
             }
         }
     }
 
     /// A disk that refuses records is what an alert is for: it goes out from
     /// memory, and once more with the same id when it is on record.
-    fn tell(&mut self, now: Timestamp) {
+    fn deliver(&mut self, now: Timestamp) {
         let Some(courier) = &self.courier else { return };
         let names = (&*self.names.0, &*self.names.1);
         for alert in self.pending.iter().skip(self.told) {
@@ -289,7 +289,7 @@ impl Alerts {
 /// # Errors
 /// [`ServiceError`].
 pub fn open_in(reader: &Reader) -> Result<Vec<Alert>, ServiceError> {
-    Ok(recorded(reader)?.open)
+    Ok(read_alert_state(reader)?.open)
 }
 
 fn verify_failed(entry: &VerifyEntry) -> Condition {

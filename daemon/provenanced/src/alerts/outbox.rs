@@ -39,7 +39,7 @@ pub struct Progress {
 
 /// Whether a message was taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Taken {
+pub enum Placement {
     /// It is on disk.
     Kept,
     /// There is no room; it may be put again later.
@@ -106,20 +106,20 @@ impl Outbox {
     ///
     /// # Errors
     /// As the system calls.
-    pub fn put(&mut self, seq: u64, message: &Message) -> io::Result<Taken> {
+    pub fn put(&mut self, seq: u64, message: &Message) -> io::Result<Placement> {
         if self.waiting.len() >= MAX_FILES && !self.waiting.contains(&seq) {
-            return Ok(Taken::Full);
+            return Ok(Placement::Full);
         }
         durable::replace(&self.path(seq), &message.body, 0o640)?;
         self.waiting.insert(seq);
-        Ok(Taken::Kept)
+        Ok(Placement::Kept)
     }
 
     /// Everything before registry record `upto` has been taken.
     ///
     /// # Errors
     /// As the system calls; then it is taken again after the next start.
-    pub fn took(&mut self, upto: u64) -> io::Result<()> {
+    pub fn set_progress(&mut self, upto: u64) -> io::Result<()> {
         self.progress.upto = upto;
         self.note()
     }
@@ -146,7 +146,7 @@ impl Outbox {
     ///
     /// # Errors
     /// As the system calls; then it is sent again after the next start.
-    pub fn done(&mut self, seq: u64) -> io::Result<()> {
+    pub fn remove_delivered(&mut self, seq: u64) -> io::Result<()> {
         self.waiting.remove(&seq);
         let removed = match fs::remove_file(self.path(seq)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

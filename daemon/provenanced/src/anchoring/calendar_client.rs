@@ -63,7 +63,7 @@ impl Calendar {
     /// # Errors
     /// [`CalendarError`].
     pub async fn submit(&self, digest: &Digest) -> Result<Vec<u8>, CalendarError> {
-        let (status, body) = self.ask(Method::POST, "digest", digest.0.to_vec()).await?;
+        let (status, body) = self.request(Method::POST, "digest", digest.0.to_vec()).await?;
         match status {
             StatusCode::OK => Ok(body),
             status => Err(self.failed(said(status, &body))),
@@ -74,9 +74,9 @@ impl Calendar {
     ///
     /// # Errors
     /// [`CalendarError`].
-    pub async fn look(&self, commitment: &[u8]) -> Result<CalendarReply, CalendarError> {
+    pub async fn fetch(&self, commitment: &[u8]) -> Result<CalendarReply, CalendarError> {
         let path = format!("timestamp/{}", to_hex(commitment));
-        let (status, body) = self.ask(Method::GET, &path, vec![]).await?;
+        let (status, body) = self.request(Method::GET, &path, vec![]).await?;
         match status {
             StatusCode::OK => Ok(CalendarReply::Answer(body)),
             StatusCode::NOT_FOUND => Ok(CalendarReply::Pending(said(status, &body))),
@@ -84,7 +84,7 @@ impl Calendar {
         }
     }
 
-    async fn ask(
+    async fn request(
         &self,
         method: Method,
         path: &str,

@@ -67,7 +67,7 @@ pub async fn step(
     let error = done.as_ref().err().map(ToString::to_string);
     let error = error.or_else(|| failed.map(|error| error.to_string()));
     let error = error.or_else(|| proved.as_ref().err().map(ToString::to_string));
-    status::keep(state, &Status { time: now(), error, balance: None })?;
+    status::save(state, &Status { time: now(), error, balance: None })?;
     done?;
     outcome.proved = proved?;
     Ok(outcome)
@@ -100,9 +100,9 @@ impl CalendarRun<'_> {
         }
         let book = self.book()?;
         let news = |anchor: &&Anchor| anchor.state.is_open();
-        self.outcome.anchors = book.iter().filter(news).map(Standing::of).collect();
+        self.outcome.anchors = book.iter().filter(news).map(Standing::from_anchor).collect();
         if let Some(last) = book.iter().next_back().filter(|last| !last.state.is_open()) {
-            self.outcome.anchors.push(Standing::of(last));
+            self.outcome.anchors.push(Standing::from_anchor(last));
         }
         // Without any promise the newest root is nowhere: that is no success.
         match (book.iter().next_back().map(|last| last.state), self.failed.take()) {
@@ -127,7 +127,7 @@ impl CalendarRun<'_> {
                 ByCalendar::Wait => return Ok(()),
                 ByCalendar::Record(step) => Some(step),
                 ByCalendar::Submit => self.submit(&anchor.root).await,
-                ByCalendar::Ask => self.look(anchor).await,
+                ByCalendar::Ask => self.poll(anchor).await,
                 ByCalendar::Hold => self.hold(anchor),
             };
             let Some(step) = step else { return Ok(()) };
@@ -179,7 +179,7 @@ impl CalendarRun<'_> {
         self.asked.urls.iter().find(same).map(String::as_str)
     }
 
-    async fn look(&mut self, anchor: &Anchor) -> Option<AnchorStep> {
+    async fn poll(&mut self, anchor: &Anchor) -> Option<AnchorStep> {
         for promise in &anchor.promises {
             // One that was taken out of the settings since is not asked.
             let Some(url) = self.known(&promise.url).map(str::to_owned) else { continue };
@@ -204,7 +204,7 @@ impl CalendarRun<'_> {
         let failed = |why| wrong(url, why);
         let commitment = opentimestamps::follow(&root.0, &promise.operations);
         let commitment = commitment.map_err(|error| failed(error.to_string()))?;
-        let answer = match Calendar::new(url)?.look(&commitment).await? {
+        let answer = match Calendar::new(url)?.fetch(&commitment).await? {
             CalendarReply::Answer(answer) => answer,
             CalendarReply::Pending(why) => {
                 tracing::info!("the calendar {url}: {why}");

@@ -24,7 +24,7 @@ pub use status::Status;
 use crate::{error::ServiceError, ledger::Ledger};
 use provenance_host::{config, state_dir::StateDir};
 use provenance_registry::Reader;
-use wallet::{Look, Wallet};
+use wallet::{TransactionState, Wallet};
 
 use crate::engine::anchor::{Anchor, AnchorIndex, BlockSeen, Next, Rules};
 
@@ -76,7 +76,7 @@ pub struct Standing {
 }
 
 impl Standing {
-    fn of(anchor: &Anchor) -> Self {
+    fn from_anchor(anchor: &Anchor) -> Self {
         let Anchor { root, size, state, since, .. } = *anchor;
         let in_block = matches!(state, State::Mined | State::Final);
         let mined = anchor.block.map(|(txid, _, _)| txid);
@@ -107,7 +107,7 @@ pub fn step(
     let mut outcome = work.outcome;
     let balance = done.as_ref().ok().copied().flatten();
     let error = done.as_ref().err().or(proved.as_ref().err()).map(ToString::to_string);
-    status::keep(state, &Status { time: now(), error, balance })?;
+    status::save(state, &Status { time: now(), error, balance })?;
     done?;
     outcome.proved = proved?;
     Ok(outcome)
@@ -130,7 +130,7 @@ pub fn book(reader: &Reader) -> Result<AnchorIndex, ServiceError> {
         let row = row?;
         let Ok(record) = Record::parse(&row.body) else { continue };
         if let Ok(Entry::Anchor(entry)) = Entry::read(record.kind, record.data) {
-            book.take(record.time, &entry);
+            book.apply(record.time, &entry);
         }
     }
     Ok(book)
@@ -162,7 +162,7 @@ impl<W: Wallet> AnchorRun<'_, W> {
         let open = |anchor: &&Anchor| !matches!(anchor.state, State::Final | State::Failed);
         let last = book.iter().next_back().filter(|last| !open(last));
         let shown = book.iter().filter(open).chain(last);
-        self.outcome.anchors = shown.map(Standing::of).collect();
+        self.outcome.anchors = shown.map(Standing::from_anchor).collect();
         match problem {
             Some(problem) => Err(problem),
             None => self.low_balance(&book),
@@ -193,12 +193,12 @@ impl<W: Wallet> AnchorRun<'_, W> {
             let book = self.book()?;
             let Some(anchor) = book.get(size) else { return Ok(()) };
             let mined = |tx: &SignedTx| anchor.block.as_ref().filter(|block| block.0 == tx.txid);
-            let look = |tx| self.wallet.look(tx, mined(tx).map(|(_, block, _)| block));
-            let looks = anchor.txs.iter().map(|tx| look(tx).map(seen));
-            let seen = looks.collect::<Result<Vec<_>, _>>()?;
+            let look = |tx| self.wallet.transaction_state(tx, mined(tx).map(|(_, block, _)| block));
+            let looks = anchor.txs.iter().map(|tx| look(tx).map(block_seen));
+            let block_seen = looks.collect::<Result<Vec<_>, _>>()?;
             let now = (self.now)();
             let entry = |step| AnchorEntry { root: anchor.root, size, step };
-            match anchor.next(&seen, tip, now, rules) {
+            match anchor.next(&block_seen, tip, now, rules) {
                 Next::Wait => return Ok(()),
                 Next::Record(step) => self.put(now, entry(step))?,
                 Next::Sign => {
@@ -299,11 +299,11 @@ fn virtual_size(tx: &[u8]) -> u64 {
     (3 * stripped as u64 + tx.len() as u64).div_ceil(4)
 }
 
-fn seen(look: Look) -> BlockSeen {
+fn block_seen(look: TransactionState) -> BlockSeen {
     match look {
-        Look::Nowhere => BlockSeen::Nowhere,
-        Look::Pool(since_height) => BlockSeen::Pool { since_height },
-        Look::Block(block, height, depth) => BlockSeen::Block { block, height, depth },
-        Look::Conflicted(depth) => BlockSeen::Conflicted { depth },
+        TransactionState::Nowhere => BlockSeen::Nowhere,
+        TransactionState::Pool(since_height) => BlockSeen::Pool { since_height },
+        TransactionState::Block(block, height, depth) => BlockSeen::Block { block, height, depth },
+        TransactionState::Conflicted(depth) => BlockSeen::Conflicted { depth },
     }
 }

@@ -63,7 +63,7 @@ pub(super) fn write(
 }
 
 /// What shows that a bundle's record is under a block's root.
-enum Shown {
+enum ProvedAnchor {
     /// By a transaction of our own.
     Anchor(Anchor),
     /// By a calendar's.
@@ -77,20 +77,20 @@ fn shown(
     row: u64,
     finals: &[(u64, TxProof)],
     book: &AnchorIndex,
-) -> Result<Shown, ServiceError> {
+) -> Result<ProvedAnchor, ServiceError> {
     if let Some((size, proof)) = finals.iter().find(|(size, _)| row < *size) {
         let path = reader.inclusion(row, *size)?;
-        return Ok(Shown::Anchor(Anchor { path, proof: proof.clone(), size: *size }));
+        return Ok(ProvedAnchor::Anchor(Anchor { path, proof: proof.clone(), size: *size }));
     }
     for anchor in book.iter().filter(|anchor| row < anchor.size) {
         if let Some((height, operations)) = &anchor.attested {
             let path = reader.inclusion(row, anchor.size)?;
             let (size, root, height) = (anchor.size, anchor.root, *height);
             let operations = operations.clone();
-            return Ok(Shown::Attested(Attested { path, size, root, operations, height }));
+            return Ok(ProvedAnchor::Attested(Attested { path, size, root, operations, height }));
         }
     }
-    Ok(Shown::Nothing)
+    Ok(ProvedAnchor::Nothing)
 }
 
 /// The final anchors with their proofs, the oldest first.
@@ -126,7 +126,7 @@ fn mark(
 
 /// Whether the bundle's files changed. A bundle without `proof.json` has no
 /// checkpoint either, and gets its proof when it has one.
-fn give(folder: &Path, entry: &BundleEntry, shown: Shown) -> Result<bool, ServiceError> {
+fn give(folder: &Path, entry: &BundleEntry, shown: ProvedAnchor) -> Result<bool, ServiceError> {
     let path = folder.join("proof.json");
     let failed = |what: String| ServiceError::State(format!("{}: {what}", path.display()));
     let bytes = match durable::read_limited(&path, MAX_PROOF as u64) {
@@ -138,13 +138,13 @@ fn give(folder: &Path, entry: &BundleEntry, shown: Shown) -> Result<bool, Servic
     let stamp = folder.join(OTS);
     let (statement, body) = (&entry.statement_sha256, &proof.body);
     let stamped = match &shown {
-        Shown::Anchor(anchor) => {
+        ProvedAnchor::Anchor(anchor) => {
             Some(opentimestamps::of_statement(statement, body, proof.index, anchor))
         }
-        Shown::Attested(attested) => {
+        ProvedAnchor::Attested(attested) => {
             Some(opentimestamps::of_attested(statement, body, proof.index, attested))
         }
-        Shown::Nothing => None,
+        ProvedAnchor::Nothing => None,
     };
     // A record that is too long for an OpenTimestamps proof has the other one.
     let stamped = stamped.transpose().unwrap_or_else(|error| {
@@ -152,7 +152,7 @@ fn give(folder: &Path, entry: &BundleEntry, shown: Shown) -> Result<bool, Servic
         None
     });
     let anchor = match shown {
-        Shown::Anchor(anchor) => Some(anchor),
+        ProvedAnchor::Anchor(anchor) => Some(anchor),
         _ => None,
     };
     let there = durable::read_limited(&stamp, opentimestamps::MAX_OTS as u64).ok();

@@ -22,7 +22,7 @@ pub struct Status {
 }
 
 /// Puts it where the daemon looks.
-pub(super) fn keep(state: &StateDir, status: &Status) -> Result<(), ServiceError> {
+pub(super) fn save(state: &StateDir, status: &Status) -> Result<(), ServiceError> {
     let short = |error: &String| error.chars().take(MAX_ERROR / 4).collect::<String>();
     let value = Value::object([("time", status.time.into())])
         .with_some("balance", status.balance)

@@ -43,7 +43,11 @@ pub trait Wallet {
     ///
     /// # Errors
     /// [`NodeError`].
-    fn look(&self, tx: &SignedTx, mined: Option<&BlockHash>) -> Result<Look, NodeError>;
+    fn transaction_state(
+        &self,
+        tx: &SignedTx,
+        mined: Option<&BlockHash>,
+    ) -> Result<TransactionState, NodeError>;
     /// What a transaction should pay now, in satoshi per virtual byte: an
     /// estimate, and no less than the node takes.
     ///
@@ -92,7 +96,7 @@ pub trait Wallet {
 
 /// What a node sees of a transaction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Look {
+pub enum TransactionState {
     /// Nothing: it was never sent, or was dropped.
     Nowhere,
     /// It waits since the chain had this height.
@@ -117,12 +121,13 @@ pub struct NodeWallet {
 impl NodeWallet {
     /// The wallet `name` of the node; without a name its only one.
     pub fn new(node: Node, name: Option<&str>, network: &str, max_rate: u64) -> Self {
-        let wallet = name.map_or_else(|| node.clone(), |name| node.at(&format!("/wallet/{name}")));
+        let wallet =
+            name.map_or_else(|| node.clone(), |name| node.with_path(&format!("/wallet/{name}")));
         Self { node, wallet, name: name.map(Into::into), network: network.into(), max_rate }
     }
 
     /// Asks the wallet, which is loaded first where the node has not.
-    fn ask(&self, method: &'static str, parameters: &[Value]) -> Result<Value, NodeError> {
+    fn call_wallet(&self, method: &'static str, parameters: &[Value]) -> Result<Value, NodeError> {
         match (self.wallet.call(method, parameters), &self.name) {
             (Err(NodeError::Refused { code: NO_WALLET, .. }), Some(name)) => {
                 match self.node.call("loadwallet", &[name.as_str().into()]) {
@@ -144,9 +149,9 @@ impl NodeWallet {
         rate: u64,
         root: &Digest,
     ) -> Result<SignedTx, NodeError> {
-        let raw = self.ask("createrawtransaction", &[inputs.into(), outputs.into()])?;
+        let raw = self.call_wallet("createrawtransaction", &[inputs.into(), outputs.into()])?;
         let options = json!({"fee_rate": rate, "replaceable": true, "lockUnspents": true});
-        let funded = self.ask("fundrawtransaction", &[raw, options]);
+        let funded = self.call_wallet("fundrawtransaction", &[raw, options]);
         let funded = funded.map_err(|error| match error {
             NodeError::Refused { code, message } if FUNDS.contains(&code) => {
                 NodeError::Funds(message)
@@ -154,20 +159,20 @@ impl NodeWallet {
             error => error,
         })?;
         let hex = funded.member("hex").clone();
-        let signed = self.ask("signrawtransactionwithwallet", &[hex])?;
+        let signed = self.call_wallet("signrawtransactionwithwallet", &[hex])?;
         self.check("signrawtransactionwithwallet", &signed, funded.member("fee"), root)
     }
 
     /// Coins that were set aside for a transaction that is not on record: its
     /// maker was killed.
     fn free(&self, in_use: &[OutPoint]) -> Result<(), NodeError> {
-        let locked = self.ask("listlockunspent", &[])?;
+        let locked = self.call_wallet("listlockunspent", &[])?;
         let locked = locked.as_array().ok_or_else(|| wrong("listlockunspent", "no list"))?;
         let stale =
             |entry: &&Value| outpoint(entry).is_some_and(|outpoint| !in_use.contains(&outpoint));
         let stale: Vec<Value> = locked.iter().filter(stale).cloned().collect();
         if !stale.is_empty() {
-            self.ask("lockunspent", &[true.into(), stale.into()])?;
+            self.call_wallet("lockunspent", &[true.into(), stale.into()])?;
         }
         Ok(())
     }
@@ -232,9 +237,13 @@ impl Wallet for NodeWallet {
         provenance_bitcoin_node::time_source::height(&self.node, &self.network)
     }
 
-    fn look(&self, tx: &SignedTx, mined: Option<&BlockHash>) -> Result<Look, NodeError> {
+    fn transaction_state(
+        &self,
+        tx: &SignedTx,
+        mined: Option<&BlockHash>,
+    ) -> Result<TransactionState, NodeError> {
         let id = Value::from(tx.txid.to_hex());
-        let known = match self.ask("gettransaction", std::slice::from_ref(&id)) {
+        let known = match self.call_wallet("gettransaction", std::slice::from_ref(&id)) {
             Err(NodeError::Refused { code: NOT_FOUND, .. }) => None,
             known => Some(known?),
         };
@@ -244,7 +253,7 @@ impl Wallet for NodeWallet {
             confirmations.ok_or_else(|| wrong("gettransaction", "confirmations"))?;
         let count = u32::try_from(confirmations.unsigned_abs()).unwrap_or(u32::MAX);
         if confirmations < 0 {
-            return Ok(Look::Conflicted(count));
+            return Ok(TransactionState::Conflicted(count));
         }
         let has = known.is_some();
         if let Some(known) = known.filter(|_| count > 0) {
@@ -252,19 +261,19 @@ impl Wallet for NodeWallet {
             let block = block.and_then(|hash| BlockHash::from_hex(hash.as_bytes()));
             let height = number(known.member("blockheight"));
             let found = block.zip(height).ok_or_else(|| wrong("gettransaction", "its block"))?;
-            return Ok(Look::Block(found.0, found.1, count));
+            return Ok(TransactionState::Block(found.0, found.1, count));
         }
         match self.node.call("getmempoolentry", std::slice::from_ref(&id)) {
             // A wallet that does not know it may have been lost, and made anew.
             Err(NodeError::Refused { code: NOT_FOUND, .. }) if !has => {
                 let found = transaction_search::in_chain(&self.node, &tx.txid, mined)?;
-                Ok(found.map_or(Look::Nowhere, |(block, height, depth)| {
-                    Look::Block(block, height, depth)
+                Ok(found.map_or(TransactionState::Nowhere, |(block, height, depth)| {
+                    TransactionState::Block(block, height, depth)
                 }))
             }
-            Err(NodeError::Refused { code: NOT_FOUND, .. }) => Ok(Look::Nowhere),
+            Err(NodeError::Refused { code: NOT_FOUND, .. }) => Ok(TransactionState::Nowhere),
             entry => number(entry?.member("height"))
-                .map(Look::Pool)
+                .map(TransactionState::Pool)
                 .ok_or_else(|| wrong("getmempoolentry", "height")),
         }
     }
@@ -298,7 +307,7 @@ impl Wallet for NodeWallet {
         }
         // The coins came out even, and this node takes no transaction without
         // another output: a little goes back to ourselves.
-        let address = self.ask("getrawchangeaddress", &[])?;
+        let address = self.call_wallet("getrawchangeaddress", &[])?;
         let address = address.as_str().ok_or_else(|| wrong("getrawchangeaddress", "no address"))?;
         self.fund(&inputs, &[data, json!({address: KEPT})], rate, root)
     }
@@ -306,9 +315,9 @@ impl Wallet for NodeWallet {
     fn replace(&self, old: &SignedTx, root: &Digest, rate: u64) -> Result<SignedTx, NodeError> {
         // bumpfee would send it at once; it must be on record first.
         let options = json!({"fee_rate": rate});
-        let bumped = self.ask("psbtbumpfee", &[old.txid.to_hex().into(), options])?;
-        let signed = self.ask("walletprocesspsbt", &[bumped.member("psbt").clone()])?;
-        let done = self.ask("finalizepsbt", &[signed.member("psbt").clone()])?;
+        let bumped = self.call_wallet("psbtbumpfee", &[old.txid.to_hex().into(), options])?;
+        let signed = self.call_wallet("walletprocesspsbt", &[bumped.member("psbt").clone()])?;
+        let done = self.call_wallet("finalizepsbt", &[signed.member("psbt").clone()])?;
         let new = self.check("finalizepsbt", &done, bumped.member("fee"), root)?;
         let spends = |tx: &[u8]| Transaction::parse(tx).map(|tx| tx.inputs().to_vec());
         let (old, by) = (spends(&old.tx), spends(&new.tx));
@@ -321,7 +330,7 @@ impl Wallet for NodeWallet {
 
     fn send(&self, tx: &SignedTx) -> Result<(), NodeError> {
         // The limit is ours, and was held when it was signed.
-        match self.ask("sendrawtransaction", &[to_hex(&tx.tx).into(), 0.into()]) {
+        match self.call_wallet("sendrawtransaction", &[to_hex(&tx.tx).into(), 0.into()]) {
             Ok(_) | Err(NodeError::Refused { code: ALREADY_MINED, .. }) => Ok(()),
             Err(error) => Err(error),
         }
@@ -343,7 +352,7 @@ impl Wallet for NodeWallet {
     }
 
     fn balance(&self) -> Result<u64, NodeError> {
-        let balances = self.ask("getbalances", &[])?;
+        let balances = self.call_wallet("getbalances", &[])?;
         satoshi(balances.member("mine").member("trusted"))
             .ok_or_else(|| wrong("getbalances", "mine.trusted"))
     }

@@ -35,7 +35,7 @@ use provenance_host::{
 };
 use provenance_http::{
     listener,
-    server::{self, Bounds},
+    server::{self, Limits},
 };
 use state::{AppState, READ_TIMEOUT};
 
@@ -89,9 +89,14 @@ pub async fn run(
         async move { router.call(request.map(Body::new)).await.unwrap_or_else(|never| match never {}) }
     };
     let connections = settings.max_connections;
-    let bounds = Bounds { connections, patience: READ_TIMEOUT, lifetime: LIFETIME, answer: ANSWER };
+    let limits = Limits {
+        connections,
+        read_timeout: READ_TIMEOUT,
+        max_lifetime: LIFETIME,
+        response_timeout: ANSWER,
+    };
     sd_notify::ready();
-    server::until(listener, bounds, answer, end).await;
+    server::serve(listener, limits, answer, end).await;
     sd_notify::stopping();
     Ok(())
 }

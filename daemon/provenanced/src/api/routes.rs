@@ -32,7 +32,7 @@ use provenance_registry::{
 use crate::{
     certificates::{Authority, to_pem},
     ledger::Ledger,
-    package_registry::{Chronicle, Recorded},
+    package_registry::{Chronicle, RecordedEvent},
 };
 
 /// A request's body is at most this long.
@@ -169,7 +169,7 @@ fn record(
     let chronicle = Chronicle::open(&us.state)?;
     let mut known = us.known.lock().unwrap_or_else(PoisonError::into_inner);
     let recorded = chronicle.record(evidence, &mut known, (us.now)(), report)?;
-    let Recorded { entry, seq, status, before } = recorded;
+    let RecordedEvent { entry, seq, status, before } = recorded;
     let value = entry.to_value().with("registry_record", seq).with("status", status.as_str());
     Ok(if before { ApiResponse::ok(&value) } else { ApiResponse::created(&value) })
 }

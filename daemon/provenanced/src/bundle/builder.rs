@@ -22,13 +22,13 @@ use provenance_verifier::line_reader;
 use crate::{error::ServiceError, ledger::Ledger};
 
 /// Which records the bundle is about.
-pub(super) struct Cut {
+pub(super) struct RecordRange {
     first_seq: u64,
     from: Option<Timestamp>,
     to: Option<Timestamp>,
 }
 
-impl Cut {
+impl RecordRange {
     pub(super) fn new(request: &Request, covered: Option<u64>) -> Result<Self, ServiceError> {
         if let (Some(from), Some(to)) = (request.from, request.to)
             && from >= to
@@ -81,7 +81,7 @@ impl BundleBuilder {
     pub(super) fn chain_range(
         &self,
         state: &StateDir,
-        cut: &Cut,
+        cut: &RecordRange,
     ) -> Result<(Range, Vec<Subject>), ServiceError> {
         let _ = fs::remove_dir_all(&self.folder);
         let folder = self.folder.join("artifacts/chain");

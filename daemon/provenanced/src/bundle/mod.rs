@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use builder::{BundleBuilder, Cut};
+use builder::{BundleBuilder, RecordRange};
 pub use request::Request;
 
 use provenance_core::{
@@ -41,7 +41,7 @@ pub(super) const FILES: [&str; 5] = [
 
 /// A bundle that was made.
 #[derive(Clone, Debug)]
-pub struct Made {
+pub struct BundleOutput {
     /// Its id.
     pub id: BundleId,
     /// Its folder.
@@ -62,15 +62,15 @@ pub fn make(
     evidence: &mut Ledger,
     now: Timestamp,
     request: &Request,
-) -> Result<Made, ServiceError> {
+) -> Result<BundleOutput, ServiceError> {
     durable::create_dirs(&state.bundles()).map_err(ServiceError::io("cannot make bundles/"))?;
     let _lock = lock(state)?;
     let reader = evidence.reader()?;
-    settle(state, evidence, &reader, now)?;
+    settle_unfinished(state, evidence, &reader, now)?;
     let id = next_id(state, &reader, now)?;
     let work = BundleBuilder { folder: state.bundles().join(format!(".{id}.tmp")) };
     let covered = covered(&reader)?;
-    let cut = Cut::new(request, covered)?;
+    let cut = RecordRange::new(request, covered)?;
     let (range, mut subjects) = match (work.chain_range(state, &cut), cut.again(request, covered)) {
         (Err(ServiceError::Empty(_)), Some(again)) => work.chain_range(state, &again)?,
         (taken, _) => taken?,
@@ -109,7 +109,7 @@ pub fn make(
     let path = work.publish(state, id)?;
     let entry = entry_of(&statement, &bytes);
     let checkpoint = record(state, evidence, now, range.head, &entry)?;
-    Ok(Made { id, path, entry, checkpoint })
+    Ok(BundleOutput { id, path, entry, checkpoint })
 }
 
 /// Finishes or sets aside what an interrupted run left: called under the lock,
@@ -117,7 +117,7 @@ pub fn make(
 ///
 /// # Errors
 /// [`ServiceError`].
-pub fn settle(
+pub fn settle_unfinished(
     state: &StateDir,
     evidence: &mut Ledger,
     reader: &Reader,

@@ -24,7 +24,7 @@ const FRESH: Duration = Duration::from_secs(1);
 
 /// An answer about a commitment.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum LookupReply {
+pub(super) enum CommitmentState {
     /// There is no such.
     Unknown,
     /// It waits, and for what.
@@ -47,18 +47,21 @@ impl CommitmentLookup {
     pub(super) fn new(reader: Reader) -> Result<Self, ServiceError> {
         let (book, proofs) = (AnchorIndex::default(), BTreeMap::new());
         let mut answers = Self { reader, book, proofs, read: 0, looked: None };
-        answers.look()?;
+        answers.refresh()?;
         Ok(answers)
     }
 
     /// What there is to say of `commitment`.
-    pub(super) fn of(&mut self, commitment: &Commitment) -> Result<LookupReply, ServiceError> {
-        self.look()?;
+    pub(super) fn state_of(
+        &mut self,
+        commitment: &Commitment,
+    ) -> Result<CommitmentState, ServiceError> {
+        self.refresh()?;
         let row = self.reader.rows_of_kind("batch", commitment.after).next().transpose()?;
-        let Some(row) = row else { return Ok(LookupReply::Unknown) };
+        let Some(row) = row else { return Ok(CommitmentState::Unknown) };
         match read_entry(&row.body) {
             Some(Entry::Batch(batch)) if batch == *commitment => {}
-            _ => return Ok(LookupReply::Unknown),
+            _ => return Ok(CommitmentState::Unknown),
         }
         let is_final = |size: u64| self.state(size) == Some(State::Final);
         let covering = self.proofs.range(row.seq.saturating_add(1)..);
@@ -68,12 +71,12 @@ impl CommitmentLookup {
         let anchor = Anchor { path, proof: proof.clone(), size: *size };
         let body = String::from_utf8_lossy(&row.body);
         let way = opentimestamps::of_commitment(commitment, &body, row.seq, &anchor);
-        way.map(LookupReply::Anchored).map_err(|error| ServiceError::State(error.to_string()))
+        way.map(CommitmentState::Anchored).map_err(|error| ServiceError::State(error.to_string()))
     }
 
     /// The newest root that waits for its block to be deep enough.
     pub(super) fn tip(&mut self) -> Result<Option<Digest>, ServiceError> {
-        self.look()?;
+        self.refresh()?;
         let waiting = self.book.iter().rev().find(|anchor| anchor.state.is_open());
         Ok(waiting.map(|anchor| anchor.root))
     }
@@ -83,21 +86,21 @@ impl CommitmentLookup {
     }
 
     /// In the characters that stock clients show: letters, digits, `#-.,; `.
-    fn pending(&self, seq: u64) -> LookupReply {
+    fn pending(&self, seq: u64) -> CommitmentState {
         let mut covering = self.book.iter().filter(|anchor| anchor.size > seq);
         let open = covering.find(|anchor| anchor.state.is_open());
         let tx = open.and_then(|anchor| {
             let mined = anchor.block.map(|(txid, _, _)| txid);
             mined.or_else(|| anchor.txs.last().map(|tx| tx.txid))
         });
-        LookupReply::Pending(match tx {
+        CommitmentState::Pending(match tx {
             Some(txid) => format!("Pending; transaction {txid} waiting for confirmations"),
             None => "Pending confirmation in Bitcoin blockchain".into(),
         })
     }
 
     /// Takes what the registry has of the anchors since it was read.
-    fn look(&mut self) -> Result<(), ServiceError> {
+    fn refresh(&mut self) -> Result<(), ServiceError> {
         if self.looked.is_some_and(|at| at.elapsed() < FRESH) {
             return Ok(());
         }
@@ -109,7 +112,7 @@ impl CommitmentLookup {
             let Ok(Entry::Anchor(entry)) = Entry::read(record.kind, record.data) else {
                 continue;
             };
-            self.book.take(record.time, &entry);
+            self.book.apply(record.time, &entry);
             if let AnchorStep::Final { proof, .. } = entry.step {
                 self.proofs.insert(entry.size, proof);
             }

@@ -50,7 +50,7 @@ pub async fn run(
         tracing::info!("takes submissions at {address}, as {}", settings.url);
     }
     sd_notify::ready();
-    server::until(listener, settings.max_connections, calendar, end).await;
+    server::serve(listener, settings.max_connections, calendar, end).await;
     sd_notify::stopping();
     // What was taken is committed before the end.
     committer.finish().await;

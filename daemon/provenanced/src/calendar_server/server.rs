@@ -21,11 +21,11 @@ use tokio::sync::oneshot;
 
 use super::{
     committer::{Queue, Submission},
-    lookup::{CommitmentLookup, LookupReply},
+    lookup::{CommitmentLookup, CommitmentState},
 };
 use provenance_http::{
     listener::Listener,
-    server::{self, Bounds},
+    server::{self, Limits},
 };
 
 use crate::error::ServiceError;
@@ -57,15 +57,20 @@ pub(super) struct Calendar {
 }
 
 /// Takes connections until `end`, and waits for those that are open.
-pub(super) async fn until(
+pub(super) async fn serve(
     listener: Listener,
     connections: usize,
     calendar: Arc<Calendar>,
     end: impl Future<Output = ()>,
 ) {
-    let bounds = Bounds { connections, patience: PATIENCE, lifetime: LIFETIME, answer: ANSWER };
-    let answer = move |request| calendar.clone().answer(request);
-    server::until(listener, bounds, answer, end).await;
+    let limits = Limits {
+        connections,
+        read_timeout: PATIENCE,
+        max_lifetime: LIFETIME,
+        response_timeout: ANSWER,
+    };
+    let answer = move |request| calendar.clone().respond(request);
+    server::serve(listener, limits, answer, end).await;
 }
 
 impl Calendar {
@@ -73,10 +78,10 @@ impl Calendar {
         Self { queue, answers: Mutex::new(answers) }
     }
 
-    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Reply {
+    async fn respond(self: Arc<Self>, request: Request<Incoming>) -> Reply {
         let path = request.uri().path().to_owned();
         match (request.method(), path.as_str()) {
-            (&Method::POST, "/digest") => self.take(request).await,
+            (&Method::POST, "/digest") => self.accept_digest(request).await,
             (&Method::GET, "/tip") => self.tip().await,
             (&Method::GET, "/") => text(StatusCode::OK, MINUTE, ABOUT),
             (&Method::GET, path) => match path.strip_prefix("/timestamp/") {
@@ -87,7 +92,7 @@ impl Calendar {
         }
     }
 
-    async fn take(self: Arc<Self>, request: Request<Incoming>) -> Reply {
+    async fn accept_digest(self: Arc<Self>, request: Request<Incoming>) -> Reply {
         let bad = |message| text(StatusCode::BAD_REQUEST, NO, message);
         match request.body().size_hint().exact() {
             None => return bad("invalid Content-Length"),
@@ -123,16 +128,16 @@ impl Calendar {
             return unknown();
         }
         let Some(commitment) = Commitment::from_hex(&hex) else { return unknown() };
-        match self.look(move |answers| answers.of(&commitment)).await {
-            Some(LookupReply::Anchored(way)) => octets(FOREVER, way),
-            Some(LookupReply::Pending(why)) => text(StatusCode::NOT_FOUND, MINUTE, &why),
-            Some(LookupReply::Unknown) => unknown(),
+        match self.look_up(move |answers| answers.state_of(&commitment)).await {
+            Some(CommitmentState::Anchored(way)) => octets(FOREVER, way),
+            Some(CommitmentState::Pending(why)) => text(StatusCode::NOT_FOUND, MINUTE, &why),
+            Some(CommitmentState::Unknown) => unknown(),
             None => later(),
         }
     }
 
     async fn tip(self: Arc<Self>) -> Reply {
-        match self.look(CommitmentLookup::tip).await {
+        match self.look_up(CommitmentLookup::tip).await {
             Some(Some(root)) => octets(MOMENT, root.0.to_vec()),
             Some(None) => reply(StatusCode::NO_CONTENT, MOMENT, None, Bytes::new()),
             None => later(),
@@ -140,7 +145,7 @@ impl Calendar {
     }
 
     /// Reads the registry, beside the thread that serves everybody.
-    async fn look<T: Send + 'static>(
+    async fn look_up<T: Send + 'static>(
         self: Arc<Self>,
         look: impl FnOnce(&mut CommitmentLookup) -> Result<T, ServiceError> + Send + 'static,
     ) -> Option<T> {

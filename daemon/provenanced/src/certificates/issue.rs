@@ -108,7 +108,7 @@ impl SigningKey for Key<'_> {
 }
 
 /// What a certificate shall say.
-pub(super) struct Wanted<'a> {
+pub(super) struct CertificateTemplate<'a> {
     pub(super) said: &'a GovernanceExtension,
     /// The organisation.
     pub(super) client: &'a str,
@@ -117,7 +117,10 @@ pub(super) struct Wanted<'a> {
 }
 
 /// The authority's own certificate.
-pub(super) fn authority(signer: &Signer, wanted: &Wanted<'_>) -> Result<Issued, ServiceError> {
+pub(super) fn authority(
+    signer: &Signer,
+    wanted: &CertificateTemplate<'_>,
+) -> Result<Issued, ServiceError> {
     let key = Key::new(signer);
     let params = params(wanted, signer.public().fingerprint())?;
     read_back(params.self_signed(&key).map_err(refused)?.der(), signer)
@@ -128,7 +131,7 @@ pub(super) fn certificate(
     signer: &Signer,
     issuer: &Issued,
     key: &SubjectKey,
-    wanted: &Wanted<'_>,
+    wanted: &CertificateTemplate<'_>,
 ) -> Result<Issued, ServiceError> {
     let params = params(wanted, key.fingerprint())?;
     let issuer = of_authority(issuer, wanted.client)?;
@@ -168,10 +171,13 @@ pub(super) fn crl(
 fn of_authority(issuer: &Issued, client: &str) -> Result<CertificateParams, ServiceError> {
     let said = GovernanceExtension::from(issuer);
     let (not_before, not_after) = (issuer.not_before, issuer.not_after);
-    params(&Wanted { said: &said, client, not_before, not_after }, issuer.key)
+    params(&CertificateTemplate { said: &said, client, not_before, not_after }, issuer.key)
 }
 
-fn params(wanted: &Wanted<'_>, key: Digest) -> Result<CertificateParams, ServiceError> {
+fn params(
+    wanted: &CertificateTemplate<'_>,
+    key: Digest,
+) -> Result<CertificateParams, ServiceError> {
     let said = wanted.said;
     governance::judge(said).map_err(|why| ServiceError::Request(why.into()))?;
     let mut params = CertificateParams::default();

@@ -16,7 +16,7 @@ use x509_cert::der::pem;
 pub use issue::SubjectKey;
 
 use crate::{error::ServiceError, ledger::Ledger, state_lock::lock};
-use issue::Wanted;
+use issue::CertificateTemplate;
 use provenance_host::{
     config::{Authority as Settings, Config},
     durable,
@@ -209,7 +209,8 @@ impl<'a> Authority<'a> {
             )));
         }
         let not_before = now.plus_nanos(-EARLY_NS);
-        let wanted = Wanted { said, client: &self.config.client, not_before, not_after };
+        let wanted =
+            CertificateTemplate { said, client: &self.config.client, not_before, not_after };
         let issued = issue::certificate(&self.signer, &own, key, &wanted)?;
         let entry = Entry::Certificate(CertificateEntry::Issued(Box::new(issued.clone())));
         let seq = evidence.record_at(now, &entry)?;
@@ -238,7 +239,8 @@ impl<'a> Authority<'a> {
         };
         let not_before = now.plus_nanos(-EARLY_NS);
         let not_after = now.plus_nanos(AUTHORITY_DAYS * DAY_NS);
-        let wanted = Wanted { said: &said, client: &self.config.client, not_before, not_after };
+        let wanted =
+            CertificateTemplate { said: &said, client: &self.config.client, not_before, not_after };
         let own = issue::authority(&self.signer, &wanted)?;
         evidence
             .record(now, &[Entry::Certificate(CertificateEntry::Issued(Box::new(own.clone())))])?;

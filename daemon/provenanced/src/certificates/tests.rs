@@ -33,7 +33,12 @@ fn each_changed_byte_of_a_certificate_and_of_a_list_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let signer = signer(folder.path(), "a");
     let span = (Timestamp::from_nanos(0), Timestamp::from_nanos(1_900_000_000_000_000_000));
-    let wanted = |said| Wanted { said, client: "clinic", not_before: span.0, not_after: span.1 };
+    let wanted = |said| CertificateTemplate {
+        said,
+        client: "clinic",
+        not_before: span.0,
+        not_after: span.1,
+    };
     let own = said(SubjectKind::Authority, "clinic");
     let own = issue::authority(&signer, &wanted(&own)).unwrap();
     let key = SubjectKey::parse(&fs::read(folder.path().join("a.pub")).unwrap()).unwrap();
@@ -67,7 +72,7 @@ fn a_certificate_by_one_authority_is_none_of_another() {
     let (a, b) = (signer(folder.path(), "a"), signer(folder.path(), "b"));
     let said = said(SubjectKind::Authority, "clinic");
     let (not_before, not_after) = (Timestamp::from_nanos(0), Timestamp::from_nanos(1));
-    let wanted = Wanted { said: &said, client: "clinic", not_before, not_after };
+    let wanted = CertificateTemplate { said: &said, client: "clinic", not_before, not_after };
     let own = issue::authority(&a, &wanted).unwrap();
     let certified = ParsedCertificate::parse(&own.der).unwrap();
     assert!(certified.verify(a.public()).is_ok() && certified.verify(b.public()).is_err());

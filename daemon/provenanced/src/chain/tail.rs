@@ -22,7 +22,7 @@ use provenance_verifier::line_reader;
 
 /// The chain's last record and what stands behind it.
 #[derive(Debug, Default)]
-pub(super) struct Tail {
+pub(super) struct ChainTail {
     /// The last whole record.
     pub(super) head: Option<Head>,
     /// The newest file: the next record goes there, or into a later one.
@@ -35,7 +35,7 @@ pub(super) struct Tail {
 /// bytes behind the last LF, or one last line that is no successor of the
 /// line before it (a power cut may persist the pages of a write in any order).
 /// None of that was ever acknowledged.
-pub(super) fn settle(state: &StateDir) -> Result<Tail, ChainError> {
+pub(super) fn set_aside_torn_tail(state: &StateDir) -> Result<ChainTail, ChainError> {
     let mut files = chain_files::list(&state.chain())?.files;
     let newest = files.last().cloned();
     while let Some(file) = files.pop() {
@@ -46,10 +46,10 @@ pub(super) fn settle(state: &StateDir) -> Result<Tail, ChainError> {
         }
         if let Some(head) = end.head {
             let length = if newest.as_ref() == Some(&file) { end.good } else { 0 };
-            return Ok(Tail { head: Some(head), file: newest, length });
+            return Ok(ChainTail { head: Some(head), file: newest, length });
         }
     }
-    Ok(Tail { head: None, file: newest, length: 0 })
+    Ok(ChainTail { head: None, file: newest, length: 0 })
 }
 
 struct End {

@@ -20,7 +20,7 @@ use provenance_core::{
 };
 
 use super::error::ChainError;
-use super::tail::{self, Tail};
+use super::tail::{self, ChainTail};
 use provenance_host::{durable, state_dir::StateDir};
 
 /// The one writer of a chain.
@@ -62,7 +62,7 @@ impl ChainWriter {
             })?;
         }
         let lock = lock(state)?;
-        let Tail { head, file, length } = tail::settle(state)?;
+        let ChainTail { head, file, length } = tail::set_aside_torn_tail(state)?;
         let mut writer = Self {
             state: state.clone(),
             head,

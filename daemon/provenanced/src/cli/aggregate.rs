@@ -1,6 +1,6 @@
 //! `provenanced aggregate`.
 
-use provenance_cli::{Exit, Failure, until_ended};
+use provenance_cli::{Exit, Failure, run_until_signal};
 
 use super::common::failure;
 use provenance_host::{
@@ -26,7 +26,7 @@ pub(super) fn run(config: &Config) -> Result<(), Failure> {
     // Begins the registry where there is none: it needs no daemon beside it.
     let state = StateDir::new(&config.state_dir);
     let evidence = Ledger::open(config, &state, signer, clock.now().time).map_err(failure)?;
-    until_ended(async |end| {
+    run_until_signal(async |end| {
         let now = move || clock.now().time;
         calendar_server::run(settings, &state, evidence, now, end).await.map_err(failure)
     })

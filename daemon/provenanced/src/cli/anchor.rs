@@ -2,7 +2,7 @@
 
 use provenance_core::encoding::json::Value;
 
-use provenance_cli::{Exit, Failure, OutputFormat, say};
+use provenance_cli::{Exit, Failure, OutputFormat, print_line};
 
 use super::common::failure;
 use provenance_bitcoin_node::{Node, headers, time_source};
@@ -43,9 +43,9 @@ pub(super) fn run(
     };
     let outcome = outcome.map_err(failure)?;
     if format == OutputFormat::Json {
-        say(&String::from_utf8_lossy(&value(&outcome).encode()));
+        print_line(&String::from_utf8_lossy(&value(&outcome).encode()));
     } else {
-        say(&text(&outcome));
+        print_line(&text(&outcome));
     }
     Ok(())
 }
@@ -61,7 +61,7 @@ fn by_calendars(
         let node = Node::new(&settings.rpc, settings.access.clone());
         // What a node of another network says of a height is of no use.
         move |height| match time_source::height(&node, &settings.network) {
-            Ok(_) => headers::at(&node, height),
+            Ok(_) => headers::header_at(&node, height),
             Err(error) => Err(error.to_string()),
         }
     });

@@ -1,6 +1,6 @@
 //! `provenanced api`.
 
-use provenance_cli::{Exit, Failure, until_ended};
+use provenance_cli::{Exit, Failure, run_until_signal};
 
 use super::common::{failure, open};
 use provenance_host::{
@@ -17,7 +17,7 @@ pub(super) fn run(config: &Config) -> Result<(), Failure> {
     };
     let clock = SystemClock::new().map_err(|error| Failure::new(Exit::Io, error))?;
     let (_, evidence, _) = open(config)?;
-    until_ended(async |end| {
+    run_until_signal(async |end| {
         let now = move || clock.now().time;
         api::run(settings, config, evidence, now, end).await.map_err(failure)
     })

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use provenance_core::encoding::json::Value;
 
-use provenance_cli::{Exit, Failure, OutputArgs, OutputFormat, say};
+use provenance_cli::{Exit, Failure, OutputArgs, OutputFormat, print_line};
 
 use super::common::{ConfigArgs, failure};
 use provenance_sbom::nix_database;
@@ -52,10 +52,10 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
             ("dependencies", (provenance.dependencies.len() as u64).into()),
             ("file", out.into()),
         ]);
-        say(&String::from_utf8_lossy(&value.encode()));
+        print_line(&String::from_utf8_lossy(&value.encode()));
         return Ok(());
     }
-    say(&format!(
+    print_line(&format!(
         "{} of {}, built from {} store paths\n{out}",
         provenance.subject.name,
         provenance.derivation.name,

@@ -9,7 +9,7 @@ use provenance_core::{
     registry::{Issued, SubjectKind},
 };
 
-use provenance_cli::{Exit, Failure, OutputArgs, io_exit, say};
+use provenance_cli::{Exit, Failure, OutputArgs, io_exit, print_line};
 
 use super::common::{ConfigArgs, failure, open};
 use provenance_host::durable;
@@ -148,7 +148,7 @@ pub(super) fn run(command: CertCommand) -> Result<(), Failure> {
             let (state, mut evidence, now) = open(&config)?;
             let authority = Authority::open(&config, &state).map_err(failure)?;
             let seq = authority.revoke(&mut evidence, now, &id, (&by, &reason)).map_err(failure)?;
-            say(&format!(
+            print_line(&format!(
                 "revoked with registry record {seq}; hand out {}",
                 state.certificates().join("crl.pem").display()
             ));
@@ -160,7 +160,7 @@ pub(super) fn run(command: CertCommand) -> Result<(), Failure> {
             let config = config.load()?;
             let (state, evidence, now) = open(&config)?;
             let authority = Authority::open(&config, &state).map_err(failure)?;
-            say(&authority.publish(&evidence, now).map_err(failure)?.display().to_string());
+            print_line(&authority.publish(&evidence, now).map_err(failure)?.display().to_string());
             Ok(())
         }
     }
@@ -210,9 +210,9 @@ impl Subject {
 fn tell((seq, issued): (u64, Issued), format: OutputFormat) -> Result<(), Failure> {
     if format == OutputFormat::Json {
         let value = CertificateState { issued, seq, revoked: None }.to_value();
-        say(&String::from_utf8_lossy(&value.encode()));
+        print_line(&String::from_utf8_lossy(&value.encode()));
     } else {
-        say(&format!(
+        print_line(&format!(
             "{}\n{} {}, valid until {}\nSHA-256 of the certificate: {}\nregistry record {seq}",
             issued.id,
             issued.subject.as_str(),
@@ -229,7 +229,7 @@ fn list(config: &ConfigArgs, format: OutputFormat) -> Result<(), Failure> {
     let known = known.map_err(|error| failure(error.into()))?;
     if format == OutputFormat::Json {
         let all: Vec<Value> = known.iter().map(CertificateState::to_value).collect();
-        say(&String::from_utf8_lossy(&Value::from(all).encode()));
+        print_line(&String::from_utf8_lossy(&Value::from(all).encode()));
         return Ok(());
     }
     for known in known.iter() {
@@ -240,7 +240,7 @@ fn list(config: &ConfigArgs, format: OutputFormat) -> Result<(), Failure> {
         };
         let version = issued.version.as_deref().map(|v| format!("@{v}")).unwrap_or_default();
         let kind = issued.subject.as_str();
-        say(&format!("{}  {kind:<9}  {}{version}  {state}", issued.id, issued.name));
+        print_line(&format!("{}  {kind:<9}  {}{version}  {state}", issued.id, issued.name));
     }
     Ok(())
 }
@@ -253,9 +253,9 @@ fn show(config: &ConfigArgs, id: &str, format: OutputFormat) -> Result<(), Failu
         return Err(Failure::new(Exit::NoInput, message));
     };
     if format == OutputFormat::Json {
-        say(&String::from_utf8_lossy(&known.to_value().encode()));
+        print_line(&String::from_utf8_lossy(&known.to_value().encode()));
     } else {
-        say(to_pem(&known.issued.der).map_err(failure)?.trim_end());
+        print_line(to_pem(&known.issued.der).map_err(failure)?.trim_end());
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use provenance_core::registry::Entry;
 
-use provenance_cli::{Exit, Failure, OutputArgs, OutputFormat, say};
+use provenance_cli::{Exit, Failure, OutputArgs, OutputFormat, print_line};
 
 use super::common::{ConfigArgs, current_user, failure, open};
 use crate::countersign::{CountersignOutcome, CountersignRequest, countersign};
@@ -52,7 +52,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     if args.output.format() == OutputFormat::Json {
         let value = Entry::Countersign(done.entry).to_value();
         let value = value.with("did", did).with("file", file);
-        say(&String::from_utf8_lossy(&value.encode()));
+        print_line(&String::from_utf8_lossy(&value.encode()));
         return Ok(());
     }
     let what = match done.did {
@@ -62,6 +62,6 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         CountersignOutcome::Nothing => "this key has signed it already: nothing to do",
     };
     let subject = &done.entry.request.subject;
-    say(&format!("{} {}\n{what}\n{file}", done.entry.request.tree.as_str(), subject.sha256));
+    print_line(&format!("{} {}\n{what}\n{file}", done.entry.request.tree.as_str(), subject.sha256));
     Ok(())
 }

@@ -10,7 +10,7 @@ use provenance_core::{
 };
 
 use provenance_audit::{policy_file, state, trust::Trust};
-use provenance_cli::{Exit, Failure, OutputFormat, io_exit, say};
+use provenance_cli::{Exit, Failure, OutputFormat, io_exit, print_line};
 use provenance_host::{clock::SystemClock, config::Config, durable};
 use provenance_time_sources::poller;
 
@@ -26,7 +26,7 @@ const MAX_POLICY: u64 = 1 << 20;
 pub(super) fn run(config: &Config, format: OutputFormat) -> Result<Exit, Failure> {
     let clock = SystemClock::new().map_err(|error| Failure::new(Exit::Io, error))?;
     let (attestation, now) = poller::check(config, clock);
-    let checks = health::look(config, &attestation, now.time);
+    let checks = health::checks(config, &attestation, now.time);
     let overall = health::overall(&checks);
     if format == OutputFormat::Json {
         let each = checks.iter().map(Check::to_value).collect();
@@ -35,13 +35,13 @@ pub(super) fn run(config: &Config, format: OutputFormat) -> Result<Exit, Failure
             ("checks", Value::Array(each)),
             ("time", now.time.into()),
         ]);
-        say(&String::from_utf8_lossy(&value.encode()));
+        print_line(&String::from_utf8_lossy(&value.encode()));
     } else {
         let line = |check: &Check| {
             format!("{:<13} {:<8} {}", check.what, check.health.as_str(), check.message)
         };
         let lines: Vec<String> = checks.iter().map(line).collect();
-        say(&format!("{}\n\n{}", lines.join("\n"), overall.as_str().to_uppercase()));
+        print_line(&format!("{}\n\n{}", lines.join("\n"), overall.as_str().to_uppercase()));
     }
     Ok(match overall {
         Health::Ok => Exit::Done,

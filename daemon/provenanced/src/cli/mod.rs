@@ -98,10 +98,10 @@ enum Command {
         #[arg(long, value_name = "TEXT", default_value = "by command")]
         reason: String,
         /// Records from this time on (default: from the last bundle's end on)
-        #[arg(long, value_name = "T", value_parser = provenance_cli::time)]
+        #[arg(long, value_name = "T", value_parser = provenance_cli::parse_time)]
         from: Option<Timestamp>,
         /// Records before this time (default: up to the last)
-        #[arg(long, value_name = "T", value_parser = provenance_cli::time)]
+        #[arg(long, value_name = "T", value_parser = provenance_cli::parse_time)]
         to: Option<Timestamp>,
         #[command(flatten)]
         output: OutputArgs,
@@ -395,10 +395,10 @@ fn log_to_journal_or_stderr() {
 }
 
 fn say(text: &str) {
-    provenance_cli::say(text);
+    provenance_cli::print_line(text);
 }
 
-impl bundle::Made {
+impl bundle::BundleOutput {
     fn entry_value(&self) -> Value {
         Entry::Bundle(self.entry.clone()).to_value()
     }

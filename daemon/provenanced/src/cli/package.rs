@@ -9,13 +9,13 @@ use clap::Subcommand;
 use provenance_cli::OutputFormat;
 use provenance_core::{encoding::digest::Digest, registry::package::Status};
 
-use provenance_cli::{Exit, Failure, OutputArgs, io_exit, say};
+use provenance_cli::{Exit, Failure, OutputArgs, io_exit, print_line};
 
 use super::common::{ConfigArgs, failure, open};
 use provenance_host::durable;
 use provenance_registry::package_index::{self, IncrementalIndex};
 
-use crate::package_registry::{Chronicle, Publishing, Recorded, Report, metadata, named};
+use crate::package_registry::{Chronicle, Publishing, RecordedEvent, Report, metadata, named};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum PackageCommand {
@@ -176,24 +176,24 @@ fn publish(
     tell(&published.recorded, by.output.format());
     if by.output.format() == OutputFormat::Text {
         for file in &published.files {
-            say(&state.root().join(file).display().to_string());
+            print_line(&state.root().join(file).display().to_string());
         }
     }
     Ok(())
 }
 
-fn tell(recorded: &Recorded, format: OutputFormat) {
-    let Recorded { entry, seq, status, before } = recorded;
+fn tell(recorded: &RecordedEvent, format: OutputFormat) {
+    let RecordedEvent { entry, seq, status, before } = recorded;
     if format == OutputFormat::Json {
         let value = entry
             .to_value()
             .with("registry_record", *seq)
             .with("status", status.as_str())
             .with("known_before", *before);
-        return say(&String::from_utf8_lossy(&value.encode()));
+        return print_line(&String::from_utf8_lossy(&value.encode()));
     }
     let again = if *before { ", on record before" } else { "" };
-    say(&format!(
+    print_line(&format!(
         "{} {}: {} ({}), registry record {seq}{again}\n{}",
         entry.package,
         entry.version,
@@ -210,7 +210,7 @@ fn list(config: &ConfigArgs) -> Result<(), Failure> {
     let versions = versions.map_err(|error| failure(error.into()))?;
     for ((package, number), version) in versions.iter() {
         let digest = version.sha256.map(|digest| digest.to_hex()).unwrap_or_default();
-        say(&format!("{package}  {number}  {}  {digest}", version.status.as_str()));
+        print_line(&format!("{package}  {number}  {}  {digest}", version.status.as_str()));
     }
     Ok(())
 }
@@ -239,7 +239,7 @@ fn write_metadata(which: &Which, into: &Path) -> Result<(), Failure> {
         Failure::new(Exit::Data, format!("{} is no package.json: {why}", into.display()))
     })?;
     durable::replace(into, text.as_bytes(), 0o644).map_err(unreadable)?;
-    say(&format!("{}: mspProvenance", into.display()));
+    print_line(&format!("{}: mspProvenance", into.display()));
     Ok(())
 }
 

@@ -48,7 +48,7 @@ pub(super) struct SbomArgs {
     #[arg(long = "format", value_name = "FORMAT", value_parser = format)]
     formats: Vec<SbomFormat>,
     /// The time that the documents name (default: SOURCE_DATE_EPOCH, else now)
-    #[arg(long, value_name = "T", value_parser = provenance_cli::time)]
+    #[arg(long, value_name = "T", value_parser = provenance_cli::parse_time)]
     created: Option<Timestamp>,
     #[command(flatten)]
     output: OutputArgs,
@@ -73,18 +73,18 @@ pub(super) fn sbom(args: SbomArgs) -> Result<(), Failure> {
     };
     let made = sbom::make(&config, &state, &mut evidence, now, &request).map_err(failure)?;
     if args.output.format() == OutputFormat::Json {
-        provenance_cli::say(&String::from_utf8_lossy(&made.to_value().encode()));
+        provenance_cli::print_line(&String::from_utf8_lossy(&made.to_value().encode()));
     } else {
         let entry = &made.entry;
-        provenance_cli::say(&format!(
+        provenance_cli::print_line(&format!(
             "{} packages of {} by {}",
             entry.packages, entry.system, entry.source
         ));
         if let Some(coverage) = &entry.coverage {
-            provenance_cli::say(&coverage.text());
+            provenance_cli::print_line(&coverage.text());
         }
         for file in &made.files {
-            provenance_cli::say(&file.display().to_string());
+            provenance_cli::print_line(&file.display().to_string());
         }
     }
     Ok(())
@@ -95,10 +95,10 @@ pub(super) struct PacketArgs {
     #[command(flatten)]
     config: ConfigArgs,
     /// The first instant of the period
-    #[arg(long, value_name = "T", value_parser = provenance_cli::time, required_unless_present = "due")]
+    #[arg(long, value_name = "T", value_parser = provenance_cli::parse_time, required_unless_present = "due")]
     from: Option<Timestamp>,
     /// The first instant behind the period
-    #[arg(long, value_name = "T", value_parser = provenance_cli::time, required_unless_present = "due")]
+    #[arg(long, value_name = "T", value_parser = provenance_cli::parse_time, required_unless_present = "due")]
     to: Option<Timestamp>,
     /// The packet; it must not be there yet
     #[arg(long, value_name = "FILE", required_unless_present = "due")]
@@ -120,7 +120,7 @@ pub(super) fn packet(args: PacketArgs) -> Result<(), Failure> {
     let config = args.config.load()?;
     let (state, mut evidence, now) = open(&config)?;
     let who = current_user(args.who);
-    let bar = provenance_cli::bar("records");
+    let bar = provenance_cli::progress_bar("records");
     let mut progress = |count| bar.set_position(count);
     let made = match (args.from, args.to, args.out) {
         (Some(from), Some(to), Some(out)) => {
@@ -133,18 +133,18 @@ pub(super) fn packet(args: PacketArgs) -> Result<(), Failure> {
     bar.finish_and_clear();
     let made = made.map_err(failure)?;
     if args.output.format() == OutputFormat::Json {
-        let one = |made: &packet::Made| {
+        let one = |made: &packet::PacketOutput| {
             Entry::Packet(made.entry.clone())
                 .to_value()
                 .with("files", made.files)
                 .with("path", made.path.display().to_string())
         };
         let all = Value::Array(made.iter().map(one).collect());
-        provenance_cli::say(&String::from_utf8_lossy(&all.encode()));
+        provenance_cli::print_line(&String::from_utf8_lossy(&all.encode()));
         return Ok(());
     }
     for made in &made {
-        provenance_cli::say(&format!(
+        provenance_cli::print_line(&format!(
             "{}: {} files, {} bytes, {}\n{}",
             made.entry.name,
             made.files,
@@ -154,7 +154,7 @@ pub(super) fn packet(args: PacketArgs) -> Result<(), Failure> {
         ));
     }
     if made.is_empty() {
-        provenance_cli::say("no packet fell due");
+        provenance_cli::print_line("no packet fell due");
     }
     Ok(())
 }

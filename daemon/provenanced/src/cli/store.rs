@@ -11,7 +11,7 @@ use provenance_core::{
 };
 
 use provenance_cli::{
-    Exit, Failure, OutputArgs, io_exit, say,
+    Exit, Failure, OutputArgs, io_exit, print_line,
     storage_args::{StorageArgs, exit_of, exit_of_copies},
 };
 
@@ -76,9 +76,9 @@ impl StoreArgs {
         if self.output.format() == OutputFormat::Json {
             let each = outcomes.iter().map(value).collect();
             let stores = Value::object([("stores", Value::Array(each))]);
-            say(&String::from_utf8_lossy(&stores.encode()));
+            print_line(&String::from_utf8_lossy(&stores.encode()));
         } else {
-            outcomes.iter().for_each(|outcome| say(&text(outcome)));
+            outcomes.iter().for_each(|outcome| print_line(&text(outcome)));
         }
         let kept = |entry: &StoreEntry| entry.unlocked == 0 || !entry.place.starts_with("s3:");
         match problem {
@@ -176,7 +176,7 @@ impl RestoreArgs {
         let report = state::verify(&self.to, &trust, &options, &mut |_| {});
         let mut report = report.map_err(|error| Failure::new(Exit::Io, error))?;
         report.absorb(found);
-        self.say(&fetched, &report);
+        self.print(&fetched, &report);
         Ok(match report.verdict() {
             Verdict::Verified => Exit::Done,
             Verdict::Failed => Exit::Failed,
@@ -184,17 +184,17 @@ impl RestoreArgs {
         })
     }
 
-    fn say(&self, fetched: &Fetched, report: &Report) {
+    fn print(&self, fetched: &Fetched, report: &Report) {
         if self.output.format() == OutputFormat::Json {
             let value = report
                 .to_value()
                 .with("bytes", fetched.bytes)
                 .with("runs", fetched.runs)
                 .with("state", self.to.display().to_string());
-            return say(&String::from_utf8_lossy(&value.encode()));
+            return print_line(&String::from_utf8_lossy(&value.encode()));
         }
         let head = fetched.last.head.seq;
-        say(&format!(
+        print_line(&format!(
             "{}: {} records of the registry, the chain up to record {head}, from {} runs\n{}: \
              provctl verify-chain --state {} tells more",
             self.to.display(),
@@ -204,7 +204,7 @@ impl RestoreArgs {
             self.to.display()
         ));
         for (code, count) in report.counts() {
-            say(&format!("{} × {count}", code.as_str()));
+            print_line(&format!("{} × {count}", code.as_str()));
         }
     }
 }

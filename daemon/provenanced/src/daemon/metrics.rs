@@ -26,13 +26,17 @@ use tokio::task::JoinHandle;
 use provenance_host::config::address::Listen;
 use provenance_http::{
     listener,
-    server::{self, Bounds},
+    server::{self, Limits},
 };
 
 const PATIENCE: Duration = Duration::from_secs(5);
 /// At most 16 ask at once.
-const BOUNDS: Bounds =
-    Bounds { connections: 16, patience: PATIENCE, lifetime: PATIENCE, answer: PATIENCE };
+const BOUNDS: Limits = Limits {
+    connections: 16,
+    read_timeout: PATIENCE,
+    max_lifetime: PATIENCE,
+    response_timeout: PATIENCE,
+};
 const VERDICTS: [ClockVerdict; 5] = [
     ClockVerdict::Agreed,
     ClockVerdict::Degraded,
@@ -167,8 +171,8 @@ fn seconds(nanos: i64) -> f64 {
 /// Where the address cannot be listened at.
 pub async fn serve(listen: &Listen, board: SharedMetrics) -> io::Result<Server> {
     let listener = listener::bind(listen, None).await?;
-    let answer = move |request: Request<Incoming>| future::ready(answer(&request, &board));
-    let task = tokio::spawn(server::until(listener, BOUNDS, answer, future::pending()));
+    let respond = move |request: Request<Incoming>| future::ready(respond(&request, &board));
+    let task = tokio::spawn(server::serve(listener, BOUNDS, respond, future::pending()));
     Ok(Server(task))
 }
 
@@ -182,17 +186,17 @@ impl Drop for Server {
     }
 }
 
-fn answer(request: &Request<Incoming>, board: &SharedMetrics) -> Response<String> {
+fn respond(request: &Request<Incoming>, board: &SharedMetrics) -> Response<String> {
     let found = request.method() == Method::GET && *request.uri() == *"/metrics";
-    let mut answer = match found {
+    let mut respond = match found {
         true => Response::new(board.text()),
         false => Response::new("GET /metrics\n".into()),
     };
     if !found {
-        *answer.status_mut() = StatusCode::NOT_FOUND;
+        *respond.status_mut() = StatusCode::NOT_FOUND;
     }
-    let headers = answer.headers_mut();
+    let headers = respond.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4"));
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
-    answer
+    respond
 }

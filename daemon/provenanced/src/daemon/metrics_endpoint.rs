@@ -46,7 +46,7 @@ impl Metrics {
     }
 
     /// A tick's record is on disk.
-    pub(super) fn ticked(&self, tick: &Tick<'_>) {
+    pub(super) fn record_tick(&self, tick: &Tick<'_>) {
         self.board.change(|numbers| {
             numbers.attest(&tick.clock);
             numbers.entries = numbers.entries.saturating_add(tick.logs.len() as u64);
@@ -54,7 +54,7 @@ impl Metrics {
     }
 
     /// A tick began at `began`, and its record was written.
-    pub(super) fn took(&self, began: Instant) {
+    pub(super) fn record_duration(&self, began: Instant) {
         self.board.change(|numbers| numbers.tick_s = began.elapsed().as_secs_f64());
     }
 }

@@ -19,7 +19,7 @@ use provenance_core::record::{
     chain::Body,
     log_entry::{Event, LogEntry, What},
 };
-use startup::{Opened, open_followers, settle_bundles};
+use startup::{OpenedState, open_followers, settle_bundles};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::Notify,
@@ -27,7 +27,7 @@ use tokio::{
 };
 
 use follower_thread::FollowerHandle;
-use recovery::Past;
+use recovery::ReplayedState;
 
 use crate::{
     PROGRAM_VERSION,
@@ -74,7 +74,7 @@ pub async fn run(
     clock: impl Clock + Clone + Send + Sync + 'static,
 ) -> Result<(), ServiceError> {
     let (mut daemon, signals) = Daemon::start(config, clock).await?;
-    daemon.say();
+    daemon.publish_status();
     tracing::info!(
         client = daemon.config.client,
         state = %daemon.state.root().display(),
@@ -159,7 +159,7 @@ impl<C: Clock + Clone + Send + Sync + 'static> Daemon<C> {
         let moved = std::sync::Arc::new(Notify::new());
         let opened =
             open_followers(&config, &state, &clock, chain, evidence, alerts, &moved).await?;
-        let (followers, Opened { past, chain, evidence, alerts }) = opened;
+        let (followers, OpenedState { past, chain, evidence, alerts }) = opened;
         let engine = Engine::new(settings(&config), past.last.clone(), last_bundle);
         let mut daemon = Self {
             panel: SourcePoller::new(&config, clock.clone()),
@@ -182,13 +182,13 @@ impl<C: Clock + Clone + Send + Sync + 'static> Daemon<C> {
         };
         // From the first record on, an end is an end in order.
         let signals = Signals::catch()?;
-        daemon.begin(past).await;
+        daemon.record_start(past).await;
         daemon.settle_alerts();
         daemon.metrics.listen(daemon.config.metrics.as_ref()).await;
         Ok((daemon, signals))
     }
 
-    async fn begin(&mut self, past: Past) {
+    async fn record_start(&mut self, past: ReplayedState) {
         let reason = match (&past.last, past.stopped) {
             (None, _) => "first start",
             (_, true) => "after an orderly stop",
@@ -252,17 +252,17 @@ impl<C: Clock + Clone + Send + Sync + 'static> Daemon<C> {
         let began = Instant::now();
         self.early_reads = 0;
         self.metrics.listen(self.config.metrics.as_ref()).await;
-        self.panel.begin();
+        self.panel.start_round();
         self.collect(time, true).await;
-        self.hear_sources(time).await;
+        self.await_sources(time).await;
         let failing = self.engine.failing_since().is_some();
         let now = self.clock.now();
-        let sources = self.panel.look(&now);
+        let sources = self.panel.readings(&now);
         self.decide(Input::Tick(sources)).await;
         self.settle_alerts();
         if self.engine.failing_since().is_none() {
             self.ticks += 1;
-            self.metrics.took(began);
+            self.metrics.record_duration(began);
             if failing {
                 tracing::info!("records are written again");
             }
@@ -275,7 +275,7 @@ impl<C: Clock + Clone + Send + Sync + 'static> Daemon<C> {
                 self.snapshot().await;
             }
         }
-        self.say();
+        self.publish_status();
     }
 
     async fn collect(&mut self, time: Duration, tick: bool) {
@@ -325,7 +325,7 @@ impl<C: Clock + Clone + Send + Sync + 'static> Daemon<C> {
             Ok(_) => {
                 self.alerts.appended(self.engine.writing_at(), &body);
                 match &body {
-                    Body::Tick(tick) => self.metrics.ticked(tick),
+                    Body::Tick(tick) => self.metrics.record_tick(tick),
                     Body::Checkpoint { note } => {
                         self.chained_checkpoint = size_of(note).unwrap_or(self.chained_checkpoint);
                     }
@@ -378,7 +378,7 @@ impl<C: Clock + Clone + Send + Sync + 'static> Daemon<C> {
         tracing::info!(reason, "stopping");
         self.decide(Input::Stop { reason: reason.into() }).await;
         self.snapshot().await;
-        self.alerts.farewell().await;
+        self.alerts.shutdown().await;
         match self.engine.failing_since() {
             None => Ok(()),
             Some(since) => Err(ServiceError::Unrecorded(since)),

@@ -28,7 +28,7 @@ const MAX_SNAPSHOT: u64 = 64 << 20;
 
 /// What the past says.
 #[derive(Debug, Default)]
-pub struct Past {
+pub struct ReplayedState {
     /// The last record with both clocks.
     pub last: Option<Now>,
     /// What was set aside and is to be recorded.
@@ -64,12 +64,12 @@ pub fn recover(
     evidence: &Ledger,
     now: Timestamp,
     replay: &mut impl Replay,
-) -> Result<Past, ServiceError> {
+) -> Result<ReplayedState, ServiceError> {
     if chain.head().is_none() {
         chain.append(now, &Body::Genesis(genesis(config, evidence.chain())))?;
     }
     let mut reading =
-        Reading { past: Past::default(), known: BTreeSet::new(), from: 0, head: None };
+        Reading { past: ReplayedState::default(), known: BTreeSet::new(), from: 0, head: None };
     if let Some(Snapshot { head, config_sha256, sources }) = read_snapshot(state)
         && replay.restore(&sources)
     {
@@ -156,7 +156,7 @@ fn genesis(config: &Config, chain: &str) -> Genesis<'static> {
 }
 
 struct Reading {
-    past: Past,
+    past: ReplayedState,
     /// Files in chain/recovered that a record names.
     known: BTreeSet<String>,
     /// The first record that the snapshot does not hold.

@@ -12,7 +12,7 @@ use provenance_host::{clock::Clock, config::Config, state_dir::StateDir};
 
 use super::{
     follower_thread::{FollowerHandle, Followers},
-    recovery::{self, Past},
+    recovery::{self, ReplayedState},
 };
 use crate::{alerts::Alerts, bundle, chain::ChainWriter, error::ServiceError, ledger::Ledger};
 
@@ -23,11 +23,11 @@ pub(super) fn settle_bundles(
 ) -> Result<(), ServiceError> {
     let _lock = bundle::lock(state)?;
     let reader = evidence.reader()?;
-    bundle::settle(state, evidence, &reader, now)
+    bundle::settle_unfinished(state, evidence, &reader, now)
 }
 
-pub(super) struct Opened {
-    pub(super) past: Past,
+pub(super) struct OpenedState {
+    pub(super) past: ReplayedState,
     pub(super) chain: ChainWriter,
     pub(super) evidence: Ledger,
     pub(super) alerts: Alerts,
@@ -58,7 +58,7 @@ pub(super) async fn open_followers<C: Clock + Clone + Send + 'static>(
     evidence: Ledger,
     mut alerts: Alerts,
     moved: &Arc<Notify>,
-) -> Result<(FollowerHandle, Opened), ServiceError> {
+) -> Result<(FollowerHandle, OpenedState), ServiceError> {
     let (config, state, moved) = (config.clone(), state.clone(), moved.clone());
     let now = clock.now().time;
     FollowerHandle::start(move || {
@@ -66,7 +66,7 @@ pub(super) async fn open_followers<C: Clock + Clone + Send + 'static>(
         let mut told = ReplayTarget(&mut followers, &mut alerts);
         let past = recovery::recover(&config, &state, &mut chain, &evidence, now, &mut told)?;
         followers.watch(&moved);
-        Ok((followers, Opened { past, chain, evidence, alerts }))
+        Ok((followers, OpenedState { past, chain, evidence, alerts }))
     })
     .await
 }

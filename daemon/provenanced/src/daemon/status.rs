@@ -9,8 +9,8 @@ use crate::sd_notify;
 
 impl<C: Clock + Clone + Send + Sync + 'static> Daemon<C> {
     /// Tells systemd how it goes: ready once the `start` record is on disk.
-    pub(super) fn say(&mut self) {
-        self.tell();
+    pub(super) fn publish_status(&mut self) {
+        self.publish_metrics();
         match (self.engine.failing_since(), self.chain.head()) {
             (Some(since), _) => {
                 sd_notify::status(&format!(
@@ -32,7 +32,7 @@ impl<C: Clock + Clone + Send + Sync + 'static> Daemon<C> {
         }
     }
 
-    fn tell(&self) {
+    fn publish_metrics(&self) {
         self.metrics.board.change(|numbers| {
             if let Some(head) = self.chain.head() {
                 (numbers.head_seq, numbers.head_time_s) = (head.seq, unix_seconds(head.time));

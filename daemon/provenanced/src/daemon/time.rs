@@ -8,7 +8,7 @@ use provenance_time_sources::poller::PATIENCE;
 
 impl<C: Clock + Clone + Send + Sync + 'static> Daemon<C> {
     /// Returns when all have answered, or when a tick can wait no longer.
-    pub(super) async fn hear_sources(&mut self, time: Duration) {
+    pub(super) async fn await_sources(&mut self, time: Duration) {
         let patience = time.min(PATIENCE);
         let all = async {
             while !self.panel.is_complete() {

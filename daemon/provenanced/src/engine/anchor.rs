@@ -119,7 +119,7 @@ pub enum Next {
 
 impl AnchorIndex {
     /// Takes the next record of the registry, made at `time`.
-    pub fn take(&mut self, time: Timestamp, entry: &AnchorEntry) {
+    pub fn apply(&mut self, time: Timestamp, entry: &AnchorEntry) {
         let AnchorEntry { root, size, step } = entry;
         let anchor = self.0.entry(*size).or_insert_with(|| Anchor {
             root: *root,

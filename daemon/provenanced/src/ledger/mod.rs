@@ -30,7 +30,7 @@ use provenance_host::{
 };
 use provenance_registry::Reader;
 use provenance_verifier::line_reader;
-use registry_writer::{Appended, Tail, Writer};
+use registry_writer::{Appended, TreeHead, Writer};
 use signer::Signer;
 
 /// A checkpoint file is at most this long.
@@ -130,7 +130,7 @@ impl Ledger {
         now: Timestamp,
         head: Head,
         entries: &[Entry],
-    ) -> Result<(Vec<Appended>, Tail, Option<String>), ServiceError> {
+    ) -> Result<(Vec<Appended>, TreeHead, Option<String>), ServiceError> {
         let head = Entry::Head { seq: head.seq, hash: head.hash };
         let rows: Vec<(&str, Value)> = std::iter::once(&head)
             .chain(entries)
@@ -279,14 +279,14 @@ impl Ledger {
     ///
     /// # Errors
     /// [`ServiceError`].
-    pub fn signed_tree(&mut self) -> Result<(Option<String>, Tail), ServiceError> {
+    pub fn signed_tree(&mut self) -> Result<(Option<String>, TreeHead), ServiceError> {
         let tail = self.registry.tail()?;
         Ok((self.checkpoint(tail)?, tail))
     }
 
     /// Signs the tree and keeps the note as the newest, unless another
     /// process kept one of a larger tree meanwhile.
-    fn checkpoint(&self, tail: Tail) -> Result<Option<String>, ServiceError> {
+    fn checkpoint(&self, tail: TreeHead) -> Result<Option<String>, ServiceError> {
         let Some(note) = self.checkpoint_at(tail) else { return Ok(None) };
         // From the look at the kept one until this one is in its place, no other
         // process may keep one.
@@ -302,7 +302,7 @@ impl Ledger {
 
     /// A checkpoint over the first records; it is kept nowhere. `None` without a
     /// key.
-    pub fn checkpoint_at(&self, tail: Tail) -> Option<String> {
+    pub fn checkpoint_at(&self, tail: TreeHead) -> Option<String> {
         let signer = self.signer.as_ref()?;
         let origin = self.origin.clone();
         let text = Checkpoint { origin, size: tail.size, root: tail.root }.to_text();

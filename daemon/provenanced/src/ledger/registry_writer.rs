@@ -42,7 +42,7 @@ pub struct Appended {
 
 /// The tree after an append, or at opening.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Tail {
+pub struct TreeHead {
     /// How many records.
     pub size: u64,
     /// The root over them.
@@ -95,7 +95,7 @@ impl Writer {
         &mut self,
         now: Timestamp,
         entries: &[(&str, Value)],
-    ) -> Result<(Vec<Appended>, Tail), RegistryError> {
+    ) -> Result<(Vec<Appended>, TreeHead), RegistryError> {
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let (mut frontier, mut prev) = tail(&transaction)?;
@@ -106,17 +106,17 @@ impl Writer {
             appended.push(record);
         }
         transaction.commit()?;
-        Ok((appended, Tail { size: frontier.size(), root: frontier.root() }))
+        Ok((appended, TreeHead { size: frontier.size(), root: frontier.root() }))
     }
 
     /// How many records there are, and their root.
     ///
     /// # Errors
     /// [`RegistryError`].
-    pub fn tail(&mut self) -> Result<Tail, RegistryError> {
+    pub fn tail(&mut self) -> Result<TreeHead, RegistryError> {
         let transaction = self.connection.transaction()?;
         let (frontier, _) = tail(&transaction)?;
-        Ok(Tail { size: frontier.size(), root: frontier.root() })
+        Ok(TreeHead { size: frontier.size(), root: frontier.root() })
     }
 }
 

@@ -48,7 +48,7 @@ pub struct Report {
 
 /// An event on record.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Recorded {
+pub struct RecordedEvent {
     /// What is on record.
     pub entry: PackageEntry,
     /// Its record's number.
@@ -85,7 +85,7 @@ impl Chronicle {
         known: &mut IncrementalIndex,
         now: Timestamp,
         report: Report,
-    ) -> Result<Recorded, ServiceError> {
+    ) -> Result<RecordedEvent, ServiceError> {
         let entry = entry(report)?;
         known.catch_up(&evidence.reader()?)?;
         // The first time is more than a report: archive, certificate and
@@ -105,7 +105,7 @@ impl Chronicle {
         known: &IncrementalIndex,
         now: Timestamp,
         entry: PackageEntry,
-    ) -> Result<Recorded, ServiceError> {
+    ) -> Result<RecordedEvent, ServiceError> {
         let before = match known.event(&entry.id) {
             Some(seq) => package_index::event(&evidence.reader()?, seq)?,
             None => None,
@@ -116,14 +116,14 @@ impl Chronicle {
                 return Err(ServiceError::Conflict(message));
             }
             let status = status(known, &entry).unwrap_or(Status::Registered);
-            return Ok(Recorded { entry, seq: event.seq, status, before: true });
+            return Ok(RecordedEvent { entry, seq: event.seq, status, before: true });
         }
         let status = Status::after(status(known, &entry), &entry.event).map_err(|refusal| {
             ServiceError::Conflict(format!("{} {}: {refusal}", entry.package, entry.version))
         })?;
         fits_certificate(known, &entry, now)?;
         let seq = evidence.record_at(now, &Entry::Package(entry.clone()))?;
-        Ok(Recorded { entry, seq, status, before: false })
+        Ok(RecordedEvent { entry, seq, status, before: false })
     }
 }
 

@@ -10,7 +10,7 @@ use provenance_core::{
     statement::{Subject, publication::Publication},
 };
 
-use super::{Chronicle, Recorded, Report, named};
+use super::{Chronicle, RecordedEvent, Report, named};
 use provenance_host::{config::Config, durable, state_dir::StateDir};
 use provenance_registry::package_index::IncrementalIndex;
 
@@ -40,7 +40,7 @@ pub struct Publishing {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Published {
     /// The event.
-    pub recorded: Recorded,
+    pub recorded: RecordedEvent,
     /// What is signed.
     pub publication: Publication,
     /// The files, below the state folder.

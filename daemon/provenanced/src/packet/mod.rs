@@ -60,7 +60,7 @@ fn tell(count: u64, progress: Progress<'_>) {
 
 /// A packet that was made.
 #[derive(Clone, Debug)]
-pub struct Made {
+pub struct PacketOutput {
     /// Where it is.
     pub path: PathBuf,
     /// As it is on record.
@@ -82,7 +82,7 @@ pub fn make(
     now: Timestamp,
     request: &Request,
     progress: Progress<'_>,
-) -> Result<Made, ServiceError> {
+) -> Result<PacketOutput, ServiceError> {
     if request.from >= request.to {
         return Err(ServiceError::Request("--from is not before --to".into()));
     }
@@ -129,7 +129,7 @@ pub fn make(
             Some(path)
         }
     };
-    Ok(Made { path: request.out.clone(), entry, files, proof })
+    Ok(PacketOutput { path: request.out.clone(), entry, files, proof })
 }
 
 /// A file that is removed unless it got its own name.

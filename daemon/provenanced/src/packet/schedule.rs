@@ -7,7 +7,7 @@ use provenance_core::{
     registry::Entry,
 };
 
-use super::{Made, Progress, Request, make};
+use super::{PacketOutput, Progress, Request, make};
 use provenance_host::{
     config::{Config, Period},
     durable,
@@ -35,7 +35,7 @@ pub fn make_due(
     now: Timestamp,
     who: &str,
     progress: Progress<'_>,
-) -> Result<Vec<Made>, ServiceError> {
+) -> Result<Vec<PacketOutput>, ServiceError> {
     let mut made = vec![];
     for period in &config.packet.every {
         let Some((from, to)) = last_whole(*period, now) else { continue };

@@ -78,8 +78,8 @@ pub fn run(
         outcome: ReplicationResult { place, runs: vec![], given_up: vec![], size: 0 },
     };
     let done = work.all();
-    let (outcome, place) = (work.outcome, Status::of(&done));
-    place.keep(state, &outcome.place)?;
+    let (outcome, place) = (work.outcome, Status::from_result(&done));
+    place.save(state, &outcome.place)?;
     done.map(|()| outcome)
 }
 

@@ -34,7 +34,7 @@ use provenance_verifier::line_reader;
 use crate::{
     bundle, certificates,
     error::ServiceError,
-    ledger::{each_row, read_entry, registry_writer::Tail},
+    ledger::{each_row, read_entry, registry_writer::TreeHead},
 };
 
 /// A file that was written so long before the last run was begun may not have
@@ -63,7 +63,7 @@ impl Work<'_> {
         let time = (self.now)();
         let _bundles = bundle::lock(self.state)?;
         let reader = self.evidence.reader()?;
-        bundle::settle(self.state, self.evidence, &reader, time)?;
+        bundle::settle_unfinished(self.state, self.evidence, &reader, time)?;
         let from = last.map_or(0, |last| last.manifest.to);
         let Some(head) = self.tail(last)? else { return Ok(None) };
         if !self.is_due(&reader, last, head)? {
@@ -258,7 +258,7 @@ impl Work<'_> {
             Some(signature) => write(SIGNATURE, signature.as_bytes())?,
             None => drop(fs::remove_file(folder.join(SIGNATURE))),
         }
-        let tail = Tail { size: manifest.to, root: manifest.root };
+        let tail = TreeHead { size: manifest.to, root: manifest.root };
         if let Some(note) = self.evidence.checkpoint_at(tail) {
             write(CHECKPOINT, note.as_bytes())?;
         }

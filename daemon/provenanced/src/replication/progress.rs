@@ -11,7 +11,7 @@ use std::{
 use provenance_core::encoding::{digest::Digest, time::Timestamp};
 
 use provenance_host::durable;
-use provenance_storage::Lock;
+use provenance_storage::Retention;
 
 /// Its name in the spool.
 pub(super) const FILE: &str = "read-back";
@@ -20,7 +20,7 @@ const MAX: u64 = 64 << 20;
 /// What was read back.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
-    seen: BTreeMap<String, (Option<String>, Lock)>,
+    seen: BTreeMap<String, (Option<String>, Retention)>,
     file: Option<File>,
 }
 
@@ -43,18 +43,18 @@ impl Progress {
     }
 
     /// What keeps an object that was read back.
-    pub(super) fn lock(&self, name: &str, version: Option<&str>) -> Option<Lock> {
+    pub(super) fn lock(&self, name: &str, version: Option<&str>) -> Option<Retention> {
         let (seen, lock) = self.seen.get(name)?;
         (seen.as_deref() == version).then_some(*lock)
     }
 
     /// An object was read back. That this is not noted costs time alone.
-    pub(super) fn keep(&mut self, name: &str, version: Option<&str>, lock: Lock) {
+    pub(super) fn insert(&mut self, name: &str, version: Option<&str>, lock: Retention) {
         let (kind, until) = match lock {
-            Lock::None => ("none", 0),
-            Lock::Governance(until) => ("governance", until.nanos()),
-            Lock::Compliance(until) => ("compliance", until.nanos()),
-            Lock::Immutable => ("immutable", 0),
+            Retention::None => ("none", 0),
+            Retention::Governance(until) => ("governance", until.nanos()),
+            Retention::Compliance(until) => ("compliance", until.nanos()),
+            Retention::Immutable => ("immutable", 0),
         };
         let version = version.unwrap_or_default();
         if let Some(file) = &mut self.file {
@@ -63,16 +63,16 @@ impl Progress {
     }
 }
 
-fn read(line: &str) -> Option<(String, (Option<String>, Lock))> {
+fn read(line: &str) -> Option<(String, (Option<String>, Retention))> {
     let mut parts = line.split('\t');
     let (name, version) = (parts.next()?, parts.next()?);
     let (kind, until) = (parts.next()?, parts.next()?.parse().ok()?);
     let until = Timestamp::from_nanos(until);
     let lock = match kind {
-        "none" => Lock::None,
-        "governance" => Lock::Governance(until),
-        "compliance" => Lock::Compliance(until),
-        "immutable" => Lock::Immutable,
+        "none" => Retention::None,
+        "governance" => Retention::Governance(until),
+        "compliance" => Retention::Compliance(until),
+        "immutable" => Retention::Immutable,
         _ => return None,
     };
     let version = Some(version.to_owned()).filter(|version| !version.is_empty());
@@ -87,17 +87,17 @@ mod tests {
     fn what_was_read_back_is_known_for_the_same_manifest_and_version_alone() {
         let dir = tempfile::tempdir().unwrap();
         let (ours, other) = (Digest::of(b"ours"), Digest::of(b"other"));
-        let until = Lock::Compliance(Timestamp::from_nanos(7));
+        let until = Retention::Compliance(Timestamp::from_nanos(7));
         let mut progress = Progress::open(dir.path(), ours);
-        progress.keep("a", Some("v1"), until);
-        progress.keep("b", None, Lock::Immutable);
+        progress.insert("a", Some("v1"), until);
+        progress.insert("b", None, Retention::Immutable);
         drop(progress);
         // A line that was cut by a power cut.
         let mut file = File::options().append(true).open(dir.path().join(FILE)).unwrap();
         file.write_all(b"c\tv1\tnone").unwrap();
         let progress = Progress::open(dir.path(), ours);
         assert_eq!(progress.lock("a", Some("v1")), Some(until));
-        assert_eq!(progress.lock("b", None), Some(Lock::Immutable));
+        assert_eq!(progress.lock("b", None), Some(Retention::Immutable));
         assert_eq!((progress.lock("a", Some("v2")), progress.lock("c", Some("v1"))), (None, None));
         assert_eq!(Progress::open(dir.path(), other).lock("a", Some("v1")), None);
         assert_eq!(Progress::open(dir.path(), ours).lock("a", Some("v1")), None);

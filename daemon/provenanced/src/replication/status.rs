@@ -15,7 +15,7 @@ pub struct Status {
 }
 
 impl Status {
-    pub(super) fn of(done: &Result<(), ServiceError>) -> Self {
+    pub(super) fn from_result(done: &Result<(), ServiceError>) -> Self {
         Self { error: done.as_ref().err().map(ToString::to_string) }
     }
 
@@ -26,7 +26,7 @@ impl Status {
         (!text.is_empty()).then_some(text)
     }
 
-    pub(super) fn keep(&self, state: &StateDir, place: &str) -> Result<(), ServiceError> {
+    pub(super) fn save(&self, state: &StateDir, place: &str) -> Result<(), ServiceError> {
         let path = path(state, place);
         let kept = match &self.error {
             Some(error) => {

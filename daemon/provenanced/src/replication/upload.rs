@@ -16,13 +16,15 @@ use provenance_core::{
 use super::progress::Progress;
 use crate::error::ServiceError;
 use provenance_host::{durable, state_dir::StateDir};
-use provenance_storage::{self, Lock, Object, Put, StoreError, WriteStorage, replica::Run};
+use provenance_storage::{
+    self, Object, PutRequest, Retention, StoreError, WriteStorage, replica::Run,
+};
 
 const SECOND_NS: i64 = 1_000_000_000;
 const DAY_NS: i64 = 86_400 * SECOND_NS;
 
 /// What came of a run.
-pub(super) struct Sent {
+pub(super) struct Uploaded {
     pub(super) objects: u64,
     pub(super) bytes: u64,
     pub(super) lock: &'static str,
@@ -36,7 +38,7 @@ pub(super) struct Sending<'a> {
     spool: PathBuf,
     bucket: &'a mut dyn WriteStorage,
     base: &'a str,
-    locks: Vec<(Lock, Timestamp)>,
+    locks: Vec<(Retention, Timestamp)>,
     bytes: u64,
     progress: Progress,
 }
@@ -80,7 +82,7 @@ impl<'a> Sending<'a> {
         bytes: &[u8],
         there: Option<&Run>,
         now: &dyn Fn() -> Timestamp,
-    ) -> Result<Option<Sent>, ServiceError> {
+    ) -> Result<Option<Uploaded>, ServiceError> {
         self.progress = Progress::open(&self.spool, Digest::of(bytes));
         let longest = manifest.files.iter().map(|file| file.days).max().unwrap_or(1);
         let own = |name: &str, bytes: &[u8]| File {
@@ -113,22 +115,22 @@ impl<'a> Sending<'a> {
             }
         }
         let objects = (files.len() + manifest.files.len()) as u64;
-        let kept = |(lock, until): &&(Lock, Timestamp)| held && lock.keeps_until(*until);
+        let kept = |(lock, until): &&(Retention, Timestamp)| held && lock.keeps_until(*until);
         let unlocked = objects - self.locks.iter().filter(kept).count() as u64;
-        let least = self.locks.iter().map(|(lock, _)| *lock).min().unwrap_or(Lock::None);
+        let least = self.locks.iter().map(|(lock, _)| *lock).min().unwrap_or(Retention::None);
         let until = self.locks.iter().map(|(lock, _)| match lock {
-            Lock::Compliance(until) => Some(*until),
+            Retention::Compliance(until) => Some(*until),
             _ => None,
         });
         let until = until.collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().min());
         let lock = match least {
             _ if !held => "none",
-            Lock::None => "none",
-            Lock::Governance(_) => "governance",
-            Lock::Compliance(_) => "compliance",
-            Lock::Immutable => "immutable",
+            Retention::None => "none",
+            Retention::Governance(_) => "governance",
+            Retention::Compliance(_) => "compliance",
+            Retention::Immutable => "immutable",
         };
-        Ok(Some(Sent { objects, bytes: self.bytes, lock, unlocked, until }))
+        Ok(Some(Uploaded { objects, bytes: self.bytes, lock, unlocked, until }))
     }
 
     /// What the storage let go is put again: a copy that is not kept is better
@@ -166,7 +168,7 @@ impl<'a> Sending<'a> {
                 if !is_such(&path, file) {
                     return Ok(Step::Other);
                 }
-                let put = Put {
+                let put = PutRequest {
                     key,
                     path: &path,
                     from: file.from,
@@ -200,8 +202,8 @@ impl<'a> Sending<'a> {
             }
             .into());
         }
-        let lock = got.lock.unwrap_or(Lock::None);
-        self.progress.keep(&file.name, version, lock);
+        let lock = got.lock.unwrap_or(Retention::None);
+        self.progress.insert(&file.name, version, lock);
         self.locks.push((lock, due));
         self.bytes += got.bytes;
         Ok(Step::Done(version.map(str::to_owned)))

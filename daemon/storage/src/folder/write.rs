@@ -13,7 +13,7 @@ use rustix::fs::IFlags;
 use super::{CHUNK, FolderReader, is_immutable};
 use provenance_host::durable;
 
-use crate::{Lock, Object, Put, ReadStorage, StoreError, WriteStorage};
+use crate::{Object, PutRequest, ReadStorage, Retention, StoreError, WriteStorage};
 
 /// A folder to write to.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl FolderWriter {
         Self { reader: FolderReader::new(root) }
     }
 
-    fn write(&self, put: &Put<'_>, to: &Path) -> Result<(), StoreError> {
+    fn write(&self, put: &PutRequest<'_>, to: &Path) -> Result<(), StoreError> {
         let what = || to.display().to_string();
         let parent = to.parent().unwrap_or(&self.reader.root);
         durable::create_dirs(parent).map_err(StoreError::io(what()))?;
@@ -60,7 +60,7 @@ impl FolderWriter {
 }
 
 /// Whether what was copied is what was to be.
-fn copy(put: &Put<'_>, to: &mut File) -> Result<bool, StoreError> {
+fn copy(put: &PutRequest<'_>, to: &mut File) -> Result<bool, StoreError> {
     let what = || put.path.display().to_string();
     let mut source = File::open(put.path).map_err(StoreError::io(what()))?;
     source.seek(SeekFrom::Start(put.from)).map_err(StoreError::io(what()))?;
@@ -89,7 +89,7 @@ impl ReadStorage for FolderWriter {
         key: &str,
         version: Option<&str>,
         sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
-    ) -> Result<Option<Lock>, StoreError> {
+    ) -> Result<Option<Retention>, StoreError> {
         self.reader.get(key, version, sink)
     }
 
@@ -113,7 +113,7 @@ impl WriteStorage for FolderWriter {
         durable::create_dirs(root).map_err(StoreError::io(root.display().to_string()))
     }
 
-    fn put(&mut self, put: &Put<'_>) -> Result<Option<String>, StoreError> {
+    fn put(&mut self, put: &PutRequest<'_>) -> Result<Option<String>, StoreError> {
         let to = self.reader.path(put.key)?;
         self.write(put, &to)?;
         Ok(None)

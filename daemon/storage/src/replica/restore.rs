@@ -24,7 +24,7 @@ use provenance_host::state_dir::StateDir;
 use provenance_registry::rebuild::Rebuild;
 use provenance_verifier::line_reader;
 
-use crate::{Got, ReadStorage, StoreError};
+use crate::{ReadResult, ReadStorage, StoreError};
 
 const DAY_NS: i64 = 86_400_000_000_000;
 /// A put comes some time after its run was begun.
@@ -201,14 +201,14 @@ impl Work<'_> {
         let place = self.place(&pending.run, MANIFEST);
         let before = self.last.as_ref().map(|(manifest, sha256)| (manifest, *sha256));
         replication::follows(&pending.manifest, before, place, report);
-        self.take(&pending, report)?;
+        self.restore_pending(&pending, report)?;
         self.runs += 1;
         report.checked("runs", 1);
         self.last = Some((pending.manifest, pending.sha256));
         Ok(())
     }
 
-    fn take(&mut self, pending: &Pending, report: &mut Report) -> Result<(), CopyError> {
+    fn restore_pending(&mut self, pending: &Pending, report: &mut Report) -> Result<(), CopyError> {
         let Pending { run, manifest, .. } = pending;
         let names: BTreeSet<&str> = manifest.files.iter().map(|file| &*file.name).collect();
         for (name, versions) in &run.objects {
@@ -255,7 +255,7 @@ impl Work<'_> {
 
     /// What a folder's files are kept by is not for a reader to see; of a bucket's
     /// objects the service tells.
-    fn lock(&self, got: Got, kept: Timestamp, place: Place, report: &mut Report) {
+    fn lock(&self, got: ReadResult, kept: Timestamp, place: Place, report: &mut Report) {
         let Some(lock) = got.lock else {
             let why = "the key may not ask the storage (s3:GetObjectRetention)";
             if !report.gaps().iter().any(|gap| gap.why == why) {
@@ -275,7 +275,7 @@ impl Work<'_> {
         &mut self,
         (key, version): (&str, Option<&str>),
         file: &provenance_core::statement::replication_manifest::File,
-    ) -> Result<Got, CopyError> {
+    ) -> Result<ReadResult, CopyError> {
         let path = self.to.join(&file.name);
         let what = || path.display().to_string();
         if let Some(folder) = path.parent() {

@@ -4,14 +4,14 @@ use crate::StoreError;
 
 /// Where, and what was tried.
 #[derive(Clone, Debug)]
-pub(super) struct Doing {
+pub(super) struct Operation {
     pub(super) place: String,
     pub(super) doing: &'static str,
     /// With which object.
     pub(super) key: Option<String>,
 }
 
-impl Doing {
+impl Operation {
     pub(super) fn unreachable(&self, why: String) -> StoreError {
         StoreError::Unreachable { place: self.place.clone(), doing: self.doing, why }
     }
@@ -23,7 +23,7 @@ impl Doing {
 }
 
 /// What a refusal with this status, code and message means.
-pub(super) fn refused(status: u16, code: &str, message: &str, at: &Doing) -> StoreError {
+pub(super) fn refused(status: u16, code: &str, message: &str, at: &Operation) -> StoreError {
     let place = || at.place.clone();
     let said = match (code.is_empty(), message.is_empty()) {
         (true, _) => format!("HTTP status {status}"),
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn a_refusal_is_told_in_our_words() {
-        let at = Doing { place: "s3://a".into(), doing: "b", key: Some("c".into()) };
+        let at = Operation { place: "s3://a".into(), doing: "b", key: Some("c".into()) };
         let told = |status, code, message| refused(status, code, message, &at);
         assert!(matches!(told(403, "RequestTimeTooSkewed", ""), StoreError::Skewed(_)));
         assert!(matches!(told(404, "NoSuchBucket", ""), StoreError::NoBucket(_)));

@@ -12,14 +12,14 @@ use reqwest::{
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
-    errors::{Doing, refused},
+    errors::{Operation, refused},
     sign::{self, Signed},
     xml,
 };
 use provenance_host::config::S3;
 use provenance_http::client::{self, Trusted};
 
-use crate::{StoreError, credentials::Keys, pace::Pace};
+use crate::{StoreError, credentials::Keys, pace::Throttle};
 
 const CONNECT: Duration = Duration::from_secs(10);
 /// So long a service may be silent.
@@ -43,7 +43,7 @@ const DOMAINS: [(&str, &str); 3] =
     [("cn-", "amazonaws.com.cn"), ("eusc-", "amazonaws.eu"), ("", "amazonaws.com")];
 
 /// What is asked of the bucket, or of an object in it.
-pub(super) struct Asked<'a> {
+pub(super) struct S3Request<'a> {
     pub(super) method: Method,
     /// The object's whole name.
     pub(super) key: Option<String>,
@@ -54,7 +54,7 @@ pub(super) struct Asked<'a> {
     pub(super) body: Option<(&'a (dyn Fn() -> Body + Sync), Digest)>,
 }
 
-impl Asked<'_> {
+impl S3Request<'_> {
     pub(super) fn get(key: Option<String>, query: Vec<(&'static str, String)>) -> Self {
         Self { method: Method::GET, key, query, headers: vec![], body: None }
     }
@@ -68,7 +68,7 @@ pub(super) struct Http {
     /// The bucket's address.
     root: Url,
     region: String,
-    pace: Pace,
+    pace: Throttle,
 }
 
 impl Http {
@@ -76,7 +76,7 @@ impl Http {
         settings: &S3,
         keys: Keys,
         trusted: Trusted<'_>,
-        pace: Pace,
+        pace: Throttle,
     ) -> Result<Self, StoreError> {
         let client = client::builder(trusted)
             .and_then(|builder| {
@@ -93,15 +93,19 @@ impl Http {
     }
 
     /// Sends a request and gives an answer whose body is still to be read.
-    pub(super) async fn send(&self, asked: &Asked<'_>, at: &Doing) -> Result<Response, StoreError> {
+    pub(super) async fn send(
+        &self,
+        asked: &S3Request<'_>,
+        at: &Operation,
+    ) -> Result<Response, StoreError> {
         tried(async || self.once(asked, at).await).await
     }
 
     /// Sends a request whose answer is XML, and reads that.
     pub(super) async fn read<T>(
         &self,
-        asked: &Asked<'_>,
-        at: &Doing,
+        asked: &S3Request<'_>,
+        at: &Operation,
         parse: impl Fn(&[u8]) -> Result<T, xml::Malformed>,
     ) -> Result<T, StoreError> {
         tried(async || {
@@ -113,7 +117,7 @@ impl Http {
         .await
     }
 
-    async fn once(&self, asked: &Asked<'_>, at: &Doing) -> Result<Response, StoreError> {
+    async fn once(&self, asked: &S3Request<'_>, at: &Operation) -> Result<Response, StoreError> {
         let request = self.request(asked, at).await?;
         self.pace.begin();
         let mut sent = std::pin::pin!(self.client.execute(request));
@@ -137,7 +141,7 @@ impl Http {
         Err(refused(status.as_u16(), &code, &message, at))
     }
 
-    async fn request(&self, asked: &Asked<'_>, at: &Doing) -> Result<Request, StoreError> {
+    async fn request(&self, asked: &S3Request<'_>, at: &Operation) -> Result<Request, StoreError> {
         let denied = |why: &str| StoreError::Access(format!("{}: {why}", at.place));
         let now = now();
         let key = self.keys.at(now).await.map_err(|why| denied(&why))?;
@@ -176,7 +180,7 @@ impl Http {
 
     /// The address of what is asked for; nothing where an address cannot name
     /// it, because of a `..` in it for one.
-    fn url(&self, asked: &Asked<'_>) -> Option<Url> {
+    fn url(&self, asked: &S3Request<'_>) -> Option<Url> {
         let mut url = self.root.clone();
         if let Some(key) = &asked.key {
             let base = url.path().trim_end_matches('/');
@@ -233,20 +237,20 @@ fn now() -> Timestamp {
     Timestamp::from_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }
 
-fn silent(at: &Doing) -> StoreError {
+fn silent(at: &Operation) -> StoreError {
     at.unreachable(format!("nothing came within {} s", ANSWER.as_secs()))
 }
 
 /// The next bytes of an answer.
 pub(super) async fn chunk(
     answer: &mut Response,
-    at: &Doing,
+    at: &Operation,
 ) -> Result<Option<hyper::body::Bytes>, StoreError> {
     let chunk = timeout(ANSWER, answer.chunk()).await.map_err(|_| silent(at))?;
     chunk.map_err(|error| at.unreachable(client::causes(error)))
 }
 
-async fn whole(mut answer: Response, most: usize, at: &Doing) -> Result<Vec<u8>, StoreError> {
+async fn whole(mut answer: Response, most: usize, at: &Operation) -> Result<Vec<u8>, StoreError> {
     let read = async {
         let mut bytes = vec![];
         while let Some(chunk) = chunk(&mut answer, at).await? {

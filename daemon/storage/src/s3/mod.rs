@@ -10,15 +10,15 @@ mod xml;
 
 use std::{cmp::Ordering, collections::HashSet, io};
 
-use errors::Doing;
-use http::{Asked, Http, chunk};
+use errors::Operation;
+use http::{Http, S3Request, chunk};
 use provenance_core::encoding::time::Timestamp;
 use reqwest::header::HeaderMap;
 use tokio::runtime::Runtime;
 #[cfg(feature = "write")]
 pub use write::S3Writer;
 
-use crate::{Access, Lock, Object, ReadStorage, StoreError, pace::Pace};
+use crate::{Access, Object, ReadStorage, Retention, StoreError, pace::Throttle};
 use provenance_host::{config::S3, durable};
 use provenance_http::client::Trusted;
 
@@ -30,7 +30,7 @@ pub struct S3Reader {
     http: Http,
     runtime: Runtime,
     settings: S3,
-    pace: Pace,
+    pace: Throttle,
 }
 
 impl S3Reader {
@@ -53,7 +53,7 @@ impl S3Reader {
             None if encrypted => Trusted::Machine,
             None => Trusted::Nobody,
         };
-        let pace = Pace::new(kib_s);
+        let pace = Throttle::new(kib_s);
         let http = Http::new(settings, access.keys()?, trusted, pace.clone());
         let http = http.map_err(|error| match (error, &settings.ca_file) {
             (StoreError::Access(why), Some(path)) => {
@@ -73,30 +73,30 @@ impl S3Reader {
         key.get(self.settings.prefix.len()..).map(str::to_owned)
     }
 
-    fn place(&self, doing: &'static str) -> Doing {
-        Doing { place: format!("s3://{}", self.settings.bucket), doing, key: None }
+    fn place(&self, doing: &'static str) -> Operation {
+        Operation { place: format!("s3://{}", self.settings.bucket), doing, key: None }
     }
 
     /// Asks a question about the bucket, or an object of it.
     fn ask<T>(
         &self,
-        asked: &Asked<'_>,
-        at: &Doing,
+        asked: &S3Request<'_>,
+        at: &Operation,
         parse: impl Fn(&[u8]) -> Result<T, xml::Malformed>,
     ) -> Result<T, StoreError> {
         self.runtime.block_on(self.http.read(asked, at, parse))
     }
 
     /// What keeps an object, where its answer does not say.
-    fn retention(&self, key: &str, version: Option<&str>) -> Option<Lock> {
+    fn retention(&self, key: &str, version: Option<&str>) -> Option<Retention> {
         let mut query = vec![("retention", String::new())];
         query.extend(version.map(|version| ("versionId", version.to_owned())));
-        let asked = Asked::get(Some(self.key(key)), query);
+        let asked = S3Request::get(Some(self.key(key)), query);
         match self.ask(&asked, &self.place("asking what keeps an object"), xml::retention) {
-            Ok((mode, until)) => Some(lock(&mode, &until).unwrap_or(Lock::None)),
+            Ok((mode, until)) => Some(lock(&mode, &until).unwrap_or(Retention::None)),
             // Some refuse the question for a bucket that has no Object Lock.
             Err(StoreError::NoLock(_) | StoreError::Missing(_) | StoreError::Refused { .. }) => {
-                Some(Lock::None)
+                Some(Retention::None)
             }
             Err(_) => None,
         }
@@ -131,17 +131,17 @@ impl Way {
 }
 
 /// The lock of this mode and time; nothing, where they tell none.
-fn lock(mode: &str, until: &str) -> Option<Lock> {
+fn lock(mode: &str, until: &str) -> Option<Retention> {
     let until = Timestamp::read(until)?;
     match mode {
-        "COMPLIANCE" => Some(Lock::Compliance(until)),
-        "GOVERNANCE" => Some(Lock::Governance(until)),
+        "COMPLIANCE" => Some(Retention::Compliance(until)),
+        "GOVERNANCE" => Some(Retention::Governance(until)),
         _ => None,
     }
 }
 
 /// What an object's answer says of its lock; nothing, where the key may not ask.
-fn lock_in(headers: &HeaderMap) -> Option<Lock> {
+fn lock_in(headers: &HeaderMap) -> Option<Retention> {
     let text = |name: &str| headers.get(name)?.to_str().ok();
     lock(text("x-amz-object-lock-mode")?, text("x-amz-object-lock-retain-until-date")?)
 }
@@ -156,10 +156,10 @@ impl ReadStorage for S3Reader {
         key: &str,
         version: Option<&str>,
         sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
-    ) -> Result<Option<Lock>, StoreError> {
-        let doing = Doing { key: Some(key.into()), ..self.place("reading an object") };
+    ) -> Result<Option<Retention>, StoreError> {
+        let doing = Operation { key: Some(key.into()), ..self.place("reading an object") };
         let query = version.map(|version| ("versionId", version.to_owned()));
-        let asked = Asked::get(Some(self.key(key)), query.into_iter().collect());
+        let asked = S3Request::get(Some(self.key(key)), query.into_iter().collect());
         let lock = self.runtime.block_on(async {
             let mut answer = self.http.send(&asked, &doing).await?;
             while let Some(chunk) = chunk(&mut answer, &doing).await? {
@@ -189,7 +189,7 @@ impl ReadStorage for S3Reader {
                 query.push(("key-marker", key));
                 query.extend(version.map(|version| ("version-id-marker", version)));
             }
-            let page = self.ask(&Asked::get(None, query), &doing, xml::versions)?;
+            let page = self.ask(&S3Request::get(None, query), &doing, xml::versions)?;
             let mut objects = page.objects;
             for object in &mut objects {
                 object.key = self.own(&object.key).unwrap_or_default();
@@ -218,7 +218,7 @@ impl ReadStorage for S3Reader {
             let mut query = vec![("list-type", "2".to_owned()), ("delimiter", "/".to_owned())];
             query.push(("prefix", self.key(prefix)));
             query.extend(more.map(|more| ("continuation-token", more)));
-            let (page, next) = self.ask(&Asked::get(None, query), &doing, xml::folders)?;
+            let (page, next) = self.ask(&S3Request::get(None, query), &doing, xml::folders)?;
             folders.extend(page.iter().filter_map(|name| self.own(name)));
             let Some(on) = next else { return Ok(folders) };
             if !way.goes_on("", &on) {

@@ -5,10 +5,13 @@ use std::{fs, io};
 use base64ct::{Base64, Encoding as _};
 use reqwest::Method;
 
-use super::{S3Reader, http::Asked, sign, xml};
+use super::{S3Reader, http::S3Request, sign, xml};
 use provenance_host::config::S3;
 
-use crate::{Access, Lock, Object, Put, ReadStorage, StoreError, WriteStorage, upload_body::Part};
+use crate::{
+    Access, Object, PutRequest, ReadStorage, Retention, StoreError, WriteStorage,
+    upload_body::FilePart,
+};
 
 /// What one put takes at most (S3's own limit).
 const MAX_PUT: u64 = 5 << 30;
@@ -40,7 +43,7 @@ impl ReadStorage for S3Writer {
         key: &str,
         version: Option<&str>,
         sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
-    ) -> Result<Option<Lock>, StoreError> {
+    ) -> Result<Option<Retention>, StoreError> {
         self.reader.get(key, version, sink)
     }
 
@@ -61,7 +64,7 @@ impl ReadStorage for S3Writer {
 impl WriteStorage for S3Writer {
     fn check(&mut self) -> Result<(), StoreError> {
         let reader = &self.reader;
-        let about = |name| Asked::get(None, vec![(name, String::new())]);
+        let about = |name| S3Request::get(None, vec![(name, String::new())]);
         let doing = reader.place("asking whether the bucket has Object Lock");
         let locks = reader.ask(&about("object-lock"), &doing, xml::has_lock)?;
         let doing = reader.place("asking whether the bucket has versions");
@@ -71,16 +74,16 @@ impl WriteStorage for S3Writer {
         Err(StoreError::NoLock(doing.place))
     }
 
-    fn put(&mut self, put: &Put<'_>) -> Result<Option<String>, StoreError> {
+    fn put(&mut self, put: &PutRequest<'_>) -> Result<Option<String>, StoreError> {
         if put.bytes > MAX_PUT {
             return Err(StoreError::TooLarge(put.path.display().to_string()));
         }
         // Opened here too, so that a missing file is reported as missing.
         fs::File::open(put.path).map_err(StoreError::io(put.path.display().to_string()))?;
         let reader = &self.reader;
-        let part = Part::new(put.path, put.from, put.bytes, &reader.pace);
+        let part = FilePart::new(put.path, put.from, put.bytes, &reader.pace);
         let body = || part.body();
-        let asked = Asked {
+        let asked = S3Request {
             method: Method::PUT,
             key: Some(reader.key(put.key)),
             query: vec![],
@@ -101,9 +104,9 @@ impl WriteStorage for S3Writer {
     fn refuses_removal(&mut self, key: &str, version: Option<&str>) -> Result<bool, StoreError> {
         let Some(version) = version else { return Ok(false) };
         let reader = &self.reader;
-        let asked = Asked {
+        let asked = S3Request {
             method: Method::DELETE,
-            ..Asked::get(Some(reader.key(key)), vec![("versionId", version.to_owned())])
+            ..S3Request::get(Some(reader.key(key)), vec![("versionId", version.to_owned())])
         };
         let doing = reader.place("trying to remove an object that is locked");
         match reader.runtime.block_on(reader.http.send(&asked, &doing)) {

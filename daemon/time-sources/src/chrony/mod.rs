@@ -65,10 +65,10 @@ pub fn ask(
     let timeout = (deadline / 4 * 3).min(LONGEST).as_millis().max(1).to_string();
     let arguments = ["--timeout-ms", &timeout, address].map(OsString::from);
     let finished = child_process::run(probe, arguments, deadline, MAX_REPORT);
-    judge(finished, now())
+    evaluate(finished, now())
 }
 
-fn judge(finished: io::Result<Finished>, as_of: Timestamp) -> Source<'static> {
+fn evaluate(finished: io::Result<Finished>, as_of: Timestamp) -> Source<'static> {
     let finished = match finished {
         Ok(finished) => finished,
         Err(error) => {

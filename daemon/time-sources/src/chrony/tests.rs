@@ -166,7 +166,7 @@ fn how_the_probe_fails_says_whether_there_was_an_answer() {
     let now = Timestamp::from_nanos(NOW);
     let ended = |code: i32, said: &str| {
         let (status, said) = (ExitStatus::from_raw(code << 8), said.to_owned());
-        judge(Ok(Finished { status, output: report(&[]), said }), now).state
+        evaluate(Ok(Finished { status, output: report(&[]), said }), now).state
     };
     assert!(matches!(ended(0, ""), Said::Ok(_)));
     assert_eq!(ended(69, "chrony-probe: gone\nmore"), Said::Absent("chrony-probe: gone".into()));

@@ -55,14 +55,14 @@ proptest! {
                     seen.push(id);
                 }
                 if remove {
-                    outbox.done(seq).unwrap();
+                    outbox.remove_delivered(seq).unwrap();
                     assert_eq!(outbox.progress().failures, 0);
                 }
             }
         };
         let take = |outbox: &mut Outbox, raised: u64| {
             for seq in outbox.progress().upto..raised {
-                assert_eq!(outbox.put(seq, &message(seq)).unwrap(), Taken::Kept);
+                assert_eq!(outbox.put(seq, &message(seq)).unwrap(), Placement::Kept);
             }
         };
         for step in steps {
@@ -70,7 +70,7 @@ proptest! {
                 Step::Raise(count) => raised += u64::from(count),
                 Step::TakeOver => {
                     take(&mut outbox, raised);
-                    outbox.took(raised).unwrap();
+                    outbox.set_progress(raised).unwrap();
                 }
                 Step::TakeOverAndDie => {
                     take(&mut outbox, raised);
@@ -98,7 +98,7 @@ proptest! {
             }
         }
         take(&mut outbox, raised);
-        outbox.took(raised).unwrap();
+        outbox.set_progress(raised).unwrap();
         while !outbox.is_empty() {
             deliver(&mut outbox, true);
         }
@@ -118,11 +118,11 @@ fn a_full_outbox_keeps_the_oldest_and_takes_more_when_there_is_room() {
     }
     outbox = open(&dir);
     assert_eq!(outbox.len(), MAX_FILES);
-    assert_eq!(outbox.put(1_000, &message(1_000)).unwrap(), Taken::Full);
-    assert_eq!(outbox.put(5, &message(5)).unwrap(), Taken::Kept, "it is there already");
+    assert_eq!(outbox.put(1_000, &message(1_000)).unwrap(), Placement::Full);
+    assert_eq!(outbox.put(5, &message(5)).unwrap(), Placement::Kept, "it is there already");
     assert_eq!(outbox.first().unwrap().unwrap().0, 0);
-    outbox.done(0).unwrap();
-    assert_eq!(outbox.put(1_000, &message(1_000)).unwrap(), Taken::Kept);
+    outbox.remove_delivered(0).unwrap();
+    assert_eq!(outbox.put(1_000, &message(1_000)).unwrap(), Placement::Kept);
 }
 
 #[test]
@@ -157,10 +157,10 @@ fn damaged_and_foreign_files_are_told_apart_from_messages() {
     outbox = open(&dir);
     for damaged in [1, 2] {
         assert_eq!(outbox.first().unwrap(), Some((damaged, None)));
-        outbox.done(damaged).unwrap();
+        outbox.remove_delivered(damaged).unwrap();
     }
     assert_eq!(outbox.first().unwrap(), Some((3, Some(message(3)))));
-    outbox.done(3).unwrap();
+    outbox.remove_delivered(3).unwrap();
     assert_eq!(outbox.first().unwrap(), None);
     fs::write(folder.join("progress"), "{\"upto\":-1}").unwrap();
     assert_eq!(Outbox::open(&folder, 9).unwrap().progress().upto, 9);

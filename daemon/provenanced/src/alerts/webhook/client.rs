@@ -20,7 +20,7 @@ pub struct Webhook {
 
 /// How an attempt ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Outcome {
+pub enum DeliveryOutcome {
     /// The receiver has it.
     Delivered,
     /// Not now; the receiver may have said when.
@@ -47,9 +47,9 @@ impl Webhook {
     /// Sends a message at `now`, in seconds since 1970: the receiver may refuse
     /// what is old, so the time is this attempt's. Nothing but the answer's
     /// status and head is read.
-    pub async fn send(&self, message: &Message, now: u64) -> Outcome {
+    pub async fn send(&self, message: &Message, now: u64) -> DeliveryOutcome {
         let Some(signature) = self.secret.sign(&message.id, now, &message.body) else {
-            return Outcome::Later("it could not be signed".into(), None);
+            return DeliveryOutcome::Later("it could not be signed".into(), None);
         };
         let request = self
             .client
@@ -63,23 +63,25 @@ impl Webhook {
             Ok(answer) => {
                 let after = answer.headers().get(header::RETRY_AFTER);
                 let after = after.and_then(|value| value.to_str().ok()?.parse().ok());
-                judge(answer.status(), after.map(Duration::from_secs))
+                evaluate_status(answer.status(), after.map(Duration::from_secs))
             }
-            Err(error) => Outcome::Later(client::causes(error), None),
+            Err(error) => DeliveryOutcome::Later(client::causes(error), None),
         }
     }
 }
 
 /// What a status means (docs/operations.md, "Alerts").
-fn judge(status: StatusCode, after: Option<Duration>) -> Outcome {
+fn evaluate_status(status: StatusCode, after: Option<Duration>) -> DeliveryOutcome {
     let said = || format!("the receiver answered {}", status.as_u16());
     match status.as_u16() {
-        200..=299 => Outcome::Delivered,
-        410 => Outcome::Gone,
-        400 | 413 | 422 => Outcome::Refused(said()),
-        300..=399 => Outcome::Later(format!("{}: redirections are not followed", said()), None),
+        200..=299 => DeliveryOutcome::Delivered,
+        410 => DeliveryOutcome::Gone,
+        400 | 413 | 422 => DeliveryOutcome::Refused(said()),
+        300..=399 => {
+            DeliveryOutcome::Later(format!("{}: redirections are not followed", said()), None)
+        }
         // All others may be over one day: a token is renewed, a path mended.
-        _ => Outcome::Later(said(), after),
+        _ => DeliveryOutcome::Later(said(), after),
     }
 }
 
@@ -89,15 +91,15 @@ mod tests {
 
     #[test]
     fn each_status_is_judged_as_documented() {
-        let judge = |status| super::judge(StatusCode::from_u16(status).unwrap(), None);
-        assert_eq!(judge(200), Outcome::Delivered);
-        assert_eq!(judge(204), Outcome::Delivered);
-        assert_eq!(judge(410), Outcome::Gone);
+        let evaluated = |status| evaluate_status(StatusCode::from_u16(status).unwrap(), None);
+        assert_eq!(evaluated(200), DeliveryOutcome::Delivered);
+        assert_eq!(evaluated(204), DeliveryOutcome::Delivered);
+        assert_eq!(evaluated(410), DeliveryOutcome::Gone);
         for status in [400, 413, 422] {
-            assert!(matches!(judge(status), Outcome::Refused(_)), "{status}");
+            assert!(matches!(evaluated(status), DeliveryOutcome::Refused(_)), "{status}");
         }
         for status in [301, 308, 401, 403, 404, 408, 429, 500, 502, 503, 504] {
-            assert!(matches!(judge(status), Outcome::Later(..)), "{status}");
+            assert!(matches!(evaluated(status), DeliveryOutcome::Later(..)), "{status}");
         }
     }
 }

@@ -10,9 +10,9 @@ mod client;
 pub(super) mod message;
 mod secret;
 
-pub use super::outbox::{MAX_FILES, Outbox, Progress, Taken};
+pub use super::outbox::{MAX_FILES, Outbox, Placement, Progress};
 pub use backoff::{LONGEST, delay};
-pub use client::{Outcome, Webhook};
+pub use client::{DeliveryOutcome, Webhook};
 pub use message::{MAX_MESSAGE_FILE, Message};
 pub use secret::Secret;
 

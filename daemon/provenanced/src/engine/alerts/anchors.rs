@@ -94,13 +94,13 @@ mod tests {
         assert_eq!(codes(&book, Some(5), 37), ["anchor.overdue", "wallet.low"]);
         let network = "regtest".to_owned();
         let intended = AnchorStep::Intended { network, checkpoint: None, previous: None };
-        book.take(at(1), &entry(intended));
+        book.apply(at(1), &entry(intended));
         assert!(codes(&book, None, 7).is_empty());
         assert_eq!(codes(&book, None, 8), ["anchor.stuck"]);
         assert_eq!(codes(&book, None, 40), ["anchor.overdue", "anchor.stuck"]);
         let hash = provenance_core::bitcoin::BlockHash(Digest::ZERO);
         let mined = AnchorStep::Mined { txid: hash, block: hash, height: 9, depth: 1 };
-        book.take(at(39), &entry(mined));
+        book.apply(at(39), &entry(mined));
         assert!(codes(&book, None, 75).is_empty());
         assert_eq!(codes(&book, None, 76), ["anchor.overdue"]);
     }

@@ -148,7 +148,7 @@ impl Tracker {
     /// Takes all conditions that a look at `now` found, and says what to
     /// record: first what is over, then what began. `head` is the chain's last
     /// record, on which that rests.
-    pub fn look(
+    pub fn observe(
         &mut self,
         now: Timestamp,
         head: Head,
@@ -263,7 +263,7 @@ impl Watch {
 
     /// What the last whole tick shows; `None` where there was none since the
     /// last look.
-    pub fn look(&mut self) -> Option<Vec<Condition>> {
+    pub fn observe(&mut self) -> Option<Vec<Condition>> {
         let mut found = self.clock.take()?;
         found.extend(self.gap.take());
         found.append(&mut self.shrunk);

@@ -64,7 +64,7 @@ fn a_condition_is_raised_once_and_resolved_after_two_looks_without_it() {
     let mut look = |second: i64, found: bool| {
         let found = found.then(|| condition(AlertCode::ClockDisputed, "gps:g"));
         let seq = u64::try_from(second).unwrap();
-        tracker.look(at(second), head(seq), Scope::Tick, found.into_iter().collect())
+        tracker.observe(at(second), head(seq), Scope::Tick, found.into_iter().collect())
     };
     assert!(look(1, false).is_empty());
     let [raised] = &look(2, true)[..] else { panic!("one alert") };
@@ -87,12 +87,12 @@ fn a_condition_is_raised_once_and_resolved_after_two_looks_without_it() {
 fn after_a_restart_an_open_alert_is_not_raised_again_and_is_resolved() {
     let mut before = Tracker::new("chain", []);
     let found = || vec![condition(AlertCode::DiskLow, "space")];
-    let raised = before.look(at(1), head(1), Scope::Disk, found());
+    let raised = before.observe(at(1), head(1), Scope::Disk, found());
     let mut after = Tracker::new("chain", raised.clone());
     assert!(after.is_open(AlertCode::DiskLow, "space"));
-    assert!(after.look(at(9), head(9), Scope::Disk, found()).is_empty());
-    assert!(after.look(at(10), head(10), Scope::Disk, vec![]).is_empty());
-    let resolved = after.look(at(11), head(11), Scope::Disk, vec![]);
+    assert!(after.observe(at(9), head(9), Scope::Disk, found()).is_empty());
+    assert!(after.observe(at(10), head(10), Scope::Disk, vec![]).is_empty());
+    let resolved = after.observe(at(11), head(11), Scope::Disk, vec![]);
     assert_eq!((resolved.len(), &resolved[0].id), (1, &raised[0].id));
     let later = Alert { code: "later.code".into(), ..raised[0].clone() };
     assert!(Tracker::new("chain", [later]).is_empty(), "left to the version that knows it");
@@ -103,13 +103,13 @@ fn a_look_in_one_place_says_nothing_about_another() {
     let mut tracker = Tracker::new("chain", []);
     let found =
         vec![condition(AlertCode::ClockDegraded, "clock"), condition(AlertCode::DiskLow, "space")];
-    assert_eq!(tracker.look(at(1), head(1), Scope::Tick, found).len(), 1, "not its place");
+    assert_eq!(tracker.observe(at(1), head(1), Scope::Tick, found).len(), 1, "not its place");
     for second in 2..9 {
-        assert!(tracker.look(at(second), head(1), Scope::Disk, vec![]).is_empty());
+        assert!(tracker.observe(at(second), head(1), Scope::Disk, vec![]).is_empty());
     }
     let failed = vec![condition(AlertCode::VerifyFailed, "evidence")];
-    assert_eq!(tracker.look(at(9), head(1), Scope::Verification, failed).len(), 1);
-    let over = tracker.look(at(10), head(1), Scope::Verification, vec![]);
+    assert_eq!(tracker.observe(at(9), head(1), Scope::Verification, failed).len(), 1);
+    let over = tracker.observe(at(10), head(1), Scope::Verification, vec![]);
     assert_eq!(over[0].state(), "resolved", "a verification that passes is an answer");
     assert_eq!(tracker.len(), 1);
 }
@@ -119,9 +119,9 @@ fn too_many_alerts_are_counted_and_not_raised() {
     let mut tracker = Tracker::new("chain", []);
     let many: Vec<_> =
         (0..300).map(|n| condition(AlertCode::LogShrunk, &format!("file:/{n}"))).collect();
-    assert_eq!(tracker.look(at(1), head(1), Scope::Tick, many.clone()).len(), MAX_OPEN);
+    assert_eq!(tracker.observe(at(1), head(1), Scope::Tick, many.clone()).len(), MAX_OPEN);
     assert_eq!((tracker.len(), tracker.unraised()), (MAX_OPEN, 300 - MAX_OPEN as u64));
-    assert!(tracker.look(at(2), head(1), Scope::Tick, many).is_empty());
+    assert!(tracker.observe(at(2), head(1), Scope::Tick, many).is_empty());
 }
 
 #[test]
@@ -163,25 +163,25 @@ fn the_clock_s_conditions_name_who_disagrees_and_do_not_hide_each_other() {
 #[test]
 fn a_tick_in_several_records_is_one_look_and_many_shrunk_logs_are_few_alerts() {
     let mut watch = Watch::new(60);
-    assert_eq!(watch.look(), None);
+    assert_eq!(watch.observe(), None);
     let logs = (0..30).map(|n| shrunk(&format!("file:/{n:02}"))).collect();
     watch.record(&now(10), &tick(honest(), logs, true));
-    assert_eq!(watch.look(), None, "its rest follows");
+    assert_eq!(watch.observe(), None, "its rest follows");
     watch.record(&now(10), &tick(honest(), vec![shrunk("file:/x")], false));
-    let found = watch.look().unwrap();
+    let found = watch.observe().unwrap();
     assert_eq!(found.len(), MAX_SHRUNK + 1);
     assert_eq!(names(&found)[0], ("log.shrunk", "file:/00"));
     assert!(found[MAX_SHRUNK].message.starts_with("15 more"), "{found:?}");
-    assert_eq!(watch.look(), None);
+    assert_eq!(watch.observe(), None);
     watch.record(&now(11), &tick(honest(), vec![], false));
-    assert_eq!(watch.look(), Some(vec![]));
+    assert_eq!(watch.observe(), Some(vec![]));
 }
 
 #[test]
 fn a_gap_is_over_two_intervals_without_a_stop() {
     let look = |watch: &mut Watch, second: i64| {
         watch.record(&now(second), &tick(honest(), vec![], false));
-        watch.look().unwrap()
+        watch.observe().unwrap()
     };
     let mut watch = Watch::new(60);
     assert_eq!(look(&mut watch, 1_000), []);
@@ -195,7 +195,7 @@ fn a_gap_is_over_two_intervals_without_a_stop() {
     let mut later = now(1_400);
     later.boot = "c".into();
     watch.record(&later, &tick(honest(), vec![], false));
-    assert_eq!(watch.look(), Some(vec![]));
+    assert_eq!(watch.observe(), Some(vec![]));
     watch.record(&now(1_410), &Body::Stop(session()));
     assert_eq!(look(&mut watch, 9_999), [], "an orderly end is no gap");
     let config = Body::Config { old: Digest::ZERO, new: Digest::ZERO, interval_s: 600 };
@@ -260,7 +260,7 @@ proptest! {
             let found = (0..3).filter(|bit| mask & (1 << bit) != 0);
             let found = found.map(|bit| condition(AlertCode::LogShrunk, &bit.to_string()));
             let found: Vec<_> = found.collect();
-            let changes = tracker.look(at(second), head(1), Scope::Tick, found.clone());
+            let changes = tracker.observe(at(second), head(1), Scope::Tick, found.clone());
             for change in changes {
                 prop_assert!(all.take(change.clone()).is_ok(), "{:?}", change);
                 match change.until {

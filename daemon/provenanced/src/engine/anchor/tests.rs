@@ -39,7 +39,7 @@ fn failed() -> AnchorStep {
 
 fn book(steps: Vec<AnchorStep>) -> AnchorIndex {
     let mut book = AnchorIndex::default();
-    steps.into_iter().for_each(|step| book.take(at(0), &entry(9, step)));
+    steps.into_iter().for_each(|step| book.apply(at(0), &entry(9, step)));
     book
 }
 
@@ -76,7 +76,7 @@ fn nothing_is_looked_at_for_ever() {
     assert!(book(vec![intended(), failed()]).to_follow(at(DAY), 10).is_empty());
     let mut settled = book(vec![intended(), AnchorStep::Signed(tx.clone())]);
     let mined = AnchorStep::Mined { txid: tx.txid, block: block(1), height: 7, depth: 6 };
-    settled.take(at(0), &entry(9, mined));
+    settled.apply(at(0), &entry(9, mined));
     settled.0.get_mut(&9).unwrap().state = State::Final;
     assert_eq!(settled.to_follow(at(DAY), 106), [9]);
     assert!(settled.to_follow(at(DAY), 107).is_empty());
@@ -186,7 +186,7 @@ impl Model {
                 }
             };
             let before = anchor.state;
-            self.book.take(at(0), &entry(9, step.clone()));
+            self.book.apply(at(0), &entry(9, step.clone()));
             let after = self.book.get(9).unwrap().state;
             prop_assert!(before.may_become(after), "{before:?} to {after:?}: {step:?}");
         }

@@ -8,7 +8,7 @@ fn settings(endpoint: Option<&str>, bucket: &str, path_style: Option<bool>) -> S
 fn http(settings: &S3) -> Http {
     let key = crate::credentials::AccessKey::new("A".into(), "s".into(), None, None);
     let keys = Keys::Fixed(std::sync::Arc::new(key));
-    Http::new(settings, keys, Trusted::Nobody, Pace::new(None)).unwrap()
+    Http::new(settings, keys, Trusted::Nobody, Throttle::new(None)).unwrap()
 }
 
 #[test]
@@ -39,9 +39,9 @@ fn a_bucket_is_in_the_host_name_or_in_the_path() {
 fn an_address_is_what_was_signed_and_names_nothing_else() {
     let http = http(&settings(Some("http://127.0.0.1:9000"), "evidence", None));
     let query = vec![("versions", String::new()), ("key-marker", "a/ü +".into())];
-    let url = http.url(&Asked::get(None, query)).unwrap();
+    let url = http.url(&S3Request::get(None, query)).unwrap();
     assert_eq!(url.query(), Some("key-marker=a%2F%C3%BC%20%2B&versions="));
-    let url = |key: &str| http.url(&Asked::get(Some(key.into()), vec![]));
+    let url = |key: &str| http.url(&S3Request::get(Some(key.into()), vec![]));
     assert_eq!(url("a b/%2e?#ü//~").unwrap().path(), "/evidence/a%20b/%252e%3F%23%C3%BC//~");
     for climbing in ["../other/a", "a/../../other", "a/.", ".."] {
         assert!(url(climbing).is_none(), "{climbing}");
@@ -51,8 +51,8 @@ fn an_address_is_what_was_signed_and_names_nothing_else() {
 #[tokio::test]
 async fn a_request_bears_its_signature_and_no_secret() {
     let http = http(&settings(Some("http://127.0.0.1:9000"), "evidence", None));
-    let at = Doing { place: "s3://evidence".into(), doing: "x", key: None };
-    let request = http.request(&Asked::get(Some("a".into()), vec![]), &at).await.unwrap();
+    let at = Operation { place: "s3://evidence".into(), doing: "x", key: None };
+    let request = http.request(&S3Request::get(Some("a".into()), vec![]), &at).await.unwrap();
     let value = request.headers()["authorization"].to_str().unwrap();
     assert!(value.contains("SignedHeaders=host;x-amz-content-sha256;x-amz-date,"), "{value}");
     assert!(!format!("{request:?}").contains("Signature="), "{request:?}");
@@ -60,7 +60,7 @@ async fn a_request_bears_its_signature_and_no_secret() {
 
 #[tokio::test(start_paused = true)]
 async fn what_has_no_answer_is_tried_three_times_and_what_is_refused_once() {
-    let at = Doing { place: "s3://evidence".into(), doing: "x", key: None };
+    let at = Operation { place: "s3://evidence".into(), doing: "x", key: None };
     for (status, times) in [(503, 3), (429, 3), (403, 1), (404, 1)] {
         let count = std::cell::Cell::new(0);
         let done: Result<(), _> = tried(async || {
