@@ -6,9 +6,7 @@
 use std::{collections::BTreeMap, env, fs, fs::File, io, io::Read, process::ExitCode};
 
 use provenance_attestations::{
-    Contents, Digests, Hasher, Signer,
-    parse::{self, Content},
-    trusted_root::Roots,
+    Contents, Digests, Hasher, Signer, evidence::Content, parse, trusted_root::Roots,
 };
 use sigstore_types::DerPublicKey;
 

@@ -10,13 +10,13 @@ use provenance_core::{
 
 use crate::{
     Artifact, Claims, Digests, Level, Package,
+    evidence::{Content, Evidence, Malformed, Signed},
     expectations::{Rule, Spec},
     index::Pool,
     keys::Keys,
     npm,
     outcome::{self, Judged, Outcome},
     package_name,
-    parse::{Content, Evidence, Malformed, Signed},
     previous_report::Previous,
     sigstore::{Contents, Open, Proved, Refusal, Signer},
     trusted_root::Roots,
@@ -274,7 +274,7 @@ impl Judge<'_> {
     fn registry(
         &self,
         piece: &Evidence,
-        signature: &npm::RegistrySignature,
+        signature: &crate::evidence::RegistrySignature,
         rule: Option<&Rule>,
     ) -> Judged {
         let judged = |level| Judged::new(piece, level);
@@ -324,7 +324,7 @@ impl Judge<'_> {
     }
 
     /// What the signature is really over, among all that was brought.
-    fn origin(&self, signature: &npm::RegistrySignature) -> Option<String> {
+    fn origin(&self, signature: &crate::evidence::RegistrySignature) -> Option<String> {
         let others = self.pool.evidence().iter().filter_map(|piece| match &piece.content {
             Content::Registry(other) if other.message() != signature.message() => Some(other),
             _ => None,
@@ -333,7 +333,7 @@ impl Judge<'_> {
         let over = |message: &String| {
             of_key().any(|key| key.signed(message.as_bytes(), &signature.signature))
         };
-        others.map(npm::RegistrySignature::message).take(10_000).find(over)
+        others.map(crate::evidence::RegistrySignature::message).take(10_000).find(over)
     }
 
     /// What the report says of a package.

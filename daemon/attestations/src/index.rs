@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    Artifact, Ecosystem, Hash, Package, npm, package_name,
-    parse::{Evidence, Subject},
+    Artifact, Ecosystem, Hash, Package,
+    evidence::{Evidence, Subject},
+    npm, package_name,
 };
 
 /// The evidence, in the order in which it was brought.

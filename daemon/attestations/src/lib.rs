@@ -3,11 +3,13 @@
 //! against what the auditor expects (docs/packages.md). No file is opened here
 //! and no network is asked; everything read was written by somebody else.
 
+mod bundle;
 mod certificate_claims;
 pub mod coverage;
 mod crypto_provider;
 mod digests;
 pub mod evaluate;
+pub mod evidence;
 pub mod expectations;
 pub mod index;
 pub mod keys;
@@ -19,6 +21,7 @@ pub mod package_name;
 pub mod parse;
 pub mod previous_report;
 mod pypi;
+mod root;
 mod sigstore;
 mod statement;
 pub mod trusted_root;
@@ -30,6 +33,7 @@ pub use digests::{Digests, Hash, Hasher};
 pub use keys::Keys;
 pub use npm_tarball::npm_identity;
 pub use provenance_core::record::coverage::Level;
+pub use root::{MAX_ROOT, Root, RootError};
 pub use sigstore::{Contents, Open, Proved, Refusal, Signer, verify};
 
 /// Where a package's name has its meaning.

@@ -1,6 +1,8 @@
 //! npm's forms: names, metadata with the registry's signatures, and the
 //! statement that the registry published a version.
 
+use crate::evidence::RegistrySignature;
+use crate::statement::NPM_PUBLISH;
 use provenance_core::encoding::time::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
@@ -8,38 +10,11 @@ use sigstore_types::Statement;
 
 use crate::{
     Kind,
-    parse::{Content, MAX_PIECES, Piece},
-    statement::Contradiction,
+    evidence::{Content, Contradiction, MAX_PIECES, Piece},
 };
 
-/// The type of npm's statement about a publication.
-pub(super) const PUBLISH: &str = "https://github.com/npm/attestation/tree/main/specs/publish/v0.1";
 /// Signatures of one version.
 const MAX_SIGNATURES: usize = 16;
-
-/// The registry's signature over a version: name, version and contents.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RegistrySignature {
-    /// The package.
-    pub name: String,
-    /// Its version.
-    pub version: String,
-    /// What the tarball is, as the registry writes it.
-    pub integrity: String,
-    /// Which of the registry's keys.
-    pub key: String,
-    /// The signature, in base64.
-    pub signature: String,
-    /// When the version was published, as the metadata say: nobody signs this.
-    pub published: Option<Timestamp>,
-}
-
-impl RegistrySignature {
-    /// What is signed.
-    pub fn message(&self) -> String {
-        format!("{}@{}:{}", self.name, self.version, self.integrity)
-    }
-}
 
 #[derive(Deserialize)]
 struct Version {
@@ -115,7 +90,7 @@ pub(super) fn of_purl(purl: &str) -> Option<(String, String)> {
 
 /// Where the predicate of a publication names another version than its subject.
 pub(super) fn contradictions(statement: &Statement) -> Vec<Contradiction> {
-    if statement.predicate_type != PUBLISH {
+    if statement.predicate_type != NPM_PUBLISH {
         return vec![];
     }
     let Some((name, version)) = statement.subject.first().and_then(|it| of_purl(&it.name)) else {

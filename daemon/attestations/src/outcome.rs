@@ -10,8 +10,8 @@ use provenance_core::{
 
 use crate::{
     Claims, Kind, Level, Package, Proved,
+    evidence::{Evidence, Malformed, Source},
     expectations::Rule,
-    parse::{Evidence, Malformed, Source},
 };
 
 /// What one piece of evidence comes to.

@@ -1,120 +1,29 @@
 //! What vouches for packages, out of the files in which it comes: Sigstore
 //! bundles, one or many, npm's attestations and metadata, PyPI's provenance.
 
+use crate::bundle::bundle;
+use crate::bundle::subjects;
+use crate::evidence::Content;
+use crate::evidence::Evidence;
+use crate::evidence::MAX_PIECES;
+use crate::evidence::Malformed;
+use crate::evidence::Piece;
+use crate::evidence::Source;
+use crate::evidence::Subject;
 use serde_json::Value;
-use sigstore_types::{Bundle, SignatureContent, Statement, bundle::VerificationMaterialContent};
 
-use crate::{
-    Digests, Kind,
-    npm::{self, RegistrySignature},
-    pypi::{self, Publisher},
-    statement,
-};
+use crate::{Digests, npm, pypi};
 
 /// A file of attestations is at most this long.
 pub const MAX_FILE: u64 = 64 << 20;
-/// Pieces of evidence in one file.
-pub const MAX_PIECES: usize = 10_000;
-/// What one bundle may hold of each.
-const MAX_PARTS: usize = 16;
-
-/// Where a piece of evidence is.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Source {
-    /// The file.
-    pub file: String,
-    /// Which one in it, from 1: its line, where it has a line of its own.
-    pub number: u64,
-}
-
-/// A piece of evidence.
-#[derive(Clone, Debug)]
-pub struct Evidence {
-    /// Where it is.
-    pub source: Source,
-    /// What it is.
-    pub kind: Kind,
-    /// What it is about.
-    pub subjects: Vec<Subject>,
-    /// The evidence itself.
-    pub content: Content,
-}
-
-/// The forms of evidence.
-#[derive(Clone, Debug)]
-pub enum Content {
-    /// A Sigstore bundle.
-    Bundle(Box<Signed>),
-    /// A registry's signature.
-    Registry(RegistrySignature),
-}
-
-/// A Sigstore bundle, and what stands around it.
-#[derive(Clone, Debug)]
-pub struct Signed {
-    /// The bundle.
-    pub bundle: Bundle,
-    /// The statement in it, where it has one.
-    pub statement: Option<Statement>,
-    /// Whom an index calls the publisher.
-    pub publisher: Option<Publisher>,
-    /// Whether its subject names the file as an index does.
-    pub names_file: bool,
-}
-
 /// What a piece of evidence is about.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Subject {
-    /// A name, which may be empty.
-    pub name: String,
-    /// The contents.
-    pub digests: Digests,
-}
-
-/// What looks like evidence and is none.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Malformed {
-    /// Where.
-    pub source: Source,
-    /// Why not.
-    pub why: String,
-    /// Whether it is something else altogether, and no damaged evidence.
-    pub other: bool,
-}
-
-impl Content {
-    fn subjects(&self) -> Vec<Subject> {
-        match self {
-            Self::Bundle(signed) => subjects(&signed.bundle),
-            Self::Registry(signature) => vec![Subject {
-                name: npm::purl(&signature.name, &signature.version),
-                digests: Digests::of_integrity(&signature.integrity),
-            }],
-        }
-    }
-}
-
-/// What the bundle is about, as it says itself.
-pub(super) fn subjects(bundle: &Bundle) -> Vec<Subject> {
-    match &bundle.content {
-        SignatureContent::MessageSignature(signature) => {
-            let mut digests = Digests::default();
-            if let Some(digest) = &signature.message_digest {
-                let name = match digest.algorithm {
-                    sigstore_types::HashAlgorithm::Sha2256 => crate::Hash::Sha256,
-                    sigstore_types::HashAlgorithm::Sha2384 => crate::Hash::Sha384,
-                    sigstore_types::HashAlgorithm::Sha2512 => crate::Hash::Sha512,
-                    _ => return vec![],
-                };
-                digests.insert(name, digest.digest.as_bytes());
-            }
-            vec![Subject { name: String::new(), digests }]
-        }
-        SignatureContent::DsseEnvelope(envelope) => {
-            let statement = serde_json::from_slice::<Statement>(envelope.payload.as_bytes());
-            statement.map(|statement| statement::subjects(&statement)).unwrap_or_default()
-        }
-        _ => vec![],
+fn subjects_of(content: &Content) -> Vec<Subject> {
+    match content {
+        Content::Bundle(signed) => subjects(&signed.bundle),
+        Content::Registry(signature) => vec![Subject {
+            name: npm::purl(&signature.name, &signature.version),
+            digests: Digests::of_integrity(&signature.integrity),
+        }],
     }
 }
 
@@ -145,7 +54,7 @@ pub fn read(file: &str, bytes: &[u8]) -> Vec<Result<Evidence, Malformed>> {
                     let number = if many { i as u64 + 1 } else { number };
                     match piece {
                         Ok((kind, content)) => {
-                            let (source, subjects) = (at(number), content.subjects());
+                            let (source, subjects) = (at(number), subjects_of(&content));
                             Ok(Evidence { source, kind, subjects, content })
                         }
                         Err(why) => malformed(number, why),
@@ -195,9 +104,6 @@ fn parses(line: &str) -> bool {
     serde_json::from_str::<serde::de::IgnoredAny>(line).is_ok()
 }
 
-/// A piece of evidence before it is known where it stands.
-pub(super) type Piece = Result<(Kind, Content), String>;
-
 /// What is in one JSON value; an error where it is damaged, without a word
 /// where it is of no known form.
 fn take(mut value: Value) -> Result<Vec<Piece>, Option<String>> {
@@ -231,63 +137,4 @@ fn take(mut value: Value) -> Result<Vec<Piece>, Option<String>> {
         return Ok(vec![bundle(found.take())]);
     }
     Err(None)
-}
-
-/// A Sigstore bundle, its parts counted before anything looks into them.
-pub(super) fn bundle(value: Value) -> Piece {
-    for (part, most) in [
-        ("/verificationMaterial/tlogEntries", MAX_PARTS),
-        ("/verificationMaterial/timestampVerificationData/rfc3161Timestamps", MAX_PARTS),
-        ("/verificationMaterial/x509CertificateChain/certificates", MAX_PARTS),
-        ("/dsseEnvelope/signatures", MAX_PARTS),
-    ] {
-        if value.pointer(part).and_then(Value::as_array).is_some_and(|list| list.len() > most) {
-            return Err(format!(
-                "a bundle with over {most} {}",
-                part.rsplit('/').next().unwrap_or(part)
-            ));
-        }
-    }
-    let hashes = "/inclusionProof/hashes";
-    let entries = value.pointer("/verificationMaterial/tlogEntries").and_then(Value::as_array);
-    let deep = |entry: &Value| {
-        entry.pointer(hashes).and_then(Value::as_array).is_some_and(|list| list.len() > 64)
-    };
-    if entries.into_iter().flatten().any(deep) {
-        return Err("a bundle with an inclusion proof of over 64 hashes".into());
-    }
-    let bundle: Bundle =
-        serde_json::from_value(value).map_err(|error| format!("no Sigstore bundle: {error}"))?;
-    signed(bundle, None, false)
-}
-
-pub(super) fn signed(bundle: Bundle, publisher: Option<Publisher>, names_file: bool) -> Piece {
-    let statement = match &bundle.content {
-        SignatureContent::DsseEnvelope(envelope)
-            if envelope.payload_type == "application/vnd.in-toto+json" =>
-        {
-            let payload = envelope.payload.as_bytes();
-            let statement = serde_json::from_slice::<Statement>(payload)
-                .map_err(|error| format!("its payload is no in-toto statement: {error}"))?;
-            Some(statement)
-        }
-        _ => None,
-    };
-    let kind = match (&statement, &bundle.content) {
-        (Some(statement), _) => statement::kind(statement),
-        (None, SignatureContent::MessageSignature(_)) => Kind::Signature,
-        (None, _) => Kind::Attestation,
-    };
-    let signed = Signed { bundle, statement, publisher, names_file };
-    Ok((kind, Content::Bundle(Box::new(signed))))
-}
-
-impl Signed {
-    /// The hint at a public key, where no certificate is in the bundle.
-    pub fn key_hint(&self) -> Option<&str> {
-        match &self.bundle.verification_material.content {
-            VerificationMaterialContent::PublicKey(key) => Some(&key.hint),
-            _ => None,
-        }
-    }
 }

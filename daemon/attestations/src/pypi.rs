@@ -1,33 +1,18 @@
 //! PyPI's forms (PEP 740): provenance of a file, with whom the index calls its
 //! publisher, and attestations that are Sigstore bundles in other words.
 
+use crate::evidence::Publisher;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sigstore_types::Bundle;
 
 use crate::{
-    Claims,
-    certificate_claims::{GITHUB, GITLAB},
-    parse::{MAX_PIECES, Piece, signed},
-    statement::Contradiction,
+    bundle::signed,
+    evidence::{MAX_PIECES, Piece},
 };
 
-/// The type of PyPI's statement about a publication.
-pub(super) const PUBLISH: &str = "https://docs.pypi.org/attestations/publish/v1";
-const GOOGLE: &str = "https://accounts.google.com";
 /// Log entries of one attestation.
 const MAX_ENTRIES: usize = 16;
-
-/// Whom the index calls the publisher: the index's word, held against the
-/// certificate.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
-pub struct Publisher {
-    kind: String,
-    repository: Option<String>,
-    workflow: Option<String>,
-    workflow_filepath: Option<String>,
-    email: Option<String>,
-}
 
 #[derive(Deserialize)]
 struct Provenance {
@@ -102,41 +87,4 @@ pub(super) fn attestation(value: &Value, publisher: Option<Publisher>) -> Piece 
     let bundle: Bundle =
         serde_json::from_value(bundle).map_err(|error| format!("no attestation: {error}"))?;
     signed(bundle, publisher, true)
-}
-
-impl Publisher {
-    /// Where the index names somebody else than the certificate proves.
-    pub(super) fn contradictions(&self, proved: &Claims) -> Vec<Contradiction> {
-        let (issuer, repository, workflow) = match &*self.kind {
-            "GitHub" => (
-                Some(GITHUB),
-                self.repository.as_ref().map(|name| format!("https://github.com/{name}")),
-                self.workflow.as_ref().map(|name| format!(".github/workflows/{name}")),
-            ),
-            "GitLab" => (
-                Some(GITLAB),
-                self.repository.as_ref().map(|name| format!("https://gitlab.com/{name}")),
-                self.workflow_filepath.clone(),
-            ),
-            "Google" => (Some(GOOGLE), None, None),
-            _ => (None, None, None),
-        };
-        let google = self.kind == "Google";
-        let pairs = [
-            ("issuer", issuer.map(str::to_owned), &proved.issuer),
-            ("repository", repository, &proved.repository),
-            ("workflow", workflow, &proved.workflow),
-            ("identity", self.email.clone().filter(|_| google), &proved.identity),
-        ];
-        let differs = |(what, said, proved): (_, Option<String>, &Option<String>)| {
-            let (said, proved) = (said?, proved.clone().unwrap_or_else(|| "none".into()));
-            // The hosts know no case in the names of owners and projects.
-            let same = match what {
-                "repository" => said.eq_ignore_ascii_case(&proved),
-                _ => said == proved,
-            };
-            (!same).then_some((what, said, proved))
-        };
-        pairs.into_iter().filter_map(differs).collect()
-    }
 }

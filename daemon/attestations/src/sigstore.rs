@@ -13,7 +13,7 @@ use sigstore_verify::{
     VerificationPolicy, VerificationResult,
 };
 
-use crate::{Claims, Digests, Hash, trusted_root::Root};
+use crate::{Claims, Digests, Hash, root::Root};
 
 /// Opens the contents anew.
 pub type Open<'a> = &'a dyn Fn() -> io::Result<Box<dyn Read>>;
@@ -154,7 +154,7 @@ fn foreign(bundle: &Bundle) -> bool {
 /// The digest by which the bundle is asked whether it is about the contents.
 fn named(bundle: &Bundle, digests: &Digests) -> Option<ArtifactDigest> {
     let of = |hash, algorithm| ArtifactDigest::new(algorithm, digests.get(hash)?.to_vec()).ok();
-    let wanted = crate::parse::subjects(bundle);
+    let wanted = crate::bundle::subjects(bundle);
     let same = |hash: Hash| {
         wanted.iter().any(|subject| {
             subject.digests.get(hash).is_some_and(|it| digests.get(hash) == Some(it))

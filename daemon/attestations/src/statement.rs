@@ -1,10 +1,11 @@
 //! What a statement says of itself. Whoever signed could write anything here:
 //! it is compared with what is proved, and proves nothing.
 
+use crate::evidence::Contradiction;
 use serde_json::Value;
 use sigstore_types::Statement;
 
-use crate::{Claims, Digests, Kind, npm, parse::Subject, pypi};
+use crate::{Claims, Digests, Kind, evidence::Subject};
 
 /// SLSA provenance, in the two versions that are in use.
 const SLSA: [&str; 2] = ["https://slsa.dev/provenance/v0.2", "https://slsa.dev/provenance/v1"];
@@ -17,13 +18,10 @@ const WORKFLOW: [&str; 2] = [
 /// Before the name of the machine's kind, in a builder's id.
 const RUNNER: &str = "https://github.com/actions/runner/";
 
-/// A difference: of what, what the statement says, and what is proved.
-pub(super) type Contradiction = (&'static str, String, String);
-
 pub(super) fn kind(statement: &Statement) -> Kind {
     match &*statement.predicate_type {
         known if SLSA.contains(&known) => Kind::Provenance,
-        npm::PUBLISH | pypi::PUBLISH => Kind::Publish,
+        NPM_PUBLISH | PYPI_PUBLISH => Kind::Publish,
         _ => Kind::Attestation,
     }
 }
@@ -152,6 +150,11 @@ fn git(uri: &str) -> (Option<String>, Option<String>) {
     (Some(repository.trim_end_matches(".git").to_owned()), git_ref)
 }
 
+/// The type of npm's statement about a publication.
+/// The type of npm's statement that a version was published.
+pub(crate) const NPM_PUBLISH: &str =
+    "https://github.com/npm/attestation/tree/main/specs/publish/v0.1";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -243,3 +246,6 @@ mod tests {
         }
     }
 }
+
+/// The type of PyPI's statement about a publication.
+pub(crate) const PYPI_PUBLISH: &str = "https://docs.pypi.org/attestations/publish/v1";

@@ -7,9 +7,10 @@ use provenance_core::report::Report;
 use super::*;
 use crate::{
     evaluate::{Given, Judge},
+    evidence::Evidence,
     expectations::Spec,
     index::Pool,
-    parse::{self, Evidence},
+    parse,
     trusted_root::Roots,
 };
 
@@ -55,11 +56,11 @@ fn they_verify_unchanged() {
 /// What was signed, and by whom.
 fn essence(pool: &Pool) -> String {
     let content = |piece: &Evidence| match &piece.content {
-        parse::Content::Bundle(signed) => {
+        crate::evidence::Content::Bundle(signed) => {
             let bundle = &signed.bundle;
             format!("{:?} {:?}", bundle.content, bundle.signing_certificate())
         }
-        parse::Content::Registry(signature) => format!("{signature:?}"),
+        crate::evidence::Content::Registry(signature) => format!("{signature:?}"),
     };
     pool.evidence().iter().map(content).collect()
 }

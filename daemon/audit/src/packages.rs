@@ -18,14 +18,14 @@ use crate::error::AuditError;
 use provenance_attestations::{
     Artifact, Ecosystem, Hasher, Keys, Package, coverage,
     evaluate::{Given, Judge},
+    evidence::{Evidence, Malformed},
     expectations::{self, Spec},
     index::Pool,
     keys, lockfile, npm_identity,
     outcome::Outcome,
-    package_name,
-    parse::{self, Evidence, Malformed},
+    package_name, parse,
     previous_report::{self, Previous},
-    trusted_root::{self, Roots},
+    trusted_root::Roots,
 };
 use provenance_host::durable;
 
@@ -231,8 +231,8 @@ fn targets(options: &Options, report: &mut Report) -> Result<Vec<Target>, AuditE
         targets.push(target(path, true)?);
     }
     if let Some(path) = &options.lock {
-        let bytes =
-            durable::read_limited(path, lockfile::MAX_LOCK).map_err(AuditError::io(path))?;
+        let bytes = durable::read_limited(path, provenance_attestations::lockfile::MAX_LOCK)
+            .map_err(AuditError::io(path))?;
         let wrong = not_evidence(path);
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let lock = match std::str::from_utf8(&bytes) {
@@ -392,7 +392,7 @@ fn roots(path: Option<&Path>) -> Result<Roots, AuditError> {
         let program = Path::new("the roots in this program");
         return Roots::embedded().map_err(|error| not_evidence(program)(error.to_string()));
     };
-    let text = text(path, trusted_root::MAX_ROOT)?;
+    let text = text(path, provenance_attestations::MAX_ROOT)?;
     Roots::from_json(&text).map_err(|error| not_evidence(path)(error.to_string()))
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::Args;
-use provenance_core::statement::replication_manifest::is_chain_id;
+use provenance_core::statement::is_chain_id;
 
 use crate::{Exit, Failure, io_exit};
 use provenance_host::config::S3;

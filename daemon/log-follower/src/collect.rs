@@ -12,9 +12,10 @@ use provenance_core::{encoding::file_uri, record::log_entry::Event};
 use crate::{
     Follower,
     compressed_match::{Probe, Verdict},
+    file_id::{FileStat, is_below},
     generation::{Generation, Place, write_id},
     range_reader::{Looked, Reader, open},
-    scan::{FileStat, Survey, is_below},
+    scan::Survey,
 };
 use provenance_host::decompress::Packing;
 

@@ -8,7 +8,7 @@ use provenance_core::{
     record::log_entry::{Event, LogEntry, What},
 };
 
-use crate::scan::{FileId, FileStat};
+use crate::file_id::{FileId, FileStat};
 use provenance_host::decompress::Packing;
 
 /// A digested range of a generation's bytes.

@@ -2,6 +2,7 @@
 //! looked for in files that are nobody's (compressed forms, copies), and what
 //! became of it is recorded.
 
+use crate::job::Job;
 use std::time::Instant;
 
 use provenance_core::record::log_entry::Event;
@@ -9,9 +10,9 @@ use provenance_core::record::log_entry::Event;
 use crate::{
     collect::{Collect, Reason, Task},
     compressed_match::{Probe, Verdict},
+    file_id::FileStat,
     generation::{Generation, Place, Range},
     range_reader::open,
-    scan::{FileId, FileStat},
 };
 use provenance_host::decompress::Packing;
 
@@ -21,14 +22,6 @@ const PATIENCE: u8 = 2;
 
 /// How many bytes tell a copy of a file that is gone.
 const MIN_COPY: u64 = 64;
-
-/// A comparison to be continued in the next collect.
-pub(super) struct Job {
-    src: Vec<u8>,
-    generation: u64,
-    file: FileId,
-    probe: Probe,
-}
 
 /// What the search for a generation's bytes found.
 enum Search {

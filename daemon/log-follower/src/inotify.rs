@@ -16,7 +16,7 @@ use notify::{
     Config, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher, event::ModifyKind,
 };
 
-use crate::{Follower, scan::is_below};
+use crate::{Follower, file_id::is_below};
 
 /// How long it has to be quiet before the caller is told.
 const QUIET: Duration = Duration::from_millis(50);

@@ -13,16 +13,21 @@
 
 mod collect;
 mod compressed_match;
+mod file_id;
+mod follower;
 mod generation;
 mod generation_end;
 pub mod inotify;
+mod job;
 pub mod journal;
 mod patterns;
 mod range_reader;
 mod scan;
 mod snapshot;
 
-use std::{collections::BTreeMap, path::PathBuf, time::Instant};
+pub use follower::{Follower, Settings};
+
+use std::{collections::BTreeMap, time::Instant};
 
 use provenance_core::{
     encoding::json::Value,
@@ -33,7 +38,7 @@ use collect::Collect;
 use generation::State;
 use patterns::Patterns;
 use range_reader::Reader;
-use scan::{FileId, FileStat, Survey};
+use scan::Survey;
 
 pub use patterns::PatternError;
 pub use scan::MAX_FILES;
@@ -41,41 +46,6 @@ pub use snapshot::RestoreError;
 
 /// How many bytes a collect reads at most, unless the settings say otherwise.
 pub const DEFAULT_BUDGET: u64 = 4 << 30;
-
-/// What to follow.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Globs such as `/var/log/**` and `/var/log/*.log`, and literal paths.
-    /// `*` stays within a directory; symbolic links are followed only where a
-    /// literal path or the part before the first wildcard is one.
-    pub watch: Vec<String>,
-    /// Globs of files, and of directories with all that is below them, that
-    /// are left out.
-    pub exclude: Vec<String>,
-    /// Never watched, nor anything below it, under whatever name.
-    pub state_dir: PathBuf,
-    /// How many bytes a collect reads at most; what is left is read by the
-    /// next, and the generation has an event `late`.
-    pub budget_bytes: u64,
-}
-
-/// Follows files. See the module.
-pub struct Follower {
-    patterns: Patterns,
-    budget: u64,
-    state: State,
-    /// The state comes from the chain, and the disk has not been seen since:
-    /// device numbers may have changed with a reboot.
-    restored: bool,
-    /// Directories of which has been said that they cannot be read.
-    blind: BTreeMap<Vec<u8>, u32>,
-    /// Comparisons that were not finished in one collect.
-    jobs: Vec<generation_end::Job>,
-    /// Files that look like compressed forms in the making.
-    held: BTreeMap<FileId, (FileStat, u8)>,
-    survey: Survey,
-    buffer: Vec<u8>,
-}
 
 impl Follower {
     /// A follower that has seen nothing.

@@ -10,7 +10,7 @@ use std::{
 use globset::{Glob, GlobBuilder, GlobMatcher, GlobSet, GlobSetBuilder};
 use rustix::fs::{AtFlags, CWD};
 
-use crate::scan::{FileId, is_below, look};
+use crate::file_id::{FileId, is_below, look};
 
 /// Why the settings cannot be followed.
 #[derive(Debug, thiserror::Error)]

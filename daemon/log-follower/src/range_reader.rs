@@ -22,8 +22,8 @@ use rustix::{
 };
 
 use crate::{
+    file_id::{FileStat, errno_number, look},
     generation::{Generation, Range},
-    scan::{FileStat, errno_number, look},
 };
 
 /// Where the first range of a generation ends at the latest.

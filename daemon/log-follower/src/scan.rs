@@ -1,15 +1,15 @@
 //! What is on the disk now: a walk over the patterns that gives every regular
 //! file they name, with its `statx`, sorted by path.
 
-use std::{
-    ffi::OsStr,
-    mem::MaybeUninit,
-    os::{fd::OwnedFd, unix::ffi::OsStrExt},
-    path::Path,
-};
+use crate::file_id::FileId;
+use crate::file_id::FileStat;
+use crate::file_id::errno_number;
+use crate::file_id::look;
+use crate::file_id::path;
+use std::{mem::MaybeUninit, os::fd::OwnedFd};
 
 use rustix::{
-    fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, StatxFlags, openat, statx},
+    fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, openat},
     io::Errno,
 };
 
@@ -19,26 +19,6 @@ use crate::patterns::{Pattern, Patterns};
 pub const MAX_FILES: usize = 100_000;
 /// How deep directories are walked below a pattern's literal part.
 const MAX_DEPTH: u8 = 64;
-
-/// Device and inode of a file.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) struct FileId {
-    pub dev: u64,
-    pub ino: u64,
-}
-
-/// What tells whether a file has changed since it was last looked at.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct FileStat {
-    pub id: FileId,
-    pub size: u64,
-    /// Nanoseconds since the epoch.
-    pub mtime: i64,
-    pub ctime: i64,
-    /// The time of birth, where the file system keeps one: tells a reused
-    /// inode from a file written anew in place.
-    pub btime: Option<i64>,
-}
 
 /// A file that a pattern names.
 #[derive(Debug)]
@@ -109,12 +89,6 @@ impl Survey {
         let end = self.paths.len();
         self.found.push(Found { start, end, stat, follow, claimed: false, held: false });
     }
-}
-
-/// Whether `path` is `dir` or below it.
-pub(super) fn is_below(path: &[u8], dir: &[u8]) -> bool {
-    let dir = dir.strip_suffix(b"/").unwrap_or(dir);
-    path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
 struct Walk<'s> {
@@ -233,41 +207,4 @@ fn enter(at: &mut Vec<u8>, name: &[u8]) -> usize {
     }
     at.extend_from_slice(name);
     length
-}
-
-fn path(bytes: &[u8]) -> &Path {
-    Path::new(OsStr::from_bytes(bytes))
-}
-
-/// The kind and the stat of a file, relative to `dir`.
-pub(super) fn look(
-    dir: impl rustix::fd::AsFd,
-    name: &[u8],
-    flags: AtFlags,
-) -> Result<(FileType, FileStat), Errno> {
-    let stat = statx(dir, path(name), flags, StatxFlags::BASIC_STATS | StatxFlags::BTIME)?;
-    let nanos = |time: rustix::fs::StatxTimestamp| {
-        time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec.into())
-    };
-    let has_btime = StatxFlags::from_bits_retain(stat.stx_mask).contains(StatxFlags::BTIME);
-    let id = FileId {
-        dev: rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor),
-        ino: stat.stx_ino,
-    };
-    let kind = FileType::from_raw_mode(stat.stx_mode.into());
-    Ok((
-        kind,
-        FileStat {
-            id,
-            size: stat.stx_size,
-            mtime: nanos(stat.stx_mtime),
-            ctime: nanos(stat.stx_ctime),
-            btime: has_btime.then(|| nanos(stat.stx_btime)),
-        },
-    ))
-}
-
-/// The number of an error as in errno(3).
-pub(super) fn errno_number(errno: Errno) -> u32 {
-    errno.raw_os_error().unsigned_abs()
 }

@@ -4,8 +4,8 @@
 use provenance_core::encoding::{digest::Digest, file_uri, json::Value};
 
 use crate::{
+    file_id::FileStat,
     generation::{Generation, Place, Range, Source, State, parse_id, write_id},
-    scan::FileStat,
 };
 
 /// The cached state is of no use; replay the chain instead.

@@ -3,7 +3,9 @@
 use provenance_core::record::coverage::{ATTESTATION, COVERAGE};
 use serde::Serialize;
 
-use crate::{Header, Inventory, Package, SbomError, date, package_report::coverage_text};
+use crate::{
+    Header, Inventory, Package, SbomError, inventory::date, package_report::coverage_text,
+};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

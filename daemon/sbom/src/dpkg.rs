@@ -7,7 +7,9 @@ use std::{
     path::Path,
 };
 
-use crate::{Inventory, MAX_PACKAGES, MAX_REFERENCES, Package, SbomError, Source, purl_part};
+use crate::{
+    Inventory, MAX_PACKAGES, MAX_REFERENCES, Package, SbomError, Source, inventory::purl_part,
+};
 use provenance_host::durable;
 
 /// Where dpkg keeps its status.

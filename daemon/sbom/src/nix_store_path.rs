@@ -2,7 +2,7 @@
 
 use provenance_core::{encoding::digest::Digest, nix::base32};
 
-use crate::{Package, SbomError, purl_part};
+use crate::{Package, SbomError, inventory::purl_part};
 
 const HASH: usize = 32;
 

@@ -1,54 +1,21 @@
 //! Packages that no package manager of the system told of, as `provctl
 //! verify-package --json` found them: each with who vouches for it.
 
+use crate::inventory::Attested;
 use std::{collections::BTreeMap, path::Path};
 
 use provenance_core::{
-    encoding::{digest::Digest, json::Value},
+    encoding::digest::Digest,
     record::coverage::{Coverage, Level, by_kind},
 };
 use serde::Deserialize;
 
-use crate::{Inventory, MAX_PACKAGES, MAX_REFERENCES, Package, SbomError, purl_part};
+use crate::{Inventory, MAX_PACKAGES, MAX_REFERENCES, Package, SbomError, inventory::purl_part};
 
 /// A report has at most so many bytes.
 pub const MAX_REPORT: u64 = 256 << 20;
 /// A name or a version is at most so long.
 const MAX_NAME: usize = 1_024;
-
-/// How far a package is vouched for.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Attested {
-    /// Whose name it has: `npm`, `pypi`, `file`.
-    pub ecosystem: String,
-    /// In all.
-    pub level: Level,
-    /// By each kind of what vouches.
-    pub kinds: BTreeMap<String, Level>,
-    /// Name and hexadecimal digits of the digest of its one file.
-    pub sum: Option<(String, String)>,
-}
-
-impl Attested {
-    /// All that it says, in words.
-    pub(super) fn fields(&self) -> Vec<String> {
-        let kinds = self.kinds.iter().map(|(kind, level)| format!("{kind} {}", level.as_str()));
-        let sum = self.sum.iter().map(|(name, hex)| format!("{name}:{hex}"));
-        let first = format!("{} {}", self.ecosystem, self.level.as_str());
-        std::iter::once(first).chain(kinds).chain(sum).collect()
-    }
-
-    /// As documents have it: canonical JSON, without the sum.
-    pub(super) fn text(&self) -> String {
-        let kinds = self.kinds.iter().map(|(kind, level)| (kind.as_str(), level.as_str().into()));
-        let value = Value::object([
-            ("ecosystem", self.ecosystem.as_str().into()),
-            ("kinds", Value::object(kinds)),
-            ("level", self.level.as_str().into()),
-        ]);
-        String::from_utf8_lossy(&value.encode()).into_owned()
-    }
-}
 
 /// What is read of a report; the rest of it says why.
 #[derive(Deserialize)]
@@ -187,7 +154,7 @@ fn read(told: Told) -> Result<(Package, Attested), &'static str> {
     Ok((package, attested))
 }
 
-fn sum(text: &str) -> Option<(String, String)> {
+pub(crate) fn sum(text: &str) -> Option<(String, String)> {
     let (name, hex) = text.split_once(':')?;
     let digits = match name {
         "sha256" => 64,

@@ -13,7 +13,9 @@ use spdx_rs::models::{
     RelationshipType, SpdxExpression,
 };
 
-use crate::{Header, Inventory, Package, SbomError, Source, date, package_report::coverage_text};
+use crate::{
+    Header, Inventory, Package, SbomError, Source, inventory::date, package_report::coverage_text,
+};
 
 const NOASSERTION: &str = "NOASSERTION";
 
@@ -111,7 +113,7 @@ fn creator(header: &Header) -> String {
 
 /// Unique to what the document says, and nowhere on a network.
 fn namespace(inventory: &Inventory, header: &Header) -> String {
-    let part = crate::purl_part;
+    let part = crate::inventory::purl_part;
     format!(
         "https://msp-provenance.dev/sbom/{}/{}/{}-{}",
         part(&header.client),

@@ -1,10 +1,10 @@
 //! The access key: from a file of AWS's form, from the environment, or from the
 //! machine's instance role.
 
-use std::{env, fmt, sync::Arc};
+use crate::access_key::AccessKey;
+use std::{env, sync::Arc};
 
 use provenance_core::encoding::time::Timestamp;
-use zeroize::Zeroizing;
 
 use crate::{StoreError, instance_role::Role};
 use provenance_host::secret::{self, Named};
@@ -20,24 +20,6 @@ pub enum Access {
     Environment,
     /// What the machine's instance role gives.
     Role,
-}
-
-/// An access key. What is secret in it is never shown, and wiped when it is
-/// dropped.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) struct AccessKey {
-    pub(super) id: String,
-    pub(super) secret: Zeroizing<String>,
-    /// Of a key that somebody has for a while.
-    pub(super) token: Option<Zeroizing<String>>,
-    /// When it runs out.
-    pub(super) expires: Option<Timestamp>,
-}
-
-impl fmt::Debug for AccessKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AccessKey").field("id", &self.id).finish_non_exhaustive()
-    }
 }
 
 /// What gives access keys.
@@ -91,17 +73,6 @@ impl Access {
             }
         };
         Ok(Keys::Fixed(Arc::new(key)))
-    }
-}
-
-impl AccessKey {
-    pub(super) fn new(
-        id: String,
-        secret: String,
-        token: Option<String>,
-        expires: Option<Timestamp>,
-    ) -> Self {
-        Self { id, secret: Zeroizing::new(secret), token: token.map(Zeroizing::new), expires }
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 use provenance_core::encoding::time::Timestamp;
 use reqwest::{Client, Method};
 
-use crate::{StoreError, credentials::AccessKey};
+use crate::{StoreError, access_key::AccessKey};
 use provenance_http::client;
 
 const SERVICE: &str = "http://169.254.169.254";

@@ -1,6 +1,7 @@
 //! Storage for copies: a folder, or a bucket with S3 Object Lock. Objects are
 //! written once; what is asked for is what comes back, or it is an error.
 
+mod access_key;
 mod credentials;
 mod folder;
 mod instance_role;

@@ -5,10 +5,10 @@ use std::fmt;
 use provenance_core::{
     bitcoin::{Block, BlockHash, Header, Headers},
     encoding::digest::Digest,
-    report::{Code, Finding, Place, Report},
+    report::{Basis, Code, Finding, Place, Report},
     verify::{
         anchor_history::{Anchors, Known},
-        anchor_proof::{self, Answer, Basis, Weight},
+        anchor_proof::{self, Answer, Weight},
     },
 };
 

@@ -9,7 +9,7 @@ use provenance_core::{
         Governance, Issued, SubjectKind,
         package::{is_package, is_version},
     },
-    statement::replication_manifest::is_chain_id,
+    statement::is_chain_id,
 };
 use serde::Deserialize;
 

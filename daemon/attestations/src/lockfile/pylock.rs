@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{Lock, MAX_FILES};
+use super::{Lock, lock::MAX_FILES};
 use crate::{Artifact, Digests, Ecosystem, package_name::python};
 
 #[derive(Deserialize)]

@@ -1,7 +1,7 @@
 //! `requirements.txt` with hashes, as pip reads it: `name==version` and
 //! `--hash=sha256:…`, over lines that end in `\`.
 
-use super::{Lock, MAX_FILES};
+use super::{Lock, lock::MAX_FILES};
 use crate::{Artifact, Digests, Ecosystem, package_name::python};
 
 pub(super) fn parse(text: &str) -> Result<Lock, String> {

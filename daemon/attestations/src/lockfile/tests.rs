@@ -1,5 +1,6 @@
 use super::*;
 use crate::Digests;
+use crate::Package;
 use proptest::prelude::*;
 
 const SHA512: &str = "sha512-H0D8ktokFpR1CXnubPWC8tXX0o4YM13gWrxU0FYOD1MChgxlK/CNVgJSql50IQVG82n7u86MEs/HlXsmUv6adQ==";

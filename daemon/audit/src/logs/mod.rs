@@ -14,18 +14,15 @@ mod file_stream;
 mod journal;
 mod journalctl;
 mod modified_ranges;
+mod options;
 mod reread;
 mod root_dir;
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+pub use options::{JournalSource, Logs, Options};
 
-use provenance_core::{
-    encoding::time::Timestamp,
-    report::{Code, Finding, Place, Report},
-};
+use std::io;
+
+use provenance_core::report::{Code, Finding, Place, Report};
 
 use candidates::{Target, Whereabouts};
 use chain_index::Survey;
@@ -33,60 +30,6 @@ use file_stream::Desk;
 use modified_ranges::shown;
 use provenance_host::{chain_files::ChainFile, clock};
 use root_dir::Root;
-
-/// Where the logs are, as a user says it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Logs {
-    /// The root of the file system that they are on.
-    pub root: PathBuf,
-    /// The journal's folder, if it is not that of the root.
-    pub journal: Option<PathBuf>,
-}
-
-/// What to read again, and where.
-pub struct Options<'a> {
-    /// Put before every path: `/`, or where a copy of the logs is.
-    pub root: PathBuf,
-    /// Where the journal is; `None` leaves it out.
-    pub journal: Option<JournalSource>,
-    /// Only what was recorded from this time on.
-    pub from: Option<Timestamp>,
-    /// Only what was recorded before this time.
-    pub to: Option<Timestamp>,
-    /// Told how many bytes have been read, some thousand times a second.
-    pub progress: &'a dyn Fn(u64),
-}
-
-/// Where the journal is.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum JournalSource {
-    /// This machine's.
-    System,
-    /// That of the system below a root.
-    Root(PathBuf),
-    /// The journal files in a directory.
-    Directory(PathBuf),
-}
-
-impl Logs {
-    /// All that was recorded from the first time on and before the second.
-    pub fn options(&self, (from, to): (Option<Timestamp>, Option<Timestamp>)) -> Options<'static> {
-        let root = self.root.clone();
-        let journal = match &self.journal {
-            Some(dir) => JournalSource::Directory(dir.clone()),
-            None if root == Path::new("/") => JournalSource::System,
-            None => JournalSource::Root(root.clone()),
-        };
-        Options { root, journal: Some(journal), from, to, progress: &|_| {} }
-    }
-}
-
-impl Options<'_> {
-    /// Whether what was recorded at `time` is asked for.
-    fn wants(&self, time: Timestamp) -> bool {
-        self.from.is_none_or(|from| time >= from) && self.to.is_none_or(|to| time < to)
-    }
-}
 
 /// Holds the logs against the chain's files. What differs, and what could not
 /// be compared, is in the report.

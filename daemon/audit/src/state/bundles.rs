@@ -184,7 +184,7 @@ fn patient(mut done: impl FnMut() -> Result<bool, AuditError>) -> Result<bool, A
         if done()? {
             return Ok(true);
         }
-        std::thread::sleep(super::PATIENCE);
+        std::thread::sleep(super::limits::PATIENCE);
     }
     done()
 }

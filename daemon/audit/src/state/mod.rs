@@ -4,6 +4,7 @@
 pub mod anchors;
 pub mod bundles;
 mod coverage;
+mod limits;
 pub mod package_events;
 pub mod published_packages;
 pub mod recovered;
@@ -12,7 +13,8 @@ pub mod registry_cursor;
 pub mod sboms;
 pub mod target;
 
-use std::{fs, path::Path, time::Duration};
+use crate::state::limits::PATIENCE;
+use std::{fs, path::Path};
 
 use provenance_core::{
     encoding::{digest::Digest, time::Timestamp},
@@ -37,9 +39,6 @@ use crate::{
 };
 use provenance_host::chain_files::{self, ChainFile};
 use provenance_registry::reader::{Reader, RegistryError};
-
-/// How long a write that was met half-way may take, five times over.
-pub(super) const PATIENCE: Duration = Duration::from_millis(50);
 
 /// What to verify, and against what.
 #[derive(Debug, Default)]

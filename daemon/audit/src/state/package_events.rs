@@ -11,7 +11,6 @@ use provenance_core::{
     verify::registry::FILE,
 };
 
-use super::published_packages::First;
 use provenance_registry::package_index::{CertificateIndex, Event, Named, VersionIndex};
 use provenance_x509::{ParsedCertificate, authority};
 
@@ -87,4 +86,13 @@ impl Packages {
             Ok(_) => {}
         }
     }
+}
+
+/// What the first publication of a version put on record.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct First {
+    /// Its record's number.
+    pub(crate) row: u64,
+    /// Digest of the attestation of its build.
+    pub(crate) provenance: Option<Digest>,
 }

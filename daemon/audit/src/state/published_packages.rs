@@ -1,6 +1,7 @@
 //! The files of published packages and of certificates in a state folder, held
 //! against the registry's records of them (docs/format.md, steps 16.7 and 17.4).
 
+use crate::state::package_events::First;
 use std::{
     collections::BTreeSet,
     fs, io,
@@ -25,15 +26,6 @@ use provenance_x509::{MAX_CERTIFICATE, ParsedCertificate};
 
 /// So many files that nobody knows are told by name.
 const MAX_TOLD: usize = 10;
-
-/// What the first publication of a version put on record.
-#[derive(Clone, Debug, Default)]
-pub(super) struct First {
-    /// Its record's number.
-    pub(super) row: u64,
-    /// Digest of the attestation of its build.
-    pub(super) provenance: Option<Digest>,
-}
 
 /// A published version, and where its files are.
 struct Published<'a> {

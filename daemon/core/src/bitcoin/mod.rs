@@ -9,6 +9,7 @@
 
 mod branch;
 mod bytes;
+mod error;
 mod hash;
 mod header;
 mod headers;
@@ -16,6 +17,8 @@ mod merkle_block;
 mod payload;
 mod proof;
 mod tx;
+
+pub use error::AnchorError;
 
 pub use branch::{MAX_DEPTH, block_root};
 pub use hash::BlockHash;
@@ -26,47 +29,6 @@ pub use payload::{MAGIC, PAYLOAD, payload, root_of, script};
 pub(crate) use proof::digests;
 pub use proof::{Anchor, Anchored, TxProof};
 pub use tx::{MAX_PROVED, MAX_WHOLE, OutPoint, Transaction, Txid};
-
-use crate::{encoding::json_scanner::ScanError, report::codes::Code};
-
-/// Why something is no proof of an anchor.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum AnchorError {
-    /// Not the form of an anchor in JSON.
-    #[error("not an anchor: {0}")]
-    Form(#[from] ScanError),
-    /// The record is not shown to be under the anchored root.
-    #[error("the path does not lead from the record to the anchored root")]
-    Path,
-    /// The bytes are no transaction.
-    #[error("not a transaction: {0}")]
-    Transaction(&'static str),
-    /// The transaction does not carry the root.
-    #[error("the transaction's payload: {0}")]
-    Payload(&'static str),
-    /// The proof is of another transaction.
-    #[error("the block's proof is of another transaction")]
-    OtherTransaction,
-    /// The transaction is not shown to be in the block.
-    #[error("the branch from the transaction to the block: {0}")]
-    Branch(&'static str),
-    /// The header is none, or has no work.
-    #[error("the block's header: {0}")]
-    Header(&'static str),
-}
-
-impl AnchorError {
-    /// The finding that this is.
-    pub fn code(&self) -> Code {
-        match self {
-            Self::Path => Code::ProofInclusion,
-            Self::Form(_) | Self::Payload(_) => Code::AnchorPayload,
-            Self::Transaction(_) | Self::OtherTransaction => Code::AnchorTxid,
-            Self::Branch(_) => Code::AnchorBranch,
-            Self::Header(_) => Code::AnchorHeader,
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests;

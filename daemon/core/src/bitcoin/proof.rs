@@ -14,7 +14,7 @@ use crate::{
         json::Value,
         json_scanner::{Scan, ScanError},
     },
-    merkle::{self, inclusion_proof::MAX_PATH},
+    merkle::{self, MAX_PROOF_PATH},
     record::log_entry::read_digest,
 };
 
@@ -193,7 +193,7 @@ impl Anchor {
     pub fn read(scan: &mut Scan<'_>) -> Result<Self, ScanError> {
         scan.open()?;
         scan.key("path")?;
-        let path = digests(scan, MAX_PATH)?;
+        let path = digests(scan, MAX_PROOF_PATH)?;
         scan.key("proof")?;
         let proof = TxProof::read(scan)?;
         scan.key("size")?;

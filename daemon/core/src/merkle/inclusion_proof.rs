@@ -5,6 +5,7 @@
 //! Reading it proves nothing yet: the path is checked with the Merkle tree's
 //! rule and the checkpoint's signature with a key from the auditor's policy.
 
+use crate::merkle::MAX_PROOF_PATH;
 use alloc::{string::String, vec::Vec};
 
 use crate::{
@@ -22,9 +23,6 @@ use crate::{
 pub const MAX_PROOF: usize = 2 * MAX_RECORD + MAX_CHECKPOINT * 2 + 32_768;
 /// The largest checkpoint with all its signatures.
 pub const MAX_CHECKPOINT: usize = 64 << 10;
-/// The longest inclusion path: the height of a tree of 2^53 leaves.
-pub const MAX_PATH: usize = 53;
-
 /// A record's place in a registry of a signed size.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Proof {
@@ -136,7 +134,7 @@ impl Proof {
         scan.key("path")?;
         let mut path = Vec::new();
         scan.array(|scan| {
-            if path.len() == MAX_PATH {
+            if path.len() == MAX_PROOF_PATH {
                 return scan.fail("a path longer than any tree is high");
             }
             path.push(read_digest(scan)?);
@@ -184,7 +182,7 @@ mod tests {
         assert_eq!(outside.encode(), Err(ProofError::OutsideTree { index: 7, size: 7 }));
         let no_record = Proof { body: "{}".into(), ..proof(7) };
         assert!(matches!(no_record.encode(), Err(ProofError::Body(_))));
-        let long = Proof { path: vec![Digest::ZERO; MAX_PATH + 1], ..proof(7) };
+        let long = Proof { path: vec![Digest::ZERO; MAX_PROOF_PATH + 1], ..proof(7) };
         assert!(matches!(long.encode(), Err(ProofError::Malformed(_))));
         let large = Proof { checkpoint: "x".repeat(MAX_CHECKPOINT + 1), ..proof(7) };
         assert!(matches!(large.encode(), Err(ProofError::Malformed(_))));

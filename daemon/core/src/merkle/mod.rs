@@ -272,5 +272,8 @@ fn largest_power_below(n: u64) -> u64 {
     1 << (63 - (n - 1).leading_zeros())
 }
 
+/// The longest inclusion path: the height of a tree of 2^53 leaves.
+pub const MAX_PROOF_PATH: usize = 53;
+
 #[cfg(test)]
 mod tests;

@@ -25,9 +25,6 @@ pub const NONCE: usize = 16;
 pub const COMMITMENT: usize = 40;
 /// A batch has at most so many submissions.
 pub const MAX_LEAVES: usize = 1 << 16;
-/// A calendar's address is at most this long.
-pub const MAX_URI: usize = 1000;
-
 /// What a calendar promises to anchor: the root of a batch, and the size of
 /// the registry before the batch was recorded. The first record of a batch
 /// from there on is that of this batch.
@@ -140,10 +137,4 @@ pub fn of_commitment(
     anchor: &Anchor,
 ) -> Result<Vec<u8>, WriteError> {
     block(&commitment.to_bytes(), body, index, anchor)
-}
-
-/// Whether proofs can name a calendar by this address.
-pub fn is_uri(text: &str) -> bool {
-    let allowed = |c: u8| c.is_ascii_alphanumeric() || b"-._/:".contains(&c);
-    text.len() <= MAX_URI && text.bytes().all(allowed)
 }

@@ -8,7 +8,7 @@ use base64ct::{Base64, Encoding as _};
 use super::{EntryError, Members, wrong};
 use crate::{
     encoding::{digest::Digest, json::Value, time::Timestamp},
-    statement::replication_manifest::is_chain_id,
+    statement::is_chain_id,
 };
 
 /// What happened to a certificate.

@@ -5,7 +5,7 @@ use alloc::{collections::BTreeMap, string::String};
 use super::{EntryError, Members, wrong};
 use crate::{
     encoding::{digest::Digest, json::Value},
-    statement::replication_manifest::is_chain_id,
+    statement::is_chain_id,
 };
 
 /// What can happen to a version of a package.

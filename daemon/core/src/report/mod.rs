@@ -1,7 +1,13 @@
 //! What a verification says: a verdict, what was checked, what was not and
 //! why, and findings with a stable code and a place (docs/format.md §9).
 
+mod block;
 pub mod codes;
+mod severity;
+
+pub use block::{Basis, Seen};
+
+pub use severity::Severity;
 
 use alloc::{
     collections::BTreeMap,
@@ -9,10 +15,7 @@ use alloc::{
     vec::Vec,
 };
 
-use crate::{
-    encoding::{digest::Digest, json::Value, time::Timestamp},
-    verify::anchor_proof::Seen,
-};
+use crate::encoding::{digest::Digest, json::Value, time::Timestamp};
 pub use codes::Code;
 
 /// How many findings of one code a report keeps; the rest are counted.
@@ -37,28 +40,6 @@ impl Verdict {
             Self::Verified => "verified",
             Self::Inconclusive => "inconclusive",
             Self::Failed => "failed",
-        }
-    }
-}
-
-/// What a finding does to the verdict.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Severity {
-    /// Nothing: a fact worth knowing.
-    Info,
-    /// Nothing: the record is intact, but what it records is not in order.
-    Warning,
-    /// The verdict is `failed`.
-    Error,
-}
-
-impl Severity {
-    /// `info`, `warning` or `error`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Warning => "warning",
-            Self::Error => "error",
         }
     }
 }

@@ -10,8 +10,6 @@ pub mod replication_manifest;
 
 use alloc::{borrow::ToOwned, string::String, vec::Vec};
 
-use replication_manifest::is_chain_id;
-
 use crate::{
     encoding::{
         digest::Digest,
@@ -228,4 +226,9 @@ pub(crate) fn time(scan: &mut Scan<'_>, name: &str) -> Result<Timestamp, ScanErr
         Some(time) => Ok(time),
         None => scan.fail("expected a time"),
     }
+}
+
+/// Whether a text is a log chain's id.
+pub fn is_chain_id(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'))
 }

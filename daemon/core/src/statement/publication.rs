@@ -3,7 +3,7 @@
 
 use alloc::string::String;
 
-use super::{MAX_STATEMENT, Subject, replication_manifest::is_chain_id, text, time};
+use super::{MAX_STATEMENT, Subject, is_chain_id, text, time};
 use crate::{
     encoding::{
         digest::Digest,

@@ -1,6 +1,7 @@
 //! Copies in WORM storage (docs/format.md §15): what a run put there, and under
 //! which names.
 
+use crate::statement::is_chain_id;
 use alloc::{collections::BTreeSet, format, string::String, vec::Vec};
 
 use super::{evidence::Link, text};
@@ -199,11 +200,6 @@ pub fn folder(run: u64) -> String {
 pub fn run_of(folder: &str) -> Option<u64> {
     let digits = folder.len() == DIGITS && folder.bytes().all(|c| c.is_ascii_digit());
     digits.then(|| folder.parse().ok()).flatten()
-}
-
-/// Whether a text is a log chain's id.
-pub fn is_chain_id(text: &str) -> bool {
-    text.len() == 32 && text.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// Whether a name is of what is copied out of a state folder: whoever rebuilds

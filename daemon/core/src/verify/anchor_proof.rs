@@ -1,6 +1,9 @@
 //! A bundle's anchor (docs/format.md §7, steps 7.5 to 7.9): from the record to
 //! the block's header, and on what the header is trusted.
 
+use crate::bitcoin::AnchorError;
+use crate::report::Basis;
+use crate::report::Seen;
 use alloc::{
     format,
     string::{String, ToString},
@@ -8,75 +11,23 @@ use alloc::{
 };
 
 use crate::{
-    bitcoin::{Anchored, Block, ChainWork, Header, Txid},
-    encoding::{digest::Digest, json::Value, time::Timestamp},
+    bitcoin::{Anchored, Block, ChainWork, Header},
+    encoding::digest::Digest,
     merkle::{inclusion_proof::Proof, leaf_hash},
     opentimestamps::{Attestation, Ots},
     report::{Code, Finding, Place, Report, Severity},
 };
 
-/// Something that was anchored, and what it rests on.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Seen {
-    /// Where the proof is.
-    pub place: Place,
-    /// The block's height.
-    pub height: u32,
-    /// The block's header.
-    pub header: Header,
-    /// The transaction, where the proof names it.
-    pub txid: Option<Txid>,
-    /// The root that it carries.
-    pub root: Option<Digest>,
-    /// Why the header is believed.
-    pub basis: Basis,
-    /// The work of the block and of those known on top of it.
-    pub work: ChainWork,
-}
-
-/// Why a header is believed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Basis {
-    /// The auditor's node has it at that height.
-    Node,
-    /// The auditor's file has it.
-    HeaderFile,
-    /// The auditor named its hash.
-    PinnedHash,
-    /// Nobody vouches for it: only its work is shown.
-    ProofOfWork,
-}
-
-impl Basis {
-    /// As reports name it.
-    pub fn as_str(self) -> &'static str {
+impl AnchorError {
+    /// The finding that this is.
+    pub fn code(&self) -> Code {
         match self {
-            Self::Node => "node",
-            Self::HeaderFile => "header file",
-            Self::PinnedHash => "pinned hash",
-            Self::ProofOfWork => "proof of work alone",
+            Self::Path => Code::ProofInclusion,
+            Self::Form(_) | Self::Payload(_) => Code::AnchorPayload,
+            Self::Transaction(_) | Self::OtherTransaction => Code::AnchorTxid,
+            Self::Branch(_) => Code::AnchorBranch,
+            Self::Header(_) => Code::AnchorHeader,
         }
-    }
-}
-
-impl Seen {
-    /// The block's own time; it is at most two hours ahead of the miner's clock.
-    pub fn time(&self) -> Timestamp {
-        Timestamp::from_nanos(i64::from(self.header.time()).saturating_mul(1_000_000_000))
-    }
-
-    /// As JSON.
-    pub fn to_value(&self) -> Value {
-        Value::object([
-            ("basis", self.basis.as_str().into()),
-            ("block", self.header.hash().into()),
-            ("height", self.height.into()),
-            ("time", self.time().into()),
-            ("where", self.place.to_value()),
-            ("work_bits", self.work.bits().into()),
-        ])
-        .with_some("root", self.root)
-        .with_some("txid", self.txid)
     }
 }
 

@@ -10,12 +10,16 @@ mod api;
 mod calendar_server;
 mod certificates;
 mod documents;
+mod error;
 mod replication;
 mod sources;
 mod tiers;
 pub mod url;
 
-use std::{io, os::unix::ffi::OsStrExt, path::PathBuf};
+pub use error::ConfigError;
+
+use crate::config::error::parse_error;
+use std::{os::unix::ffi::OsStrExt, path::PathBuf};
 
 use globset::Glob;
 use provenance_core::{
@@ -38,39 +42,6 @@ use crate::{clock, config::address::Listen, durable};
 
 /// A settings file is at most 1 MiB.
 const MAX_BYTES: u64 = 1 << 20;
-
-/// Why there are no settings to work with.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file could not be read.
-    #[error("cannot read the settings {path}: {source}")]
-    Read {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// Not TOML, an unknown key, or a value of the wrong type.
-    #[error("the settings {path} are not valid: {message}")]
-    Parse {
-        /// Which file, or which `--set`.
-        path: String,
-        /// The parser's message with line, column and the line itself.
-        message: String,
-    },
-    /// A value that makes no sense.
-    #[error("{path}{}: {key}: {message}", line.map(|line| format!(" line {line}")).unwrap_or_default())]
-    Value {
-        /// Which file.
-        path: String,
-        /// Where, if the key stands in the file.
-        line: Option<usize>,
-        /// Which key.
-        key: &'static str,
-        /// What is wrong and what would be right.
-        message: String,
-    },
-}
 
 /// The settings in force: the file over the tier's defaults.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -350,10 +321,6 @@ fn merge(into: &mut toml::Table, from: toml::Table) {
             }
         }
     }
-}
-
-fn parse_error(path: &str, message: String) -> ConfigError {
-    ConfigError::Parse { path: path.into(), message: message.trim_end().into() }
 }
 
 struct Judge<'a> {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     ConfigError,
     documents::{Period, SbomFormat},
-    parse_error,
+    error::parse_error,
 };
 
 const TIERS: &str = include_str!("../../../../config/compliance-tiers.toml");

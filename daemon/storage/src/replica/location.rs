@@ -1,6 +1,6 @@
 //! Which appliances have copies in a storage.
 
-use provenance_core::statement::replication_manifest::is_chain_id;
+use provenance_core::statement::is_chain_id;
 
 use super::{Appliance, CopyError};
 use crate::ReadStorage;

@@ -6,7 +6,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use provenance_core::encoding::{digest::Digest, time::Timestamp};
 use sha2::Sha256;
 
-use crate::credentials::AccessKey;
+use crate::access_key::AccessKey;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 

@@ -22,9 +22,10 @@ use provenance_core::{
 };
 
 use super::{
-    VerifyError, Walk,
+    VerifyError,
     chain::same_root,
     registry::{Registry, Then},
+    walk::Walk,
 };
 use crate::{block_headers, line_reader::for_each_line};
 

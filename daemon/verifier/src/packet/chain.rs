@@ -12,8 +12,9 @@ use provenance_core::{
 };
 
 use super::{
-    VerifyError, Walk,
+    VerifyError,
     registry::{Registry, Then},
+    walk::Walk,
 };
 use crate::{
     cross_check::{compare_head, compare_segment},

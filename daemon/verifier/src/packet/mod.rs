@@ -6,7 +6,11 @@ mod bundles;
 mod chain;
 mod export;
 mod registry;
+mod walk;
 
+pub use walk::Packet;
+
+use crate::packet::walk::Walk;
 use provenance_core::{
     packet::{self, Facts, Manifest},
     report::{Code, Finding, Place, Report},
@@ -17,22 +21,12 @@ use provenance_core::{
     verify::{bundle::Trusted, packet as core},
 };
 
-use crate::{Given, Progress, Source, VerifyError, block_headers, report_html::Page, sbom};
+use crate::{Given, Progress, VerifyError, block_headers, report_html::Page, sbom};
 use archive::{Archive, OWN, Sums};
 use registry::Registry;
 
 /// A document or a list in a packet is read whole up to this length.
 const MAX_WHOLE: u64 = 64 << 20;
-
-/// A packet, and what lies beside it.
-pub struct Packet<'a> {
-    /// Its bytes.
-    pub source: &'a dyn Source,
-    /// What the proof beside it is called, or would be.
-    pub proof_name: &'a str,
-    /// The proof that its export is on record.
-    pub proof: Option<&'a [u8]>,
-}
 
 /// Verifies a packet.
 ///
@@ -106,16 +100,6 @@ fn manifest(
     let sigstore = read(packet::SIGSTORE, MAX_BUNDLE, report)?.map(|(bytes, _)| bytes);
     let manifest = core::read(&bytes, report);
     Ok(manifest.map(|manifest| (core::Files { manifest: bytes, signature, sigstore }, manifest)))
-}
-
-struct Walk<'a> {
-    archive: Archive<'a>,
-    manifest: Manifest,
-    trust: &'a Given<'a>,
-    /// Which files have been read.
-    seen: Vec<bool>,
-    progress: Progress<'a>,
-    records: u64,
 }
 
 impl Walk<'_> {

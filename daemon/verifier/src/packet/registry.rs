@@ -11,7 +11,8 @@ use provenance_core::{
     verify::{anchor_history::Anchors, registry::RegistryVerifier},
 };
 
-use super::{VerifyError, Walk};
+use super::walk::Walk;
+use crate::VerifyError;
 use crate::{line_reader::for_each_line, report_html::Page};
 
 /// So many heads, closed files and keys are held against the chain. A packet

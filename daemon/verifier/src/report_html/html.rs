@@ -161,3 +161,8 @@ pub(super) fn bytes(of: u64) -> String {
     };
     format!("{} {name}", number(of / unit))
 }
+
+/// `name version`, where there is one.
+pub(crate) fn named(name: &str, version: Option<&str>) -> String {
+    version.map_or_else(|| name.to_owned(), |version| format!("{name} {version}"))
+}

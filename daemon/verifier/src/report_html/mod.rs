@@ -8,10 +8,13 @@ mod charts;
 mod clock;
 mod coverage;
 mod html;
+mod page;
 mod registry_summary;
 mod sections;
 mod software;
 mod tables;
+
+pub use page::{FORM, Page};
 
 use provenance_core::{
     encoding::time::Timestamp,
@@ -23,17 +26,6 @@ use provenance_core::{
 use clock::Clock;
 use coverage::Cover;
 use registry_summary::Told;
-
-/// The form of the page; a page of another form cannot be made again.
-pub const FORM: &str = "<meta name=\"generator\" content=\"msp-provenance report 2\">";
-
-/// What the page is made of, gathered record by record.
-#[derive(Clone, Debug)]
-pub struct Page {
-    cover: Cover,
-    clock: Clock,
-    told: Told,
-}
 
 impl Page {
     /// Of the period from `from` up to `to`.

@@ -9,7 +9,7 @@ use provenance_core::{
     registry::{AnchorStep, CertificateEntry, Entry, KeyAction, PacketEntry, VerifyEntry},
 };
 
-use super::software::named;
+use super::html::named;
 
 /// So many of a kind are kept, the latest.
 const MAX: usize = 1_000;

@@ -1,6 +1,7 @@
 //! The software: inventories, who vouches for packages, certificates, what
 //! happened to packages, counter-signatures.
 
+use crate::report_html::html::named;
 use std::collections::BTreeMap;
 
 use provenance_core::{
@@ -142,11 +143,6 @@ fn countersigned(page: &Page) -> Html {
     let mut out = table("Counter-signatures made here, the latest first", &heads, &rows);
     out.push(&rest(told.all(), "registry.jsonl"));
     out
-}
-
-/// `name version`, where there is one.
-pub(super) fn named(name: &str, version: Option<&str>) -> String {
-    version.map_or_else(|| name.to_owned(), |version| format!("{name} {version}"))
 }
 
 fn mono(id: &str) -> Html {

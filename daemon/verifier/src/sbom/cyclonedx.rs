@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::HashSet};
 
 use serde::Deserialize;
 
-use super::{Document, Item, is_date, is_hex, is_purl};
+use super::document::{Document, Item, is_date, is_hex, is_purl};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

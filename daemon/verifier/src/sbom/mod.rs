@@ -3,101 +3,19 @@
 //! read too.
 
 mod cyclonedx;
+mod document;
 mod spdx;
 
+use crate::sbom::document::Document;
+use crate::sbom::document::Item;
 use std::collections::{BTreeMap, BTreeSet};
 
 use provenance_core::{
     encoding::json::Value,
-    record::coverage::{ATTESTATION, COVERAGE, Coverage, Level},
+    record::coverage::Coverage,
     report::{Code, Finding, Place, Report},
 };
 use serde::Deserialize;
-
-/// So many defects of one document are told.
-const MAX_DEFECTS: usize = 100;
-
-/// What a document says of one package.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-struct Item {
-    name: String,
-    version: String,
-    purl: Option<String>,
-    /// What tells it from another of the same name and version.
-    identity: String,
-}
-
-/// A document as far as it is compared, and what is wrong with it.
-#[derive(Debug, Default)]
-struct Document {
-    format: &'static str,
-    items: Vec<Item>,
-    relations: u64,
-    defects: Vec<(String, String)>,
-    more: u64,
-    /// How many packages are vouched for, as it says in sum, and as they say.
-    stated: Option<Coverage>,
-    counted: Option<Coverage>,
-}
-
-impl Document {
-    /// What stands in the document, or at one package, under `name`.
-    fn told(&mut self, at: &str, of_package: bool, name: &str, text: &str) {
-        let value = Value::parse(text.as_bytes()).ok();
-        match (of_package, name) {
-            (true, ATTESTATION) => match value.as_ref().and_then(attested) {
-                Some((ecosystem, level, kinds)) => {
-                    let counted = self.counted.get_or_insert_default();
-                    counted.count(ecosystem, level, kinds);
-                }
-                None => self.defect(at, format!("{ATTESTATION} is not of its form")),
-            },
-            (false, COVERAGE) => match value.as_ref().and_then(Coverage::read) {
-                Some(coverage) if self.stated.is_none() => self.stated = Some(coverage),
-                Some(_) => self.defect(at, format!("{COVERAGE} stands there twice")),
-                None => self.defect(at, format!("{COVERAGE} is not of its form")),
-            },
-            _ => {}
-        }
-    }
-
-    /// What it says in sum is what its packages say.
-    fn settle(&mut self) {
-        let counted = self.counted.take();
-        if counted.is_some() || self.stated.is_some() {
-            let same = self.stated.clone().unwrap_or_default() == counted.unwrap_or_default();
-            self.demand(same, COVERAGE, "not the sum of what the packages say");
-        }
-    }
-
-    fn defect(&mut self, at: impl Into<String>, what: impl Into<String>) {
-        if self.defects.len() < MAX_DEFECTS {
-            self.defects.push((at.into(), what.into()));
-        } else {
-            self.more += 1;
-        }
-    }
-
-    fn demand(&mut self, holds: bool, at: &str, what: &str) {
-        if !holds {
-            self.defect(at, what);
-        }
-    }
-}
-
-/// Ecosystem, level, and level by kind of what vouches for a package.
-type Attested<'a> = (&'a str, Level, Vec<(&'a str, Level)>);
-
-fn attested(value: &Value) -> Option<Attested<'_>> {
-    let level = |value: &Value| Level::of(value.as_str()?);
-    let Value::Object(kinds) = value.get("kinds")? else { return None };
-    let kinds = kinds.iter().map(|(kind, value)| Some((kind.as_str(), level(value)?)));
-    Some((
-        value.get("ecosystem")?.as_str()?,
-        level(value.get("level")?)?,
-        kinds.collect::<Option<_>>()?,
-    ))
-}
 
 /// Which format it is of.
 #[derive(Deserialize)]
@@ -230,26 +148,6 @@ pub fn names(bytes: &[u8]) -> Result<Names, String> {
         names.entry(name).or_default().entry(version).or_default().insert(identity);
     }
     Ok(Names(names))
-}
-
-/// `pkg:type/…`, in printable ASCII.
-fn is_purl(text: &str) -> bool {
-    text.strip_prefix("pkg:").is_some_and(|rest| {
-        rest.split_once('/').is_some_and(|(kind, name)| !kind.is_empty() && !name.is_empty())
-    }) && text.bytes().all(|c| c.is_ascii_graphic())
-}
-
-/// `2026-11-21T04:20:00Z`, perhaps with a fraction.
-fn is_date(text: &str) -> bool {
-    let seconds = text.strip_suffix('Z').map(|text| text.split('.').next().unwrap_or(text));
-    seconds.is_some_and(|seconds| {
-        let full = format!("{seconds}.000000000Z");
-        provenance_core::encoding::time::Timestamp::parse(full.as_bytes()).is_some()
-    })
-}
-
-fn is_hex(text: &str, digits: usize) -> bool {
-    text.len() == digits && text.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 #[cfg(test)]

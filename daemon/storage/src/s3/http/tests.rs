@@ -6,7 +6,7 @@ fn settings(endpoint: Option<&str>, bucket: &str, path_style: Option<bool>) -> S
 }
 
 fn http(settings: &S3) -> Http {
-    let key = crate::credentials::AccessKey::new("A".into(), "s".into(), None, None);
+    let key = crate::access_key::AccessKey::new("A".into(), "s".into(), None, None);
     let keys = Keys::Fixed(std::sync::Arc::new(key));
     Http::new(settings, keys, Trusted::Nobody, Throttle::new(None)).unwrap()
 }

@@ -1,0 +1,16 @@
+//! What the page is made of.
+
+use crate::report_html::clock::Clock;
+use crate::report_html::coverage::Cover;
+use crate::report_html::registry_summary::Told;
+
+/// The form of the page; a page of another form cannot be made again.
+pub const FORM: &str = "<meta name=\"generator\" content=\"msp-provenance report 2\">";
+
+/// What the page is made of, gathered record by record.
+#[derive(Clone, Debug)]
+pub struct Page {
+    pub(super) cover: Cover,
+    pub(super) clock: Clock,
+    pub(super) told: Told,
+}
