@@ -5,6 +5,7 @@
 //!
 //! `MSP_SEED=N` repeats a run's instants, as far as the machine lets it.
 
+use provenance_audit::trust::trust_by;
 use std::{
     collections::BTreeMap,
     fs,
@@ -14,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use provenance_audit::{self, policy_file::Policy, trust::Trust};
+use provenance_audit::{self, policy_file::Policy};
 use provenance_core::{
     encoding::{digest::Digest, json::Value},
     record::{
@@ -247,7 +248,7 @@ impl KilledDaemonFixture {
     fn verifies(&self) {
         let public = fs::read_to_string(self.path("k.pub")).unwrap();
         let policy = format!("client = \"c\"\n{}", trusted_key("k", &public));
-        let trust = Trust::of(Some(Policy::parse(&policy).unwrap())).unwrap();
+        let trust = trust_by(Some(Policy::parse(&policy).unwrap())).unwrap();
         let options = provenance_audit::state::Options::default();
         let report =
             provenance_audit::state::verify(&self.path("state"), &trust, &options, &mut |_| {})
@@ -283,7 +284,7 @@ fn tear(state: &StateDir, random: &mut Random) -> Option<Digest> {
     };
     let mut file = fs::OpenOptions::new().append(true).open(&file.path).unwrap();
     file.write_all(&torn).unwrap();
-    Some(Digest::of(&torn))
+    Some(Digest::sha256(&torn))
 }
 
 fn set_aside_and_recorded(state: &StateDir, torn: &[Digest]) {
@@ -294,8 +295,8 @@ fn set_aside_and_recorded(state: &StateDir, torn: &[Digest]) {
             Body::read(&record)
         {
             let kept = fs::read(state.recovered().join(&*file)).unwrap();
-            assert_eq!((kept.len() as u64, Some(Digest::of(&kept))), (bytes, sha256));
-            assert_eq!(recorded.insert(file.into_owned(), Digest::of(&kept)), None, "twice");
+            assert_eq!((kept.len() as u64, Some(Digest::sha256(&kept))), (bytes, sha256));
+            assert_eq!(recorded.insert(file.into_owned(), Digest::sha256(&kept)), None, "twice");
         }
     });
     for digest in torn {
@@ -340,7 +341,7 @@ fn on_disk(state: &StateDir) -> BTreeMap<u64, String> {
     let mut found = BTreeMap::new();
     each_line(state, |line| {
         if let Ok(record) = Record::parse(line) {
-            found.insert(record.seq, Digest::of(line).to_hex());
+            found.insert(record.seq, Digest::sha256(line).to_hex());
         }
     });
     found

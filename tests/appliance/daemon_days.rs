@@ -6,6 +6,7 @@
 //! The week runs in a process of its own, since other tests would disturb the
 //! measurement.
 
+use provenance_audit::trust::trust_by;
 use std::{
     fs,
     io::Write as _,
@@ -13,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use provenance_audit::{self, policy_file::Policy, trust::Trust};
+use provenance_audit::{self, policy_file::Policy};
 use provenance_core::{encoding::time::Now, report::Verdict};
 use provenance_host::{
     clock::{Clock, SystemClock},
@@ -209,7 +210,7 @@ fn done_what_fell_due(state: &Path) {
 fn verifies(state: &Path, public: &Path) {
     let public = fs::read_to_string(public).unwrap();
     let policy = format!("client = \"c\"\n{}", trusted_key("k", &public));
-    let trust = Trust::of(Some(Policy::parse(&policy).unwrap())).unwrap();
+    let trust = trust_by(Some(Policy::parse(&policy).unwrap())).unwrap();
     let options = provenance_audit::state::Options::default();
     let report = provenance_audit::state::verify(state, &trust, &options, &mut |_| {}).unwrap();
     let wrong = report.findings().iter().filter(|finding| {

@@ -250,7 +250,7 @@ fn fill(root: &Path, records: u64) {
 fn certificate(n: u64, now: Timestamp) -> Entry {
     // As long as one of Ed25519 with the governance fields.
     let der: Vec<u8> = (0..500u64).map(|at| (at * 7 + n) as u8).collect();
-    let sha256 = Digest::of(&der);
+    let sha256 = Digest::sha256(&der);
     Entry::Certificate(CertificateEntry::Issued(Box::new(Issued {
         id: format!("{n:032x}"),
         subject: SubjectKind::Package,
@@ -281,7 +281,7 @@ fn event(n: u64, packages: u64) -> Entry {
         version: format!("1.0.{n}"),
         who: "ci".into(),
         details: [("commit".to_owned(), "0123456789abcdef".repeat(2))].into(),
-        sha256: Some(Digest::of(&n.to_be_bytes())),
+        sha256: Some(Digest::sha256(&n.to_be_bytes())),
         certificate: None,
     })
 }

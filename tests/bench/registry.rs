@@ -99,7 +99,7 @@ fn tree(folder: &Path, records: u64) -> std::path::PathBuf {
 fn rows(from: u64, count: u64) -> Vec<(&'static str, Value)> {
     (from..from + count)
         .map(|seq| {
-            let hash = Digest::of(&seq.to_be_bytes());
+            let hash = Digest::sha256(&seq.to_be_bytes());
             ("head", Value::object([("hash", hash.into()), ("seq", seq.into())]))
         })
         .collect()

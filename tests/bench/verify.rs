@@ -70,7 +70,7 @@ fn journal(folder: &Path, ours: f64) {
     let mut input = std::io::BufWriter::new(child.stdin.take().unwrap());
     for entry in 0..ENTRIES {
         let (time, digest) =
-            (1_700_000_000_000_000 + entry * 60_000_000, Digest::of(&entry.to_be_bytes()));
+            (1_700_000_000_000_000 + entry * 60_000_000, Digest::sha256(&entry.to_be_bytes()));
         // The fields that journald gives to a line of a daemon.
         write!(
             input,

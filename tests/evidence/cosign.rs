@@ -75,7 +75,7 @@ fn cosign_refuses_a_payload_that_was_changed_to_fit_a_changed_artifact() {
     let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     let payload = &mut json["dsseEnvelope"]["payload"];
     let text = String::from_utf8(Base64::decode_vec(payload.as_str().unwrap()).unwrap()).unwrap();
-    let forged = text.replace(&Digest::of(bytes).to_hex(), &Digest::of(b"forged").to_hex());
+    let forged = text.replace(&Digest::sha256(bytes).to_hex(), &Digest::sha256(b"forged").to_hex());
     assert_ne!(forged, text);
     *payload = Base64::encode_string(forged.as_bytes()).into();
     fs::write(&path, json.to_string()).unwrap();
@@ -158,7 +158,7 @@ impl Bundle {
         let spki = secret.verifying_key().to_public_key_der().unwrap();
         let sign = |bytes: &[u8]| secret.sign(bytes).to_bytes();
         let statement = statement().encode().unwrap();
-        let bundle = sigstore_bundle::sign(&statement, &Digest::of(spki.as_bytes()), &sign);
+        let bundle = sigstore_bundle::sign(&statement, &Digest::sha256(spki.as_bytes()), &sign);
         fs::write(self.path("statement.json.sig"), dsse::sign_detached(&statement, &sign)).unwrap();
         fs::write(self.path("statement.sigstore.json"), bundle).unwrap();
         fs::write(self.path("statement.json"), statement).unwrap();
@@ -192,8 +192,8 @@ fn refused(output: &Output, reason: &str) -> bool {
 fn statement() -> Statement {
     let time = |text: &[u8]| Timestamp::parse(text).unwrap();
     let subject =
-        |(name, bytes): (&str, &[u8])| Subject { name: name.into(), sha256: Digest::of(bytes) };
-    let link = Link { seq: 0, hash: Digest::of(b"first") };
+        |(name, bytes): (&str, &[u8])| Subject { name: name.into(), sha256: Digest::sha256(bytes) };
+    let link = Link { seq: 0, hash: Digest::sha256(b"first") };
     Statement {
         subjects: ARTIFACTS.into_iter().map(subject).collect(),
         evidence: Evidence {

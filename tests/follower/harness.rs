@@ -13,7 +13,7 @@ use std::{
 };
 
 use provenance_core::{
-    encoding::{digest::Digest, json_scanner::Scan},
+    encoding::{digest::Digest, json_scanner::Scanner},
     record::log_entry::{Event, LogEntry, What, read_entry},
 };
 use provenance_log_follower::{Follower, Settings};
@@ -118,7 +118,7 @@ impl FollowerFixture {
         let entries = self.follower.collect(Instant::now() + Duration::from_secs(60));
         for entry in &entries {
             let bytes = entry.to_value().encode();
-            assert_eq!(read_entry(&mut Scan::new(&bytes)).as_ref(), Ok(entry));
+            assert_eq!(read_entry(&mut Scanner::new(&bytes)).as_ref(), Ok(entry));
         }
         let short = entries.iter().map(|entry| self.short(entry)).collect();
         self.history.extend(entries);
@@ -156,7 +156,7 @@ impl FollowerFixture {
         for entry in self.of(name).filter(|entry| entry.generation == generation) {
             if let What::Range { from, to, sha256 } = entry.what {
                 let bytes = &truth[usize::try_from(from).unwrap()..usize::try_from(to).unwrap()];
-                assert_eq!(Digest::of(bytes), sha256, "{name}#{generation} {from}-{to}");
+                assert_eq!(Digest::sha256(bytes), sha256, "{name}#{generation} {from}-{to}");
                 end = to;
             }
         }
@@ -169,7 +169,7 @@ impl FollowerFixture {
         for entry in self.of(name).filter(|entry| entry.generation == generation) {
             if let What::Range { from, to, sha256 } = entry.what {
                 let (from, until) = (usize::try_from(from).ok()?, usize::try_from(to).ok()?);
-                if Digest::of(truth.get(from..until)?) != sha256 {
+                if Digest::sha256(truth.get(from..until)?) != sha256 {
                     return None;
                 }
                 end = to;

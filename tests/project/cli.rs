@@ -203,7 +203,7 @@ fn the_registry_can_be_listed_and_its_export_is_the_records() {
 }
 
 fn msp_provenance_hash(line: &str) -> String {
-    provenance_core::encoding::digest::Digest::of(line.as_bytes()).to_hex()
+    provenance_core::encoding::digest::Digest::sha256(line.as_bytes()).to_hex()
 }
 
 #[test]

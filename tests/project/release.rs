@@ -118,13 +118,13 @@ fn two_builds_in_different_folders_are_the_same_and_named() {
     let head = text(&git(&source, &["rev-parse", "HEAD"]).stdout);
     let build = &statement["predicate"]["buildDefinition"];
     assert_eq!(build["resolvedDependencies"][0]["digest"]["gitCommit"], head.trim());
-    let lock = Digest::of(&fs::read(source.join("Cargo.lock")).unwrap()).to_hex();
+    let lock = Digest::sha256(&fs::read(source.join("Cargo.lock")).unwrap()).to_hex();
     assert_eq!(build["resolvedDependencies"][1]["digest"]["sha256"], *lock);
     let subjects = statement["subject"].as_array().unwrap();
     assert_eq!(subjects.len(), b.len() - 2, "all but the sums and the statement");
     for subject in subjects {
         let name = subject["name"].as_str().unwrap();
-        assert_eq!(subject["digest"]["sha256"], *Digest::of(&b[name]).to_hex(), "{name}");
+        assert_eq!(subject["digest"]["sha256"], *Digest::sha256(&b[name]).to_hex(), "{name}");
     }
     let summed = text(&a["SHA256SUMS"]);
     assert_eq!(summed.lines().count(), subjects.len());

@@ -3,7 +3,7 @@
 use crate::Digests;
 use crate::Kind;
 use crate::evidence::Content;
-use crate::evidence::Piece;
+use crate::evidence::ParsedEvidence;
 use crate::evidence::Publisher;
 use crate::evidence::Signed;
 use crate::evidence::Subject;
@@ -41,7 +41,7 @@ pub(crate) fn subjects(bundle: &Bundle) -> Vec<Subject> {
 }
 
 /// A Sigstore bundle, its parts counted before anything looks into them.
-pub(crate) fn bundle(value: Value) -> Piece {
+pub(crate) fn bundle(value: Value) -> ParsedEvidence {
     for (part, most) in [
         ("/verificationMaterial/tlogEntries", MAX_PARTS),
         ("/verificationMaterial/timestampVerificationData/rfc3161Timestamps", MAX_PARTS),
@@ -68,7 +68,11 @@ pub(crate) fn bundle(value: Value) -> Piece {
     signed(bundle, None, false)
 }
 
-pub(crate) fn signed(bundle: Bundle, publisher: Option<Publisher>, names_file: bool) -> Piece {
+pub(crate) fn signed(
+    bundle: Bundle,
+    publisher: Option<Publisher>,
+    names_file: bool,
+) -> ParsedEvidence {
     let statement = match &bundle.content {
         SignatureContent::DsseEnvelope(envelope)
             if envelope.payload_type == "application/vnd.in-toto+json" =>

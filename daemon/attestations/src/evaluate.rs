@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use provenance_core::{
     encoding::time::Timestamp,
-    report::{Code, Finding, Place, Report, Severity},
+    report::{Code, Finding, Location, Report, Severity},
 };
 
 use crate::{
@@ -37,7 +37,7 @@ pub struct Judge<'a> {
 }
 
 /// A file of a package with what was brought for it alone.
-pub struct Given<'a> {
+pub struct EvaluationInput<'a> {
     /// Where the file is opened, if it is at hand.
     pub open: Option<Open<'a>>,
     /// Evidence that has to be about it, by its place in the pool.
@@ -67,7 +67,7 @@ impl Judge<'_> {
     pub fn package(
         &self,
         package: &Package,
-        given: &[Given<'_>],
+        given: &[EvaluationInput<'_>],
         report: &mut Report,
     ) -> (Outcome, BTreeSet<usize>) {
         let rule = self.spec.rule(package);
@@ -344,12 +344,16 @@ impl Judge<'_> {
         let package = &outcome.package;
         for judged in &outcome.evidence {
             if let Some(finding) = judged.finding(package) {
-                report.find(finding);
+                report.add_finding(finding);
             }
         }
-        let place = || Place::file(package.to_string());
+        let place = || Location::file(package.to_string());
         if outcome.level == Level::Absent {
-            report.find(Finding::new(Code::PackageAbsent, place(), "nothing vouches for it"));
+            report.add_finding(Finding::new(
+                Code::PackageAbsent,
+                place(),
+                "nothing vouches for it",
+            ));
         }
         match outcome.required {
             // What does not hold has its own findings.
@@ -357,11 +361,11 @@ impl Judge<'_> {
             Some(required) if outcome.level < required => {
                 let message = "it is vouched for less than the spec asks";
                 let finding = Finding::new(Code::PackageLevel, place(), message);
-                report.find(finding.values(required.as_str(), outcome.level.as_str()));
+                report.add_finding(finding.values(required.as_str(), outcome.level.as_str()));
             }
             None if outcome.level < Level::Verified => {
                 let why = "it is not verified, and no spec says that less is enough";
-                report.undecided(format!("who vouches for {package}"), why);
+                report.not_checked_decisive(format!("who vouches for {package}"), why);
             }
             _ => {}
         }
@@ -369,7 +373,7 @@ impl Judge<'_> {
         if let Some(before) = before.filter(|_| outcome.level != Level::Mismatch) {
             let message = "it is vouched for less than in the earlier report";
             let finding = Finding::new(Code::PackageDowngraded, place(), message);
-            report.find(finding.values(before.as_str(), outcome.level.as_str()));
+            report.add_finding(finding.values(before.as_str(), outcome.level.as_str()));
         }
     }
 }

@@ -79,7 +79,7 @@ pub struct Malformed {
 }
 
 /// A piece of evidence before it is known where it stands.
-pub(crate) type Piece = Result<(Kind, Content), String>;
+pub(crate) type ParsedEvidence = Result<(Kind, Content), String>;
 
 impl Signed {
     /// The hint at a public key, where no certificate is in the bundle.

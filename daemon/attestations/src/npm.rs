@@ -10,7 +10,7 @@ use sigstore_types::Statement;
 
 use crate::{
     Kind,
-    evidence::{Content, Contradiction, MAX_PIECES, Piece},
+    evidence::{Content, Contradiction, MAX_PIECES, ParsedEvidence},
 };
 
 /// Signatures of one version.
@@ -37,7 +37,7 @@ struct Signature {
 }
 
 /// The signatures in a package's metadata, of one version or of all.
-pub(super) fn signatures(value: &Value) -> Result<Vec<Piece>, String> {
+pub(super) fn signatures(value: &Value) -> Result<Vec<ParsedEvidence>, String> {
     let time = value.get("time");
     let versions: Vec<&Value> = match value.get("versions").and_then(Value::as_object) {
         Some(versions) => versions.values().take(MAX_PIECES).collect(),

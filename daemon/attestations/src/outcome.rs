@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use provenance_core::{
     encoding::json::Value,
     record::coverage::by_kind,
-    report::{Code, Finding, Place, Severity},
+    report::{Code, Finding, Location, Severity},
 };
 
 use crate::{
@@ -131,7 +131,7 @@ impl Judged {
     }
 
     pub(super) fn finding(&self, package: &Package) -> Option<Finding> {
-        let place = Place::file(self.source.file.clone()).line(self.source.number);
+        let place = Location::file(self.source.file.clone()).line(self.source.number);
         let mut finding = Finding::new(self.code?, place, format!("{package}: {}", self.why));
         if let Some((expected, got)) = &self.values {
             finding = finding.values(expected, got);

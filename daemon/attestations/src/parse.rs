@@ -7,7 +7,7 @@ use crate::evidence::Content;
 use crate::evidence::Evidence;
 use crate::evidence::MAX_PIECES;
 use crate::evidence::Malformed;
-use crate::evidence::Piece;
+use crate::evidence::ParsedEvidence;
 use crate::evidence::Source;
 use crate::evidence::Subject;
 use serde_json::Value;
@@ -106,7 +106,7 @@ fn parses(line: &str) -> bool {
 
 /// What is in one JSON value; an error where it is damaged, without a word
 /// where it is of no known form.
-fn take(mut value: Value) -> Result<Vec<Piece>, Option<String>> {
+fn take(mut value: Value) -> Result<Vec<ParsedEvidence>, Option<String>> {
     let has = |name: &str| value.get(name).is_some();
     if has("verificationMaterial") || has("mediaType") {
         return Ok(vec![bundle(value)]);

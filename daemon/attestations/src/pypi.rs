@@ -8,7 +8,7 @@ use sigstore_types::Bundle;
 
 use crate::{
     bundle::signed,
-    evidence::{MAX_PIECES, Piece},
+    evidence::{MAX_PIECES, ParsedEvidence},
 };
 
 /// Log entries of one attestation.
@@ -46,7 +46,7 @@ struct Envelope {
 }
 
 /// A file's provenance, as the index gives it.
-pub(super) fn provenance(value: &Value) -> Result<Vec<Piece>, String> {
+pub(super) fn provenance(value: &Value) -> Result<Vec<ParsedEvidence>, String> {
     let provenance =
         Provenance::deserialize(value).map_err(|error| format!("no provenance: {error}"))?;
     if provenance.version != 1 {
@@ -59,7 +59,7 @@ pub(super) fn provenance(value: &Value) -> Result<Vec<Piece>, String> {
 }
 
 /// One attestation, as the Sigstore bundle that it is.
-pub(super) fn attestation(value: &Value, publisher: Option<Publisher>) -> Piece {
+pub(super) fn attestation(value: &Value, publisher: Option<Publisher>) -> ParsedEvidence {
     let attestation =
         Attestation::deserialize(value).map_err(|error| format!("no attestation: {error}"))?;
     if attestation.version != 1 {

@@ -45,7 +45,7 @@ impl Root {
             log_ids: root.tlogs.iter().map(|log| log.log_id.key_id.as_bytes().to_vec()).collect(),
             certificate_logs: !root.ctlogs.is_empty(),
             name: name.into(),
-            sha256: Digest::of(json.as_bytes()),
+            sha256: Digest::sha256(json.as_bytes()),
         })
     }
 }

@@ -6,7 +6,7 @@ use provenance_core::report::Report;
 
 use super::*;
 use crate::{
-    evaluate::{Given, Judge},
+    evaluate::{EvaluationInput, Judge},
     evidence::Evidence,
     expectations::Spec,
     index::Pool,
@@ -39,7 +39,7 @@ fn level(bytes: &[u8], rules: &str) -> Option<(Level, Pool)> {
         certain: false,
     };
     let judge = Judge { roots: &roots, keys: &keys, spec: &spec, pool: &pool, previous: None };
-    let given = [Given { open: None, own: &[0], malformed: &[] }];
+    let given = [EvaluationInput { open: None, own: &[0], malformed: &[] }];
     let outcome = judge.package(&package, &given, &mut Report::new()).0;
     let _ = outcome.to_value().encode();
     Some((outcome.level, pool))

@@ -7,12 +7,14 @@ use std::{
 };
 
 use provenance_core::{
-    report::{Code, Finding, Place, Report},
+    report::{Code, Finding, Location, Report},
     signing::sigstore_bundle::MAX_BUNDLE,
     verify::build_provenance,
 };
 
-use crate::{error::AuditError, trust::Trust};
+use provenance_verifier::Trust;
+
+use crate::error::AuditError;
 use provenance_host::durable;
 use provenance_sbom::rehash::{self, ContentsError};
 
@@ -47,11 +49,15 @@ pub fn verify(path: &Path, root: &Path, trust: &Trust) -> Result<Report, AuditEr
             Ok(found) => build_provenance::hold(&provenance, found.as_ref(), &mut report),
             Err(ContentsError::NotStored { name, why }) => {
                 let message = format!("{}: {why}, which Nix stores in no path", name.display());
-                report.find(Finding::new(Code::NixAltered, Place::file(&**subject), message));
+                report.add_finding(Finding::new(
+                    Code::NixAltered,
+                    Location::file(&**subject),
+                    message,
+                ));
             }
             Err(ContentsError::Io { path, source }) => {
                 let what = "the contents of the attested path";
-                report.undecided(what, format!("{}: {source}", path.display()));
+                report.not_checked_decisive(what, format!("{}: {source}", path.display()));
             }
         }
         let why = "the appliance says so; a build elsewhere from the same derivation shows it";

@@ -6,13 +6,15 @@ use std::path::PathBuf;
 use provenance_core::{
     encoding::{digest::Digest, time::Timestamp},
     registry::{Issued, SubjectKind, package::Status},
-    report::{Code, Finding, Place, Report},
+    report::{Code, Finding, Location, Report},
     signing::{public_key::PublicKey, sigstore_bundle::MAX_BUNDLE},
     statement::publication::Publication,
     verify::build_provenance,
 };
 
-use crate::{error::AuditError, files::digest, trust::Trust};
+use provenance_verifier::Trust;
+
+use crate::{error::AuditError, files::digest};
 use provenance_host::{durable, state_dir::StateDir};
 use provenance_registry::{package_index, reader::Reader};
 use provenance_x509::{Crl, MAX_CERTIFICATE, MAX_CRL, ParsedCertificate, authority};
@@ -46,14 +48,14 @@ pub fn verify(options: &Options, trust: &Trust) -> Result<Report, AuditError> {
     let mut report = Report::new();
     let Some(key) = trusted(options, &mut report)? else { return Ok(report) };
     let bytes = read(&options.certificate, MAX_CERTIFICATE)?;
-    let place = Place::file(name(&options.certificate));
+    let place = Location::file(name(&options.certificate));
     let certified = match ParsedCertificate::parse(&bytes).and_then(|certified| {
         certified.verify(&key)?;
         Ok(certified)
     }) {
         Ok(certified) => certified,
         Err(error) => {
-            report.find(Finding::new(Code::CertificateInvalid, place, error.to_string()));
+            report.add_finding(Finding::new(Code::CertificateInvalid, place, error.to_string()));
             return Ok(report);
         }
     };
@@ -63,13 +65,13 @@ pub fn verify(options: &Options, trust: &Trust) -> Result<Report, AuditError> {
         let message = "it is not valid at this time";
         let finding = Finding::new(Code::CertificateExpired, place.clone(), message);
         let span = format!("{} to {}", issued.not_before, issued.not_after);
-        report.find(finding.values(span, options.time));
+        report.add_finding(finding.values(span, options.time));
     }
     let told =
         [list(options, issued, &key, &mut report)?, on_record(options, issued, &mut report)?];
     if !told.contains(&true) {
         let why = "nothing tells: give its authority's --crl, or the --state of its registry";
-        report.undecided("whether it was revoked", why);
+        report.not_checked_decisive("whether it was revoked", why);
     }
     archive(options, issued, trust, &mut report)?;
     Ok(report)
@@ -87,14 +89,14 @@ fn trusted(options: &Options, report: &mut Report) -> Result<Option<PublicKey>, 
             let own = own.issued;
             if !(own.not_before..=own.not_after).contains(&options.time) {
                 let message = "the authority's own certificate is not valid at this time";
-                let place = Place::file(name(path));
-                report.find(Finding::new(Code::CertificateExpired, place, message));
+                let place = Location::file(name(path));
+                report.add_finding(Finding::new(Code::CertificateExpired, place, message));
             }
             Ok(Some(key))
         }
         Err(error) => {
-            let place = Place::file(name(path));
-            report.find(Finding::new(Code::CertificateInvalid, place, error.to_string()));
+            let place = Location::file(name(path));
+            report.add_finding(Finding::new(Code::CertificateInvalid, place, error.to_string()));
             Ok(None)
         }
     }
@@ -108,24 +110,24 @@ fn list(
     report: &mut Report,
 ) -> Result<bool, AuditError> {
     let Some(path) = &options.crl else { return Ok(false) };
-    let place = Place::file(name(path));
+    let place = Location::file(name(path));
     let crl = match Crl::parse(&read(path, MAX_CRL)?, key) {
         Ok(crl) => crl,
         Err(error) => {
-            report.find(Finding::new(Code::CertificateInvalid, place, error.to_string()));
+            report.add_finding(Finding::new(Code::CertificateInvalid, place, error.to_string()));
             return Ok(true);
         }
     };
     report.checked("revocation lists", 1);
     if let Some(time) = crl.revoked.get(&issued.id) {
         let message = format!("its authority revoked it at {time}");
-        report.find(Finding::new(Code::CertificateRevoked, place, message));
+        report.add_finding(Finding::new(Code::CertificateRevoked, place, message));
     } else if !(crl.this_update..=crl.next_update).contains(&options.time) {
         let why = format!(
             "the list is of {}, and the next one was due {}: get a newer one",
             crl.this_update, crl.next_update
         );
-        report.undecided("whether it was revoked since", why);
+        report.not_checked_decisive("whether it was revoked since", why);
     }
     Ok(true)
 }
@@ -136,24 +138,24 @@ fn on_record(options: &Options, issued: &Issued, report: &mut Report) -> Result<
     let reader = Reader::open_for_audit(&StateDir::new(state).registry())?;
     let size = options.at_record.unwrap_or(u64::MAX);
     let known = package_index::certificates_at(&reader, size)?;
-    let place = Place::file("registry.db");
+    let place = Location::file("registry.db");
     let length = reader.len()?;
     report.checked("registry records", length.min(size));
     if let Some(asked) = options.at_record.filter(|asked| *asked > length) {
         let why = format!("the registry has only {length}: what came behind them is not known");
-        report.undecided(format!("the registry as of its first {asked} records"), why);
+        report.not_checked_decisive(format!("the registry as of its first {asked} records"), why);
     }
     let why = "its records were taken as they are: `provctl verify-chain` verifies them";
     report.not_checked("the registry itself", why);
     let Some(known) = known.get(&issued.id).filter(|known| known.issued == *issued) else {
         let message = "the registry does not know this certificate";
-        report.find(Finding::new(Code::CertificateRecord, place, message));
+        report.add_finding(Finding::new(Code::CertificateRecord, place, message));
         return Ok(true);
     };
     if let Some(revoked) = &known.revoked {
         let message = format!("registry record {} revoked it: {}", revoked.seq, revoked.reason);
         let place = place.clone().at_seq(revoked.seq);
-        report.find(Finding::new(Code::CertificateRevoked, place, message));
+        report.add_finding(Finding::new(Code::CertificateRevoked, place, message));
     }
     if issued.subject == SubjectKind::Package {
         status(&reader, size, issued, options, report)?;
@@ -180,18 +182,18 @@ fn status(
         if archive.is_some() && version.sha256 != archive {
             continue;
         }
-        let place = Place::file("registry.db").at_seq(version.seq);
+        let place = Location::file("registry.db").at_seq(version.seq);
         let what = format!("{package} {number}");
         match version.status {
             Status::Published => report.checked("published versions", 1),
             Status::Registered => report.not_checked(what, "it is not published yet"),
             Status::Deprecated => {
                 let message = format!("{what} should not be used any more");
-                report.find(Finding::new(Code::PackageDeprecated, place, message));
+                report.add_finding(Finding::new(Code::PackageDeprecated, place, message));
             }
             Status::Unpublished => {
                 let message = format!("{what} was taken back");
-                report.find(Finding::new(Code::PackageUnpublished, place, message));
+                report.add_finding(Finding::new(Code::PackageUnpublished, place, message));
             }
         }
     }
@@ -212,10 +214,12 @@ fn archive(
             report.checked("archives", 1);
             if issued.artifact_sha256 != Some(sha256) {
                 let message = "the certificate is not about this file";
-                let place = Place::file(name(path));
+                let place = Location::file(name(path));
                 let finding = Finding::new(Code::CertificateSubject, place, message);
                 let expected = issued.artifact_sha256.map(Digest::to_hex);
-                report.find(finding.values(expected.unwrap_or_else(|| "no file".into()), sha256));
+                report.add_finding(
+                    finding.values(expected.unwrap_or_else(|| "no file".into()), sha256),
+                );
             }
             Some(sha256)
         }
@@ -228,7 +232,7 @@ fn archive(
     };
     let Some(path) = &options.publication else { return Ok(()) };
     let bytes = read(path, MAX_BUNDLE as u64)?;
-    let place = Place::file(name(path));
+    let place = Location::file(name(path));
     let Some(publication) = publication(&bytes, &place, trust, report) else { return Ok(()) };
     let same = publication.certificate == issued.id
         && publication.certificate_sha256 == issued.sha256
@@ -237,7 +241,7 @@ fn archive(
         && sha256.is_none_or(|sha256| publication.subject.sha256 == sha256);
     if !same {
         let message = "the publication is of another certificate, package, version or archive";
-        report.find(Finding::new(Code::CertificateSubject, place, message));
+        report.add_finding(Finding::new(Code::CertificateSubject, place, message));
     }
     Ok(())
 }
@@ -245,7 +249,7 @@ fn archive(
 /// What a trusted key signed of a publication.
 fn publication(
     bytes: &[u8],
-    place: &Place,
+    place: &Location,
     trust: &Trust,
     report: &mut Report,
 ) -> Option<Publication> {
@@ -257,7 +261,11 @@ fn publication(
             Some(publication)
         }
         Err(error) => {
-            report.find(Finding::new(Code::BundleMalformed, place.clone(), error.to_string()));
+            report.add_finding(Finding::new(
+                Code::BundleMalformed,
+                place.clone(),
+                error.to_string(),
+            ));
             None
         }
     }

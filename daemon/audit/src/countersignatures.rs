@@ -8,22 +8,23 @@ use std::{
 
 use provenance_core::{
     encoding::{digest::Digest, time::Timestamp},
-    report::{Code, Finding, Place as Where, Report},
+    report::{Code, Finding, Location as Where, Report},
     signing::public_key::PublicKey,
     statement::{
         Subject,
         countersignature::{Request, Tree},
     },
-    verify::countersign::{Asked, Vote, judge},
+    verify::countersign::{RequestedCountersignature, Vote, judge},
 };
+
+use provenance_verifier::Trust;
 
 use crate::{
     error::AuditError,
     legacy_pki::{self, Weak},
-    trust::Trust,
 };
 use provenance_sbom::{
-    directory_walk::{self, Place},
+    directory_walk::{self, TreeRoot},
     rehash::ContentsError,
 };
 
@@ -44,7 +45,7 @@ pub struct Options {
 
 /// The report, and the trusted keys that signed, by fingerprint.
 #[derive(Clone, Debug)]
-pub struct Outcome {
+pub struct CountersignResult {
     /// What was found.
     pub report: Report,
     /// Who signed.
@@ -61,7 +62,7 @@ pub fn request(
     key: PublicKey,
     version: Option<String>,
     time: Timestamp,
-) -> Result<(Place, Request), AuditError> {
+) -> Result<(TreeRoot, Request), AuditError> {
     let place = directory_walk::find(path).map_err(unread)?;
     let subject = Subject { name: place.name.clone(), sha256: place.digest().map_err(unread)? };
     let request = Request { author, key, subject, time, tree: place.kind, version };
@@ -72,14 +73,14 @@ pub fn request(
 ///
 /// # Errors
 /// [`AuditError`] where it cannot be read.
-pub fn verify(options: &Options, trust: &Trust) -> Result<Outcome, AuditError> {
+pub fn verify(options: &Options, trust: &Trust) -> Result<CountersignResult, AuditError> {
     let mut report = Report::new();
     trust.demand_policy(&mut report);
     let place = directory_walk::find(&options.path).map_err(unread)?;
     let sha256 = place.digest().map_err(unread)?;
     report.checked("contents", 1);
     let (name, signatures) = signatures(options, &place, &mut report)?;
-    let asked = Asked {
+    let asked = RequestedCountersignature {
         tree: place.kind,
         sha256,
         version: options.version.as_deref(),
@@ -92,13 +93,13 @@ pub fn verify(options: &Options, trust: &Trust) -> Result<Outcome, AuditError> {
                    own signatures then count for nothing";
         report.not_checked("who asked for the signatures", why);
     }
-    Ok(Outcome { report, votes })
+    Ok(CountersignResult { report, votes })
 }
 
 /// The file of signatures, and what it is called.
 fn signatures(
     options: &Options,
-    place: &Place,
+    place: &TreeRoot,
     report: &mut Report,
 ) -> Result<(String, Vec<u8>), AuditError> {
     let called = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -127,7 +128,7 @@ fn signatures(
             Ok(found) => weak(found, report),
             Err(why) => {
                 let place = Where::file(legacy_pki::NAME);
-                report.find(Finding::new(Code::CountersignMalformed, place, why));
+                report.add_finding(Finding::new(Code::CountersignMalformed, place, why));
             }
         }
         return Ok((called(path), vec![]));
@@ -140,7 +141,11 @@ fn weak(found: Vec<Weak>, report: &mut Report) {
         let author = author.map_or_else(String::new, |author| format!(" by {author:?}"));
         let message =
             format!("weak: RSA with SHA-1{author} on version {version:?}, counts for nothing");
-        report.find(Finding::new(Code::CountersignWeak, Where::file(legacy_pki::NAME), message));
+        report.add_finding(Finding::new(
+            Code::CountersignWeak,
+            Where::file(legacy_pki::NAME),
+            message,
+        ));
     }
 }
 

@@ -39,7 +39,7 @@ pub enum AuditError {
     /// The copies could not be read.
     #[error(transparent)]
     Copies(#[from] CopyError),
-    /// [`crate::trust::Stop::now`] was called.
+    /// [`provenance_verifier::Stop::now`] was called.
     #[error("stopped before the end: nobody waits for it any more")]
     Stopped,
 }

@@ -12,12 +12,14 @@ use provenance_core::{
     report::{Head, Verdict},
 };
 
-use crate::{error::AuditError, replica, trust::Trust};
+use provenance_verifier::Trust;
+
+use crate::{error::AuditError, replica};
 use provenance_storage::{ReadStorage, StoreError, replica::Appliance};
 
 /// What came of one appliance.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Standing {
+pub struct ApplianceStatus {
     /// Which.
     pub appliance: Appliance,
     /// The verdict, or why there is none.
@@ -55,7 +57,7 @@ pub fn verify(
     scratch: &Path,
     threads: usize,
     done: &(dyn Fn() + Sync),
-) -> Vec<Standing> {
+) -> Vec<ApplianceStatus> {
     let left = Mutex::new(VecDeque::from(appliances));
     let found = Mutex::new(vec![]);
     let next = || left.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
@@ -81,7 +83,7 @@ fn one(
     bucket: &mut Option<Box<dyn ReadStorage>>,
     appliance: Appliance,
     scratch: &Path,
-) -> Standing {
+) -> ApplianceStatus {
     let report = (|| {
         let trust = fleet.trust(&appliance)?;
         if bucket.is_none() {
@@ -91,7 +93,7 @@ fn one(
         replica::verify(bucket, &appliance, &trust, scratch, &mut |_| {})
     })();
     match report {
-        Ok(report) => Standing {
+        Ok(report) => ApplianceStatus {
             appliance,
             verdict: Ok(report.verdict()),
             findings: report.counts().map(|(code, count)| (code.as_str(), count)).collect(),
@@ -104,7 +106,7 @@ fn one(
             head: report.head,
             bytes: report.count_checked("bytes"),
         },
-        Err(error) => Standing {
+        Err(error) => ApplianceStatus {
             appliance,
             verdict: Err(error.to_string()),
             findings: vec![],
@@ -116,7 +118,7 @@ fn one(
 }
 
 /// The verdict over all: `failed` where one is; `verified` where all are.
-pub fn overall(standings: &[Standing]) -> Verdict {
+pub fn overall(standings: &[ApplianceStatus]) -> Verdict {
     let worst = standings.iter().map(|standing| match &standing.verdict {
         Ok(verdict) => *verdict,
         Err(_) => Verdict::Inconclusive,
@@ -124,7 +126,7 @@ pub fn overall(standings: &[Standing]) -> Verdict {
     worst.max().unwrap_or(Verdict::Inconclusive)
 }
 
-impl Standing {
+impl ApplianceStatus {
     /// `verified`, `failed`, `inconclusive`, or `unread` where it could not be
     /// read.
     pub fn verdict(&self) -> &'static str {

@@ -21,4 +21,3 @@ pub mod trust;
 
 pub use error::AuditError;
 pub use provenance_verifier::Progress;
-pub use trust::{Stop, Trust};

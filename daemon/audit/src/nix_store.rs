@@ -23,7 +23,7 @@ const MAX_KEYS: u64 = 1 << 20;
 
 /// Where the closure is told of.
 #[derive(Clone, Debug)]
-pub enum Told {
+pub enum ClosureSource {
     /// The store's database.
     Database(PathBuf),
     /// What `nix path-info --json -r` printed.
@@ -34,7 +34,7 @@ pub enum Told {
 #[derive(Clone, Debug)]
 pub struct Options {
     /// By whom the closure is told.
-    pub told: Told,
+    pub told: ClosureSource,
     /// The system; `None` is the one path that no other needs.
     pub system: Option<PathBuf>,
     /// Whom to trust.
@@ -65,7 +65,7 @@ pub enum StoreError {
 
 /// A verdict, and every path with something wrong.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct StoreResult {
     /// The verdict, with at most some findings of each code.
     pub report: Report,
     /// All paths that have a finding, with its code.
@@ -76,13 +76,13 @@ pub struct Outcome {
 ///
 /// # Errors
 /// [`StoreError`] where there is nothing to judge.
-pub fn verify(options: &Options, progress: Progress<'_>) -> Result<Outcome, StoreError> {
+pub fn verify(options: &Options, progress: Progress<'_>) -> Result<StoreResult, StoreError> {
     let Closure { paths: closure, .. } = match &options.told {
-        Told::Database(path) => provenance_sbom::nix_database::paths(
+        ClosureSource::Database(path) => provenance_sbom::nix_database::paths(
             path,
             options.system.as_deref().unwrap_or(Path::new("/")),
         )?,
-        Told::PathInfo(path) => {
+        ClosureSource::PathInfo(path) => {
             let system = options.system.as_deref().map(|path| path.to_string_lossy());
             provenance_sbom::nix_path_info::read_paths(path, system.as_deref())?
         }
@@ -96,7 +96,7 @@ pub fn verify(options: &Options, progress: Progress<'_>) -> Result<Outcome, Stor
     bad.sort_unstable();
     bad.dedup();
     let named = |(place, code): (usize, Code)| Some((closure.get(place)?.path.clone(), code));
-    Ok(Outcome { report, paths: bad.into_iter().filter_map(named).collect() })
+    Ok(StoreResult { report, paths: bad.into_iter().filter_map(named).collect() })
 }
 
 fn reread(
@@ -120,7 +120,7 @@ fn reread(
             }
             Err(ContentsError::Io { path, source }) => {
                 let what = format!("the contents of {}", info.path);
-                report.undecided(what, format!("{}: {source}", path.display()));
+                report.not_checked_decisive(what, format!("{}: {source}", path.display()));
             }
         }
         progress(place as u64 + 1);

@@ -11,13 +11,13 @@ use std::{
 use provenance_core::{
     encoding::json::Value,
     record::coverage::Coverage,
-    report::{Code, Finding, Place, Report},
+    report::{Code, Finding, Location, Report},
 };
 
 use crate::error::AuditError;
 use provenance_attestations::{
     Artifact, Ecosystem, Hasher, Keys, Package, coverage,
-    evaluate::{Given, Judge},
+    evaluate::{EvaluationInput, Judge},
     evidence::{Evidence, Malformed},
     expectations::{self, Spec},
     index::Pool,
@@ -134,8 +134,8 @@ pub fn verify(options: &Options, progress: &mut dyn FnMut(u64)) -> Result<Verifi
     };
     if !sole {
         for malformed in &pool.malformed {
-            let place = Place::file(&*malformed.source.file).line(malformed.source.number);
-            report.find(Finding::new(Code::PackageMalformed, place, &*malformed.why));
+            let place = Location::file(&*malformed.source.file).line(malformed.source.number);
+            report.add_finding(Finding::new(Code::PackageMalformed, place, &*malformed.why));
         }
     }
     let mut used = vec![false; pool.pool.evidence().len()];
@@ -179,7 +179,7 @@ fn judge_one(
     // Named evidence has to be about the one file where none of it is.
     if sole {
         let mut scratch = Report::new();
-        let given = [Given { open: None, own: &[], malformed: &[] }];
+        let given = [EvaluationInput { open: None, own: &[], malformed: &[] }];
         let digest_only = judge.package(&target.package, &given, &mut scratch).1;
         about_it = pool.named.iter().any(|at| digest_only.contains(at));
     }
@@ -206,10 +206,10 @@ fn judge_one(
             (own, malformed)
         })
         .collect();
-    let given: Vec<Given<'_>> = owned
+    let given: Vec<EvaluationInput<'_>> = owned
         .iter()
         .zip(&openers)
-        .map(|((own, malformed), opener)| Given {
+        .map(|((own, malformed), opener)| EvaluationInput {
             open: opener.as_ref().map(|open| open as &dyn Fn() -> io::Result<Box<dyn Read>>),
             own,
             malformed,
@@ -241,11 +241,15 @@ fn targets(options: &Options, report: &mut Report) -> Result<Vec<Target>, AuditE
         };
         for (package, why) in &lock.unpinned {
             let message = format!("{package} is not pinned to its contents: {why}");
-            report.find(Finding::new(Code::PackageUnpinned, Place::file(&*name), message));
+            report.add_finding(Finding::new(
+                Code::PackageUnpinned,
+                Location::file(&*name),
+                message,
+            ));
         }
         if !lock.unpinned.is_empty() {
             let what = format!("{} packages of {name}", lock.unpinned.len());
-            report.undecided(what, "the lock file does not say what their contents are");
+            report.not_checked_decisive(what, "the lock file does not say what their contents are");
         }
         report.checked("lock file entries", (lock.packages.len() + lock.unpinned.len()) as u64);
         targets.extend(lock.packages.into_iter().map(|package| Target {

@@ -10,7 +10,9 @@ use provenance_verifier::{
 
 use provenance_verifier::Progress;
 
-use crate::{error::AuditError, trust::Trust};
+use provenance_verifier::Trust;
+
+use crate::error::AuditError;
 use provenance_host::durable;
 
 struct Opened(File);
@@ -51,6 +53,5 @@ pub fn verify(path: &Path, trust: &Trust, progress: Progress<'_>) -> Result<Repo
     };
     let proof_name = beside.file_name().unwrap_or_default().to_string_lossy();
     let packet = Packet { source: &source, proof_name: &proof_name, proof: proof.as_deref() };
-    let stopped = || trust.stop.is_now();
-    Ok(packet::verify(&packet, &trust.given(&stopped), progress)?)
+    Ok(packet::verify(&packet, trust, progress)?)
 }

@@ -7,7 +7,9 @@ use provenance_core::report::Report;
 
 use provenance_verifier::Progress;
 
-use crate::{error::AuditError, state, trust::Trust};
+use provenance_verifier::Trust;
+
+use crate::{error::AuditError, state};
 use provenance_storage::{
     ReadStorage,
     replica::{self, Appliance, Trusting},

@@ -13,9 +13,9 @@ use crate::{
     Follower,
     compressed_match::{Probe, Verdict},
     file_id::{FileStat, is_below},
-    generation::{Generation, Place, write_id},
+    generation::{Generation, GenerationPlace, write_id},
     range_reader::{Looked, Reader, open},
-    scan::Survey,
+    scan::DirectorySurvey,
 };
 use provenance_host::decompress::Packing;
 
@@ -46,7 +46,7 @@ pub(super) enum Reason {
 /// A collect under way.
 pub(super) struct Collect<'c> {
     pub follower: &'c mut Follower,
-    pub survey: &'c mut Survey,
+    pub survey: &'c mut DirectorySurvey,
     pub reader: &'c mut Reader,
 }
 
@@ -223,7 +223,7 @@ impl Collect<'_> {
     pub(super) fn rotated(&mut self, src: &[u8], one: &mut Generation, place: Vec<u8>) {
         let location = Some(file_uri::encode(&place).into());
         self.reader.event(src, one.number, Event::Rotated { location });
-        one.place = Place::At(place);
+        one.place = GenerationPlace::At(place);
     }
 
     /// Path, stat, and whether a link is followed, of a file in the survey.
@@ -241,7 +241,7 @@ impl Collect<'_> {
 
 /// Finds each generation's file: at its place, or by inode anywhere. What is
 /// unchanged needs nothing more.
-fn locate(follower: &Follower, survey: &mut Survey) -> (Vec<Task>, Vec<Task>) {
+fn locate(follower: &Follower, survey: &mut DirectorySurvey) -> (Vec<Task>, Vec<Task>) {
     let (mut changed, mut elsewhere) = (Vec::new(), Vec::new());
     let restored = follower.restored;
     for (src, source) in &follower.state.sources {
@@ -281,7 +281,7 @@ fn locate(follower: &Follower, survey: &mut Survey) -> (Vec<Task>, Vec<Task>) {
     (changed, missing)
 }
 
-fn by_inode(survey: &Survey) -> BTreeMap<u64, Vec<usize>> {
+fn by_inode(survey: &DirectorySurvey) -> BTreeMap<u64, Vec<usize>> {
     let mut inodes: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
     for (index, one) in survey.found.iter().enumerate().filter(|(_, one)| !one.claimed) {
         inodes.entry(one.stat.id.ino).or_default().push(index);
@@ -290,7 +290,7 @@ fn by_inode(survey: &Survey) -> BTreeMap<u64, Vec<usize>> {
 }
 
 /// What lay in a directory that cannot be read is not called gone.
-fn is_unknown(survey: &Survey, one: &Generation, src: &[u8]) -> bool {
+fn is_unknown(survey: &DirectorySurvey, one: &Generation, src: &[u8]) -> bool {
     let place = one.path(src).unwrap_or(src);
     survey.full || survey.blind.iter().any(|(dir, _)| is_below(place, dir))
 }

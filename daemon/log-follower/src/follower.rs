@@ -5,7 +5,7 @@ use crate::file_id::FileStat;
 use crate::generation::State;
 use crate::job::Job;
 use crate::patterns::Patterns;
-use crate::scan::Survey;
+use crate::scan::DirectorySurvey;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -40,6 +40,6 @@ pub struct Follower {
     pub(crate) jobs: Vec<Job>,
     /// Files that look like compressed forms in the making.
     pub(crate) held: BTreeMap<FileId, (FileStat, u8)>,
-    pub(crate) survey: Survey,
+    pub(crate) survey: DirectorySurvey,
     pub(crate) buffer: Vec<u8>,
 }

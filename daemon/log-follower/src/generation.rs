@@ -21,7 +21,7 @@ pub(super) struct Range {
 
 /// Where the bytes of a generation are.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Place {
+pub(super) enum GenerationPlace {
     /// In the file of the source's name: the generation that still grows.
     Name,
     /// In another file, compressed or not.
@@ -44,7 +44,7 @@ pub(super) struct Generation {
     pub head: Option<Range>,
     /// The last range: with the head it tells a compressed form or a copy.
     pub last: Option<Range>,
-    pub place: Place,
+    pub place: GenerationPlace,
     /// The file when it was last looked at; unknown after [`State::replay`].
     pub seen: Option<FileStat>,
     /// The last bytes that were read, to know them again; unknown after a
@@ -68,7 +68,7 @@ impl Generation {
             to: 0,
             head: None,
             last: None,
-            place: Place::Name,
+            place: GenerationPlace::Name,
             seen: None,
             edge: Vec::new(),
             settled: false,
@@ -81,9 +81,9 @@ impl Generation {
     /// The path of the file that holds the bytes, as far as it is known.
     pub(super) fn path<'a>(&'a self, src: &'a [u8]) -> Option<&'a [u8]> {
         match &self.place {
-            Place::Name => Some(src),
-            Place::At(path) => Some(path),
-            Place::Unknown | Place::Lost => None,
+            GenerationPlace::Name => Some(src),
+            GenerationPlace::At(path) => Some(path),
+            GenerationPlace::Unknown | GenerationPlace::Lost => None,
         }
     }
 
@@ -97,7 +97,7 @@ impl Generation {
     /// have the inode that the generation's own file had.
     pub(super) fn may_be_packed(&self) -> bool {
         let packed = |path: &[u8]| Packing::of(path) != Packing::Plain;
-        self.seen.is_none() && matches!(&self.place, Place::At(path) if packed(path))
+        self.seen.is_none() && matches!(&self.place, GenerationPlace::At(path) if packed(path))
     }
 
     /// Takes note of a range that was recorded.
@@ -129,7 +129,7 @@ pub(super) struct Source {
 
 impl Source {
     pub(super) fn has_live(&self) -> bool {
-        self.generations.iter().any(|one| one.place == Place::Name)
+        self.generations.iter().any(|one| one.place == GenerationPlace::Name)
     }
 
     fn get(&mut self, number: u64) -> Option<&mut Generation> {
@@ -198,12 +198,12 @@ impl State {
             }
             What::Event(Event::Rotated { location }) => {
                 generation.place = match location.as_deref().and_then(file_uri::decode) {
-                    Some(location) => Place::At(location),
-                    None => Place::Unknown,
+                    Some(location) => GenerationPlace::At(location),
+                    None => GenerationPlace::Unknown,
                 };
             }
             What::Event(Event::Truncated { .. } | Event::Replaced) => {
-                generation.place = Place::Lost;
+                generation.place = GenerationPlace::Lost;
             }
             What::Event(Event::Vanished) => {
                 let number = generation.number;
@@ -220,7 +220,7 @@ impl State {
         source.next = source.next.max(number.saturating_add(1));
         // Entries stand sorted by generation: whatever an older one had to
         // tell in this tick has been read.
-        source.generations.retain(|one| one.place != Place::Lost);
+        source.generations.retain(|one| one.place != GenerationPlace::Lost);
         source.generations.push(Generation::new(number, id));
     }
 
@@ -228,7 +228,7 @@ impl State {
     pub(super) fn drop_lost(&mut self) {
         let mut empty = Vec::new();
         for (path, source) in &mut self.sources {
-            source.generations.retain(|one| one.place != Place::Lost);
+            source.generations.retain(|one| one.place != GenerationPlace::Lost);
             if source.generations.is_empty() {
                 empty.push(path.clone());
             }
@@ -251,6 +251,6 @@ pub(super) fn parse_id(text: &str) -> Option<FileId> {
 }
 
 fn retired_key(path: &[u8]) -> u64 {
-    let Digest(bytes) = Digest::of(path);
+    let Digest(bytes) = Digest::sha256(path);
     bytes.iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte))
 }

@@ -11,7 +11,7 @@ use crate::{
     collect::{Collect, Reason, Task},
     compressed_match::{Probe, Verdict},
     file_id::FileStat,
-    generation::{Generation, Place, Range},
+    generation::{Generation, GenerationPlace, Range},
     range_reader::open,
 };
 use provenance_host::decompress::Packing;
@@ -42,7 +42,7 @@ impl Collect<'_> {
         if let Reason::Cut { size } = task.reason {
             let to = one.to;
             self.reader.event(&task.src, one.number, Event::Truncated { to, size });
-            one.place = Place::Lost;
+            one.place = GenerationPlace::Lost;
         }
         match self.search(task, &mut one) {
             Search::Found { place, stat, tail } => {
@@ -68,17 +68,17 @@ impl Collect<'_> {
     /// the bytes are when it is known.
     fn wait(&mut self, task: &Task, one: &mut Generation) {
         match one.place {
-            Place::Name if self.survey.find(&task.src).is_some() => {
+            GenerationPlace::Name if self.survey.find(&task.src).is_some() => {
                 self.reader.event(&task.src, one.number, Event::Rotated { location: None });
-                one.place = Place::Unknown;
+                one.place = GenerationPlace::Unknown;
             }
-            Place::Lost => one.place = Place::Unknown,
-            Place::Name | Place::At(_) | Place::Unknown => {}
+            GenerationPlace::Lost => one.place = GenerationPlace::Unknown,
+            GenerationPlace::Name | GenerationPlace::At(_) | GenerationPlace::Unknown => {}
         }
     }
 
     fn close(&mut self, task: &Task, one: &Generation) {
-        let taken = one.place == Place::Name && self.survey.find(&task.src).is_some();
+        let taken = one.place == GenerationPlace::Name && self.survey.find(&task.src).is_some();
         let event = match task.reason {
             Reason::Cut { .. } => return,
             Reason::Foreign => Event::Replaced,

@@ -38,7 +38,7 @@ use collect::Collect;
 use generation::State;
 use patterns::Patterns;
 use range_reader::Reader;
-use scan::Survey;
+use scan::DirectorySurvey;
 
 pub use patterns::PatternError;
 pub use scan::MAX_FILES;
@@ -62,7 +62,7 @@ impl Follower {
             blind: BTreeMap::new(),
             jobs: Vec::new(),
             held: BTreeMap::new(),
-            survey: Survey::default(),
+            survey: DirectorySurvey::default(),
             buffer: Vec::new(),
         })
     }

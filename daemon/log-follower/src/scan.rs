@@ -22,7 +22,7 @@ const MAX_DEPTH: u8 = 64;
 
 /// A file that a pattern names.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct SurveyedFile {
     start: usize,
     end: usize,
     pub stat: FileStat,
@@ -36,10 +36,10 @@ pub(super) struct Found {
 
 /// One look at the disk. Its memory is used again for the next.
 #[derive(Debug, Default)]
-pub(super) struct Survey {
+pub(super) struct DirectorySurvey {
     /// The bytes of all paths.
     paths: Vec<u8>,
-    pub found: Vec<Found>,
+    pub found: Vec<SurveyedFile>,
     /// Directories that could not be read, by errno: nothing is known about
     /// what is below them.
     pub blind: Vec<(Vec<u8>, u32)>,
@@ -48,7 +48,7 @@ pub(super) struct Survey {
     pub full: bool,
 }
 
-impl Survey {
+impl DirectorySurvey {
     /// Looks at everything the patterns name.
     pub(super) fn take(&mut self, patterns: &Patterns) {
         self.paths.clear();
@@ -60,7 +60,7 @@ impl Survey {
             Walk { survey: self, patterns, pattern, state }.start();
         }
         let Self { paths, found, .. } = self;
-        let path = |one: &Found| paths.get(one.start..one.end).unwrap_or_default();
+        let path = |one: &SurveyedFile| paths.get(one.start..one.end).unwrap_or_default();
         found.sort_unstable_by(|a, b| path(a).cmp(path(b)));
         found.dedup_by(|a, b| path(a) == path(b));
         self.blind.sort();
@@ -75,7 +75,8 @@ impl Survey {
 
     /// Where the file of this path stands.
     pub(super) fn find(&self, path: &[u8]) -> Option<usize> {
-        let at = |one: &Found| self.paths.get(one.start..one.end).unwrap_or_default().cmp(path);
+        let at =
+            |one: &SurveyedFile| self.paths.get(one.start..one.end).unwrap_or_default().cmp(path);
         self.found.binary_search_by(at).ok()
     }
 
@@ -87,12 +88,12 @@ impl Survey {
         let start = self.paths.len();
         self.paths.extend_from_slice(path);
         let end = self.paths.len();
-        self.found.push(Found { start, end, stat, follow, claimed: false, held: false });
+        self.found.push(SurveyedFile { start, end, stat, follow, claimed: false, held: false });
     }
 }
 
 struct Walk<'s> {
-    survey: &'s mut Survey,
+    survey: &'s mut DirectorySurvey,
     patterns: &'s Patterns,
     pattern: &'s Pattern,
     state: Option<FileId>,

@@ -5,7 +5,7 @@ use provenance_core::encoding::{digest::Digest, file_uri, json::Value};
 
 use crate::{
     file_id::FileStat,
-    generation::{Generation, Place, Range, Source, State, parse_id, write_id},
+    generation::{Generation, GenerationPlace, Range, Source, State, parse_id, write_id},
 };
 
 /// The cached state is of no use; replay the chain instead.
@@ -37,10 +37,10 @@ pub(super) fn read(value: &Value) -> Result<State, RestoreError> {
 
 fn write_generation(one: &Generation) -> Value {
     let place = match &one.place {
-        Place::Name => "name".into(),
-        Place::At(location) => file_uri::encode(location),
-        Place::Unknown => "unknown".into(),
-        Place::Lost => "lost".into(),
+        GenerationPlace::Name => "name".into(),
+        GenerationPlace::At(location) => file_uri::encode(location),
+        GenerationPlace::Unknown => "unknown".into(),
+        GenerationPlace::Lost => "lost".into(),
     };
     Value::object([
         ("gen", one.number.into()),
@@ -95,10 +95,10 @@ fn read_generation(value: &Value) -> Option<Generation> {
     let mut one = Generation::new(uint(value.get("gen")?)?, parse_id(value.get("id")?.as_str()?)?);
     one.to = uint(value.get("to")?)?;
     one.place = match value.get("place")?.as_str()? {
-        "name" => Place::Name,
-        "unknown" => Place::Unknown,
-        "lost" => Place::Lost,
-        location => Place::At(file_uri::decode(location)?),
+        "name" => GenerationPlace::Name,
+        "unknown" => GenerationPlace::Unknown,
+        "lost" => GenerationPlace::Lost,
+        location => GenerationPlace::At(file_uri::decode(location)?),
     };
     one.settled = boolean(value.get("settled")?)?;
     one.packed = boolean(value.get("packed")?)?;

@@ -21,7 +21,7 @@ use provenance_core::{
 use crate::{error::ServiceError, ledger::Ledger, state_lock::lock};
 use provenance_host::{config::Config, durable, state_dir::StateDir};
 use provenance_sbom::{
-    directory_walk::{self, Place},
+    directory_walk::{self, TreeRoot},
     is_store_path,
     rehash::ContentsError,
 };
@@ -184,7 +184,7 @@ fn lock_folder(file: &Path) -> Result<File, ServiceError> {
 }
 
 /// Nobody signs what was not seen.
-fn hold(request: &Request, place: &Place, file: &Path) -> Result<(), ServiceError> {
+fn hold(request: &Request, place: &TreeRoot, file: &Path) -> Result<(), ServiceError> {
     let left = durable::beside(file);
     match fs::remove_file(&left) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -239,7 +239,7 @@ fn recorded(
     key: Digest,
     found: Option<&Countersignature>,
 ) -> Result<Option<CountersignEntry>, ServiceError> {
-    let statement = found.and_then(|found| found.encode().ok()).map(|bytes| Digest::of(&bytes));
+    let statement = found.and_then(|found| found.encode().ok()).map(|bytes| Digest::sha256(&bytes));
     let fits = |entry: &CountersignEntry| {
         entry.key == key
             && entry.request.same(request)
@@ -262,7 +262,7 @@ fn entry(key: Digest, signed: Countersignature) -> Result<CountersignEntry, Serv
     let bytes = signed.encode().map_err(|error| ServiceError::Request(error.to_string()))?;
     Ok(CountersignEntry {
         key,
-        statement_sha256: Digest::of(&bytes),
+        statement_sha256: Digest::sha256(&bytes),
         request: Box::new(signed.request),
         reason: signed.reason,
         who: signed.who,
@@ -278,7 +278,7 @@ fn signed_by(
     before: &[u8],
 ) -> Result<Vec<u8>, ServiceError> {
     let statement = entry.signed(&config.client, &config.host).encode();
-    let statement = statement.ok().filter(|bytes| Digest::of(bytes) == entry.statement_sha256);
+    let statement = statement.ok().filter(|bytes| Digest::sha256(bytes) == entry.statement_sha256);
     let (Some(statement), Some(signer)) = (statement, evidence.signer()) else {
         let message = "the record of the counter-signature does not give what was signed: run \
                        `provctl verify-chain`";

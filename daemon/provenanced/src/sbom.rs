@@ -93,7 +93,7 @@ pub fn make(
     let (mut documents, mut files) = (vec![], vec![]);
     for format in formats {
         let bytes = inventory.document(format, &header)?;
-        let sha256 = Digest::of(&bytes);
+        let sha256 = Digest::sha256(&bytes);
         let extension = provenance_sbom::extension(format);
         let name = format!("sboms/{sha256}.{extension}");
         // Kept first: what is on record must be there.

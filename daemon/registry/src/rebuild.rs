@@ -57,7 +57,7 @@ impl Rebuild {
             .prepare_cached(
                 "INSERT INTO records(seq, hash, body) VALUES (?1, ?2, CAST(?3 AS TEXT))",
             )?
-            .execute(params![seq, Digest::of(body).0, body])?;
+            .execute(params![seq, Digest::sha256(body).0, body])?;
         let mut insert = self
             .connection
             .prepare_cached("INSERT INTO nodes(level, idx, hash) VALUES (?1, ?2, ?3)")?;

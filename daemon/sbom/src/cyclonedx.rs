@@ -178,7 +178,7 @@ fn component<'a>(package: &'a Package, kind: &'static str) -> Component<'a> {
 fn serial(inventory: &Inventory, header: &Header) -> String {
     let text =
         format!("{}\n{}\n{}\n{}", header.client, header.host, header.created_s, inventory.digest());
-    let mut bytes = provenance_core::encoding::digest::Digest::of(text.as_bytes()).0;
+    let mut bytes = provenance_core::encoding::digest::Digest::sha256(text.as_bytes()).0;
     bytes[6] = bytes[6] & 0x0f | 0x80;
     bytes[8] = bytes[8] & 0x3f | 0x80;
     let hex = provenance_core::encoding::digest::to_hex(&bytes);

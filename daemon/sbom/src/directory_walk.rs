@@ -14,7 +14,7 @@ use provenance_core::{
     statement::countersignature::{MAX_FILE, SIGNING_FILE, Tree as Kind},
 };
 
-use crate::rehash::{self, Bounds, ContentsError};
+use crate::rehash::{self, ContentsError, RehashLimits};
 use provenance_host::durable;
 
 /// Of a folder, so many entries and bytes are told at most; of a file as many
@@ -24,7 +24,7 @@ const MAX_BYTES: u64 = 64 << 30;
 
 /// Where something lies that can be signed.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Place {
+pub struct TreeRoot {
     /// A folder or a file.
     pub kind: Kind,
     /// Where, without links on the way.
@@ -39,7 +39,7 @@ pub struct Place {
 ///
 /// # Errors
 /// [`ContentsError`]; that nothing is there is an `Io` of `NotFound`.
-pub fn find(path: &Path) -> Result<Place, ContentsError> {
+pub fn find(path: &Path) -> Result<TreeRoot, ContentsError> {
     let failed = |source| ContentsError::Io { path: path.into(), source };
     let refuse = |why| ContentsError::NotStored { name: path.into(), why };
     let real = fs::canonicalize(path).map_err(failed)?;
@@ -53,10 +53,10 @@ pub fn find(path: &Path) -> Result<Place, ContentsError> {
     } else {
         return Err(refuse("neither a file nor a folder"));
     };
-    Ok(Place { kind, path: real, name, signing_file })
+    Ok(TreeRoot { kind, path: real, name, signing_file })
 }
 
-impl Place {
+impl TreeRoot {
     /// The digest of what lies there: of a folder without the signing file at
     /// its top. No link within it is followed.
     ///
@@ -67,7 +67,7 @@ impl Place {
         if self.kind == Kind::Nar {
             see_to_signing_file(&self.signing_file)?;
             let without = Some(OsStr::new(SIGNING_FILE));
-            let bounds = Bounds { without, entries: MAX_ENTRIES, bytes: MAX_BYTES };
+            let bounds = RehashLimits { without, entries: MAX_ENTRIES, bytes: MAX_BYTES };
             let found = rehash::read_within(&self.path, bounds)?;
             return found.map(|found| found.nar).ok_or(failed(io::ErrorKind::NotFound.into()));
         }

@@ -131,5 +131,5 @@ fn derivation(root: &Path, path: &str) -> Result<(Derivation, Digest), SbomError
     if !derivation.is_at(&bytes, path) {
         return Err(SbomError::malformed(path, "its contents are not those that its name holds"));
     }
-    Ok((derivation, Digest::of(&bytes)))
+    Ok((derivation, Digest::sha256(&bytes)))
 }

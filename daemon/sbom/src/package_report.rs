@@ -78,7 +78,7 @@ impl Inventory {
         if Coverage::read(&coverage.to_value()).is_none() {
             return Err(SbomError::malformed(what, "it has too many kinds of evidence"));
         }
-        self.reports.push(Digest::of(bytes));
+        self.reports.push(Digest::sha256(bytes));
         self.number()
     }
 

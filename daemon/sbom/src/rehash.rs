@@ -43,7 +43,7 @@ pub enum ContentsError {
 
 /// What is told of a tree, and how much of it at most.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds<'a> {
+pub struct RehashLimits<'a> {
     /// An entry of the uppermost folder that is left out, where it is a file.
     pub without: Option<&'a OsStr>,
     /// Entries in all folders together.
@@ -52,7 +52,7 @@ pub struct Bounds<'a> {
     pub bytes: u64,
 }
 
-impl Bounds<'_> {
+impl RehashLimits<'_> {
     /// All of it, as Nix has it.
     pub const NONE: Self = Self { without: None, entries: u64::MAX, bytes: u64::MAX };
 }
@@ -68,14 +68,17 @@ struct Open {
 /// # Errors
 /// [`ContentsError`].
 pub fn read(path: &Path) -> Result<Option<Contents>, ContentsError> {
-    read_within(path, Bounds::NONE)
+    read_within(path, RehashLimits::NONE)
 }
 
 /// What lies at `path`, within `bounds`; `None` where nothing does.
 ///
 /// # Errors
 /// [`ContentsError`].
-pub fn read_within(path: &Path, bounds: Bounds<'_>) -> Result<Option<Contents>, ContentsError> {
+pub fn read_within(
+    path: &Path,
+    bounds: RehashLimits<'_>,
+) -> Result<Option<Contents>, ContentsError> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         _ => {}

@@ -170,7 +170,7 @@ fn spdx_id(source: Source, package: &Package) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
     if let Some(attested) = &package.attested {
         // Names of npm tell capital letters and signs apart, an SPDXID does not.
-        let digest = Digest::of(package.id.as_bytes()).to_hex();
+        let digest = Digest::sha256(package.id.as_bytes()).to_hex();
         let name: String = package.name.chars().take(64).map(plain).collect();
         let digest = digest.get(..16).unwrap_or_default();
         return format!("SPDXRef-{}-{name}-{digest}", attested.ecosystem);

@@ -12,7 +12,7 @@ use provenance_core::{
     bitcoin::MAX_HEADERS, encoding::json::Value, merkle::inclusion_proof::MAX_PROOF,
 };
 use provenance_verifier::{
-    Given, Source,
+    Source, Trust,
     block_headers::Blocks,
     packet::{self, Packet},
     policy::{self, Policy},
@@ -55,18 +55,18 @@ fn report(
         missing = policy.as_ref().is_some_and(|policy| policy.anchor.headers.is_some());
     }
     if let Some(policy) = &policy {
-        blocks.take(&policy.anchor);
+        blocks.merge_policy(&policy.anchor);
     }
     if beside.proof.as_ref().is_some_and(|proof| proof.len() > MAX_PROOF) {
         return Err("the proof beside the packet is over its limit".into());
     }
     let proof_name = format!("{}.proof.json", beside.name);
     let packet = Packet { source, proof_name: &proof_name, proof: beside.proof.as_deref() };
-    let given = Given { policy: policy.as_ref(), blocks: &blocks, stopped: &|| false };
+    let given = Trust { policy, blocks, ..Trust::default() };
     let mut report = packet::verify(&packet, &given, progress).map_err(|e| e.to_string())?;
     if missing {
         let why = "the policy names a file of them: give that file too";
-        report.undecided("the block headers that you trust", why);
+        report.not_checked_decisive("the block headers that you trust", why);
     }
     Ok(report.to_value())
 }

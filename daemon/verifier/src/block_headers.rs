@@ -5,10 +5,10 @@ use std::fmt;
 use provenance_core::{
     bitcoin::{Block, BlockHash, Header, Headers},
     encoding::digest::Digest,
-    report::{Basis, Code, Finding, Place, Report},
+    report::{Basis, Code, Finding, Location, Report},
     verify::{
-        anchor_history::{Anchors, Known},
-        anchor_proof::{self, Answer, Weight},
+        anchor_history::{AnchorHistory, AnchorState},
+        anchor_proof::{self, AnchorDemand, BlockAnswer},
     },
 };
 
@@ -41,7 +41,7 @@ impl fmt::Debug for NodeSource {
 
 impl Blocks {
     /// What the policy says, but for the file that it names.
-    pub fn take(&mut self, policy: &AnchorPolicy) {
+    pub fn merge_policy(&mut self, policy: &AnchorPolicy) {
         self.pinned.extend(policy.blocks.iter().copied());
         self.pin();
         self.demanded |= policy.required;
@@ -79,23 +79,25 @@ impl Blocks {
     }
 
     /// What they say of a height.
-    pub fn ask(&self, height: u32) -> Vec<Answer> {
+    pub fn lookup(&self, height: u32) -> Vec<BlockAnswer> {
         let mut answers = vec![];
         if let Some(NodeSource(ask)) = &self.node {
             answers.push(match ask(height) {
-                Ok(Some(header)) => Answer::Block(Block::Header(header), Basis::Node, None),
-                Ok(None) => Answer::Unknown("your node has no block of that height yet".into()),
-                Err(why) => Answer::Unknown(why),
+                Ok(Some(header)) => BlockAnswer::Block(Block::Header(header), Basis::Node, None),
+                Ok(None) => {
+                    BlockAnswer::Unknown("your node has no block of that height yet".into())
+                }
+                Err(why) => BlockAnswer::Unknown(why),
             });
         }
         answers.push(match self.headers.get(height) {
             Some(block @ Block::Header(_)) => {
                 let (_, work) = self.headers.work_from(height);
-                Answer::Block(block, Basis::HeaderFile, Some(work))
+                BlockAnswer::Block(block, Basis::HeaderFile, Some(work))
             }
-            Some(block) => Answer::Block(block, Basis::PinnedHash, None),
-            None if self.headers.is_empty() => Answer::NoSource,
-            None => Answer::Unknown(format!(
+            Some(block) => BlockAnswer::Block(block, Basis::PinnedHash, None),
+            None if self.headers.is_empty() => BlockAnswer::NoSource,
+            None => BlockAnswer::Unknown(format!(
                 "your headers do not have it: add the line `{height} $(bitcoin-cli getblockheader \
                  $(bitcoin-cli getblockhash {height}) false)`"
             )),
@@ -111,37 +113,37 @@ pub fn of_bundle(
     report: &mut Report,
 ) -> Option<(u64, Digest)> {
     let demanded = blocks.demanded;
-    let weight = Weight { demanded: demanded && alone, decisive: demanded || alone };
-    anchor_proof::of_bundle(files, (&|height| blocks.ask(height), weight), report)
+    let weight = AnchorDemand { demanded: demanded && alone, decisive: demanded || alone };
+    anchor_proof::verify_bundle_anchor(files, (&|height| blocks.lookup(height), weight), report)
 }
 
 /// The anchors on record in a registry, which is called `file`: what is
 /// pending, and whether the blocks of the others are Bitcoin's. With the record
 /// of the newest bundle, which an anchor should cover where they are asked for.
-pub fn on_record(
-    (anchors, file, newest): (&Anchors, &str, Option<u64>),
+pub fn check_registered_anchors(
+    (anchors, file, newest): (&AnchorHistory, &str, Option<u64>),
     blocks: &Blocks,
     report: &mut Report,
 ) {
     let demanded = blocks.demanded;
-    let ask = |height| blocks.ask(height);
+    let ask = |height| blocks.lookup(height);
     for (size, known) in anchors.iter() {
-        let place = Place::file(file).at_seq(known.row);
+        let place = Location::file(file).at_seq(known.row);
         if let Some(shown) = &known.proved {
-            anchor_proof::of_registry(place, shown, (&ask, demanded), report);
+            anchor_proof::verify_registry_anchor(place, shown, (&ask, demanded), report);
         } else if let Some(block) = known.attested {
-            anchor_proof::of_calendar(place, block, (&ask, demanded), report);
+            anchor_proof::verify_calendar_anchor(place, block, (&ask, demanded), report);
         } else if known.state.is_open() {
             let state = format!("{:?}", known.state).to_lowercase();
             let message = format!("the anchor of {size} records is {state}, and not final yet");
-            report.find(Finding::new(Code::AnchorPending, place, message));
+            report.add_finding(Finding::new(Code::AnchorPending, place, message));
         }
     }
-    let shown = |known: &Known| known.proved.is_some() || known.attested.is_some();
+    let shown = |known: &AnchorState| known.proved.is_some() || known.attested.is_some();
     let covered = anchors.iter().filter(|(_, known)| shown(known));
     let covered = covered.map(|(size, _)| size).max().unwrap_or_default();
     if demanded && newest.is_some_and(|row| row >= covered) {
         let why = "the newest bundles are in no final anchor yet";
-        report.undecided("the anchors in Bitcoin", why);
+        report.not_checked_decisive("the anchors in Bitcoin", why);
     }
 }

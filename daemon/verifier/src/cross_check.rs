@@ -3,7 +3,7 @@
 use provenance_core::{
     encoding::digest::Digest,
     registry::{KeyAction, KeyEntry, Segment},
-    report::{Code, Finding, Head, Place, Report},
+    report::{Code, Finding, Head, Location, Report},
     signing::public_key::PublicKey,
     verify::{bundle::Trusted, chain::FileSummary},
 };
@@ -29,7 +29,7 @@ pub fn bounded(policy: &[Trusted], events: &[(KeyEntry, u64)]) -> Vec<Trusted> {
 pub fn compare_head(
     (seq, hash, row): (u64, Digest, u64),
     got: Digest,
-    place: Place,
+    place: Location,
     report: &mut Report,
 ) {
     report.checked("heads", 1);
@@ -39,7 +39,7 @@ pub fn compare_head(
              chain was written anew from there or before"
         );
         let finding = Finding::new(Code::ChainForked, place.at_seq(seq), message);
-        report.find(finding.values(hash, got));
+        report.add_finding(finding.values(hash, got));
     }
 }
 
@@ -49,8 +49,8 @@ pub fn compare_segment(segment: &Segment, row: u64, summary: &FileSummary, repor
     let mut differ = |what: &str, expected: String, got: String| {
         if expected != got {
             let message = format!("the file's {what} is not what registry record {row} says");
-            let finding = Finding::new(Code::ChainForked, Place::file(&summary.name), message);
-            report.find(finding.values(expected, got));
+            let finding = Finding::new(Code::ChainForked, Location::file(&summary.name), message);
+            report.add_finding(finding.values(expected, got));
         }
     };
     let hash =

@@ -13,13 +13,11 @@ pub mod packet;
 pub mod policy;
 pub mod report_html;
 pub mod sbom;
+mod trust;
+
+pub use trust::{Stop, Trust};
 
 use std::io;
-
-use provenance_core::report::{Code, Finding, Place, Report};
-
-use block_headers::Blocks;
-use policy::Policy;
 
 /// Bytes in some place: a file, or a file in a browser.
 pub trait Source {
@@ -67,17 +65,6 @@ pub(crate) fn read_exact_at(
     Ok(())
 }
 
-/// What an auditor gives besides the thing to verify.
-#[derive(Clone, Copy)]
-pub struct Given<'a> {
-    /// The policy file's content; without it the best verdict is inconclusive.
-    pub policy: Option<&'a Policy>,
-    /// What is known of Bitcoin's blocks.
-    pub blocks: &'a Blocks,
-    /// Whether nobody waits for the report any more.
-    pub stopped: &'a dyn Fn() -> bool,
-}
-
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
@@ -91,41 +78,3 @@ pub enum VerifyError {
 
 /// How many records have been read, for whoever waits.
 pub type Progress<'a> = &'a mut dyn FnMut(u64);
-
-impl<'a> Given<'a> {
-    /// The trusted keys.
-    pub fn keys(&self) -> &'a [provenance_core::verify::bundle::Trusted] {
-        self.policy.map(|policy| &*policy.keys).unwrap_or_default()
-    }
-
-    /// Whether the policy accepts evidence that nobody signed.
-    pub fn allows_unsigned(&self) -> bool {
-        self.policy.is_some_and(|policy| policy.allow_unsigned)
-    }
-
-    fn check(&self) -> Result<(), VerifyError> {
-        if (self.stopped)() { Err(VerifyError::Stopped) } else { Ok(()) }
-    }
-
-    /// Says that without a policy nothing can be verified.
-    pub fn demand_policy(&self, report: &mut Report) {
-        if self.policy.is_none() {
-            let why = "no policy says whom to trust: give --policy FILE";
-            report.undecided("whose records these are", why);
-        }
-    }
-
-    /// Holds client and host against the policy.
-    pub fn check_identity(&self, (client, host): (&str, &str), report: &mut Report) {
-        let Some(policy) = self.policy else { return };
-        for (what, expected, got) in
-            [("client", &policy.client, client), ("host", &policy.host, host)]
-        {
-            if expected.as_deref().is_some_and(|expected| expected != got) {
-                let message = format!("the records are of another {what} than the policy names");
-                let finding = Finding::new(Code::PolicyClient, Place::default(), message);
-                report.find(finding.values(expected.as_deref().unwrap_or_default(), got));
-            }
-        }
-    }
-}

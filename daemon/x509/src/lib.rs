@@ -149,7 +149,7 @@ fn issued(certificate: &Certificate, der: Vec<u8>, spki: &[u8]) -> Result<Issued
         return Err(X509Error::Form("a serial number of 16 bytes"));
     }
     let extensions = Extensions::read(tbs.extensions().map_or(&[][..], |all| all))?;
-    let key = Digest::of(spki);
+    let key = Digest::sha256(spki);
     if extensions.own != Some(key) {
         return Err(X509Error::Form("the key's identifier is its SHA-256"));
     }
@@ -167,7 +167,7 @@ fn issued(certificate: &Certificate, der: Vec<u8>, spki: &[u8]) -> Result<Issued
     if extensions.name != alternative_name(said.subject, &said.name, said.version.as_deref()) {
         return Err(X509Error::Form("its alternative name is that of its subject"));
     }
-    let sha256 = Digest::of(&der);
+    let sha256 = Digest::sha256(&der);
     let validity = tbs.validity();
     Ok(Issued {
         id: to_hex(serial),

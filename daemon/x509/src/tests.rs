@@ -12,7 +12,7 @@ fn said() -> GovernanceExtension {
         subject: SubjectKind::Package,
         name: "@acme/agent".into(),
         version: Some("1.2.3".into()),
-        artifact_sha256: Some(Digest::of(b"x")),
+        artifact_sha256: Some(Digest::sha256(b"x")),
         renews: Some("0123456789abcdef0123456789abcdef".into()),
         governance: Governance {
             approved_by: "Anna Müller \u{1f512}".into(),

@@ -133,7 +133,7 @@ impl Appliance {
     pub(crate) fn anchor_elsewhere(&self, node: &Node, bundle: &Path, size: u64) {
         let own = Proof::parse(&fs::read(bundle.join("proof.json")).unwrap()).unwrap();
         let sides = merkle::sides(own.index, size).unwrap();
-        let path: Vec<_> = (0..sides.len()).map(|n| Digest::of(&[n as u8])).collect();
+        let path: Vec<_> = (0..sides.len()).map(|n| Digest::sha256(&[n as u8])).collect();
         let leaf = merkle::leaf_hash(own.body.as_bytes());
         let root = merkle::root_by(leaf, own.index, size, &path).unwrap();
         node.others(6);
@@ -165,7 +165,7 @@ impl Appliance {
     fn prove_by(&self, bundle: &Path, size: u64, (path, proof): (Vec<Digest>, &TxProof)) {
         let mut own = Proof::parse(&fs::read(bundle.join("proof.json")).unwrap()).unwrap();
         let anchor = Anchor { path, proof: proof.clone(), size };
-        let digest = Digest::of(&fs::read(bundle.join("statement.json")).unwrap());
+        let digest = Digest::sha256(&fs::read(bundle.join("statement.json")).unwrap());
         let stamp = opentimestamps::of_statement(&digest, &own.body, own.index, &anchor).unwrap();
         assert!(stamp.len() < 2048, "{}", stamp.len());
         own.anchor = Some(anchor);

@@ -3,9 +3,10 @@
 
 mod appliance;
 
+use provenance_audit::trust::trust_by;
 use std::{fs, path::Path, process::Command};
 
-use provenance_audit::{self, policy_file, trust::Trust};
+use provenance_audit::{self, policy_file};
 use provenance_core::{
     encoding::digest::Digest, merkle::inclusion_proof::Proof, registry::AnchorStep, report::Verdict,
 };
@@ -158,7 +159,7 @@ fn the_registry_is_held_to_its_anchors() {
 
     // A registry that says what did not happen.
     let size = appliance.reader().len().unwrap();
-    let root = Digest::of(b"of no tree");
+    let root = Digest::sha256(b"of no tree");
     let network = "regtest".into();
     let step = AnchorStep::Intended { network, checkpoint: None, previous: None };
     appliance.record(size, root, step);
@@ -212,7 +213,7 @@ fn each_changed_byte_of_a_proof_or_stamp_is_found() {
     fs::write(&file, node.header_line(anchored.proof.height.into())).unwrap();
     let trust = || {
         let mut trust =
-            Trust::of(Some(policy_file::load(&appliance.path("policy.toml")).unwrap())).unwrap();
+            trust_by(Some(policy_file::load(&appliance.path("policy.toml")).unwrap())).unwrap();
         provenance_audit::trust::read_headers(&mut trust.blocks, &file).unwrap();
         trust.blocks.demand();
         trust

@@ -1,12 +1,13 @@
 //! Bundles: files added, removed, swapped, linked, copied under another id.
 
+use provenance_audit::trust::trust_by;
 use std::{
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
 };
 
-use provenance_audit::{state::bundles, trust::Trust};
+use provenance_audit::state::bundles;
 use provenance_core::report::{Report, Verdict};
 
 use super::harness::{StateFixture, copy_folder, errors};
@@ -29,7 +30,7 @@ fn attacked(
     change(&before);
     let report = fixture.verify(copy.path());
     assert_eq!(report.verdict(), Verdict::Failed, "{:#?}", report.findings());
-    let trust = Trust::of(Some(fixture.policy.clone())).unwrap();
+    let trust = trust_by(Some(fixture.policy.clone())).unwrap();
     (errors(&report), bundles::verify(&before[0], &trust).ok())
 }
 
@@ -112,7 +113,7 @@ fn missing_copied_and_renamed_bundles_are_found() {
 fn a_bundle_by_itself_is_verified_by_the_policy_only() {
     let (fixture, other) = (StateFixture::new(), StateFixture::new());
     let path = &folders(&fixture.state())[0];
-    let alone = |policy| bundles::verify(path, &Trust::of(policy).unwrap()).unwrap();
+    let alone = |policy| bundles::verify(path, &trust_by(policy).unwrap()).unwrap();
     let good = alone(Some(fixture.policy.clone()));
     assert_eq!(good.verdict(), Verdict::Verified, "{:#?}", good.findings());
     let none = alone(None);

@@ -1,6 +1,7 @@
 //! A small state folder with everything in it, made by the product's own
 //! services under a clock of the test's, and the auditor's policy beside it.
 
+use provenance_audit::trust::trust_by;
 use std::{
     fs,
     io::Write as _,
@@ -8,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use provenance_audit::{self, policy_file::Policy, trust::Trust};
+use provenance_audit::{self, policy_file::Policy};
 use provenance_core::{
     encoding::{
         digest::Digest,
@@ -83,16 +84,16 @@ pub(crate) fn verify(
     policy: &Policy,
     options: &provenance_audit::state::Options,
 ) -> Report {
-    let trust = Trust::of(Some(policy.clone())).unwrap();
+    let trust = trust_by(Some(policy.clone())).unwrap();
     match provenance_audit::state::verify(state, &trust, options, &mut |_| {}) {
         Ok(report) => report,
         // What cannot even be opened is not verified either; a test that asks
         // for a finding's code will not find it.
         Err(error) => {
             let mut report = Report::new();
-            report.find(provenance_core::report::Finding::new(
+            report.add_finding(provenance_core::report::Finding::new(
                 provenance_core::report::Code::RegistryMissing,
-                provenance_core::report::Place::file("registry.db"),
+                provenance_core::report::Location::file("registry.db"),
                 error.to_string(),
             ));
             report
@@ -260,7 +261,7 @@ impl Appliance {
     }
 
     pub(crate) fn reload(&mut self) {
-        self.config.sha256 = Digest::of(b"other settings");
+        self.config.sha256 = Digest::sha256(b"other settings");
         self.act(Input::Reload(settings(&self.config)));
     }
 

@@ -1,8 +1,9 @@
 //! Databases that SQLite opens and our writer never made.
 
+use provenance_audit::trust::trust_by;
 use std::time::{Duration, Instant};
 
-use provenance_audit::{error::AuditError, state, trust::Trust};
+use provenance_audit::{error::AuditError, state};
 use provenance_core::report::Verdict;
 use rusqlite::Connection;
 
@@ -104,7 +105,7 @@ fn a_later_format_is_no_verdict_and_another_file_is_no_registry() {
     let path = copy.path().join("registry.db");
     let pragma = |text: &str| Connection::open(&path).unwrap().execute_batch(text).unwrap();
     pragma("PRAGMA user_version = 2");
-    let trust = Trust::of(Some(fixture.policy.clone())).unwrap();
+    let trust = trust_by(Some(fixture.policy.clone())).unwrap();
     let later =
         state::verify(copy.path(), &trust, &state::Options::default(), &mut |_| {}).unwrap_err();
     assert!(matches!(later, AuditError::Registry(_)) && later.to_string().contains("newer"));
@@ -139,7 +140,7 @@ fn what_is_no_file_in_a_files_place_is_found_and_keeps_nobody() {
             let (policy, state) = (fixture.policy.clone(), copy.path().to_owned());
             let (send, answer) = std::sync::mpsc::channel();
             std::thread::spawn(move || {
-                let trust = Trust::of(Some(policy)).unwrap();
+                let trust = trust_by(Some(policy)).unwrap();
                 let options = state::Options::default();
                 let judged = state::verify(&state, &trust, &options, &mut |_| {});
                 let _ = send.send(judged.map(|report| report.verdict()));

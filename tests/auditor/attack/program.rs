@@ -1,6 +1,7 @@
 //! The built programs: a daemon that is verified while it works and is killed,
 //! and what provctl says to a script.
 
+use provenance_audit::trust::trust_by;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -11,7 +12,6 @@ use std::{
 use provenance_audit::{
     policy_file::Policy,
     state::{self, bundles},
-    trust::Trust,
 };
 use provenance_core::report::Verdict;
 use provenanced::ledger::signer;
@@ -64,7 +64,7 @@ impl Site {
 
     /// The errors of one verification; none while there is nothing yet.
     fn errors(&self) -> Vec<String> {
-        let trust = Trust::of(Some(self.policy.clone())).unwrap();
+        let trust = trust_by(Some(self.policy.clone())).unwrap();
         match state::verify(&self.state(), &trust, &state::Options::default(), &mut |_| {}) {
             Ok(report) if report.verdict() == Verdict::Failed => {
                 report.findings().iter().map(|finding| format!("{finding:?}")).collect()
@@ -79,7 +79,7 @@ impl Site {
     }
 
     fn verdict(&self) -> Verdict {
-        let trust = Trust::of(Some(self.policy.clone())).unwrap();
+        let trust = trust_by(Some(self.policy.clone())).unwrap();
         let options = state::Options::default();
         let report = state::verify(&self.state(), &trust, &options, &mut |_| {}).unwrap();
         assert_ne!(report.verdict(), Verdict::Failed, "{:#?}", report.findings());
@@ -229,7 +229,7 @@ fn a_single_bundle_that_is_being_made_is_verified_when_it_is_whole() {
     let site = Site::new();
     assert!(site.start(&["run", "--ticks", "1"]).wait().unwrap().success());
     assert!(site.start(&["bundle", "--reason", "one"]).wait().unwrap().success());
-    let trust = Trust::of(Some(site.policy.clone())).unwrap();
+    let trust = trust_by(Some(site.policy.clone())).unwrap();
     let begin = Instant::now();
     for entry in fs::read_dir(site.state().join("bundles")).unwrap() {
         let report = bundles::verify(&entry.unwrap().path(), &trust).unwrap();

@@ -52,14 +52,14 @@ fn attacked(
 /// Numbers and chains the records again from `first` on, as root could.
 fn rechain(lines: &mut [(PathBuf, String)], first: usize) {
     let mut prev = match first.checked_sub(1) {
-        Some(before) => Digest::of(lines[before].1.as_bytes()),
+        Some(before) => Digest::sha256(lines[before].1.as_bytes()),
         None => Digest::ZERO,
     };
     for (seq, (_, line)) in lines.iter_mut().enumerate().skip(first) {
         let old = Record::parse(line.as_bytes()).unwrap();
         let data = Value::parse(old.data).unwrap();
         let new = record::encode(old.kind, seq as u64, prev, old.time, &data);
-        prev = Digest::of(&new);
+        prev = Digest::sha256(&new);
         *line = String::from_utf8(new).unwrap();
     }
 }

@@ -148,20 +148,20 @@ fn a_registry_with_all_hashes_recomputed_misses_the_signature() {
                 if let Some((old, new)) = prev {
                     body = body.replace(&old.to_hex(), &new.to_hex());
                 }
-                let old = Digest::of(body.as_bytes());
+                let old = Digest::sha256(body.as_bytes());
                 let original = old;
                 if seq as i64 == at {
                     body = body.replacen("\"time\":\"2026", "\"time\":\"2025", 1);
                 }
-                let new = Digest::of(body.as_bytes());
+                let new = Digest::sha256(body.as_bytes());
                 // The next record's `prev` still names the hash before.
                 let named = match prev {
-                    Some((before, after)) => Digest::of(
+                    Some((before, after)) => Digest::sha256(
                         body.replace(&after.to_hex(), &before.to_hex())
                             .replacen("\"time\":\"2025", "\"time\":\"2026", 1)
                             .as_bytes(),
                     ),
-                    None => Digest::of(
+                    None => Digest::sha256(
                         body.replacen("\"time\":\"2025", "\"time\":\"2026", 1).as_bytes(),
                     ),
                 };

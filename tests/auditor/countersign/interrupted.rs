@@ -76,7 +76,7 @@ fn wherever_a_signing_ends_the_next_one_finishes_it() {
             fixture.sign("bert", "left-pad");
             let [record] = &fixture.records("bert")[..] else { panic!("{call} {nth} {fault}") };
             let [statement] = &statements(&fixture.path(FILE))[..] else { panic!("{call} {nth}") };
-            assert_eq!(record["statement_sha256"], *Digest::of(statement).to_hex());
+            assert_eq!(record["statement_sha256"], *Digest::sha256(statement).to_hex());
             let (code, codes, report) = fixture.verify("left-pad", &["--threshold", "1"]);
             assert_eq!((code, codes), (0, vec![]), "{call} {nth} {fault}: {report}");
             fixture.chain_holds("bert");

@@ -48,7 +48,7 @@ fn two_people_sign_a_package_and_a_third_counts_them() {
     // Each of them has it on record, with the digest of what was signed.
     for (person, statement) in ["bert", "carl"].iter().zip(statements(&fixture.path(FILE))) {
         let [record] = &fixture.records(person)[..] else { panic!("not one record") };
-        assert_eq!(record["statement_sha256"], *Digest::of(&statement).to_hex());
+        assert_eq!(record["statement_sha256"], *Digest::sha256(&statement).to_hex());
         assert_eq!(record["who"], **person);
         let key = fs::read_to_string(fixture.path("anna.pub")).unwrap();
         assert!(key.replace('\n', "").contains(record["requester"].as_str().unwrap()));

@@ -140,7 +140,7 @@ fn tick(minute: u64, time: Timestamp, to: &mut u64) -> Tick<'static> {
         logs.push(entry(What::Event(Event::Appeared { id: None })));
     }
     if minute.is_multiple_of(3) {
-        let sha256 = Digest::of(&minute.to_be_bytes());
+        let sha256 = Digest::sha256(&minute.to_be_bytes());
         logs.push(entry(What::Range { from: *to, to: *to + 100, sha256 }));
         *to += 100;
     }
@@ -171,7 +171,7 @@ impl Chain {
         }
         let line =
             record::encode(body.kind(), self.seq, self.head.hash, self.time, &body.to_value());
-        self.head = Head { seq: self.seq, hash: Digest::of(&line), time: self.time };
+        self.head = Head { seq: self.seq, hash: Digest::sha256(&line), time: self.time };
         self.seq += 1;
         self.buffer.extend_from_slice(&line);
         self.buffer.push(b'\n');

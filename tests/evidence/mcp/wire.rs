@@ -5,7 +5,8 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use provenance_audit::{error::AuditError, state, trust::Trust};
+use provenance_audit::{error::AuditError, state};
+use provenance_verifier::Trust;
 use serde_json::{Value, json};
 
 use super::prepared_appliance;

@@ -27,7 +27,7 @@ fn verify(fixture: &PacketFixture) -> Report {
 fn found(fixture: &PacketFixture) -> Vec<(Code, Severity, String)> {
     let report = verify(fixture);
     let documents = report.findings().iter().filter(|it| it.code.as_str().starts_with("sbom."));
-    let file = |place: &provenance_core::report::Place| place.file.clone().unwrap();
+    let file = |place: &provenance_core::report::Location| place.file.clone().unwrap();
     documents.map(|it| (it.code, it.severity, file(&it.place))).collect()
 }
 
@@ -59,7 +59,7 @@ fn an_altered_a_missing_and_an_extra_document_are_found_and_placed() {
         fs::write(path, good).unwrap();
     }
     assert_eq!(found(&fixture), []);
-    let digest = provenance_core::encoding::digest::Digest::of(b"{}");
+    let digest = provenance_core::encoding::digest::Digest::sha256(b"{}");
     for (name, severity) in [
         ("more.spdx.json".to_owned(), Severity::Error),
         (format!("{}.spdx.json", provenance_core::encoding::digest::Digest::ZERO), Severity::Error),
@@ -90,7 +90,7 @@ fn lie(
     for document in &mut entry.documents {
         let text = fs::read_to_string(fixture.path("state").join(&document.name)).unwrap();
         let bytes = edit(text).into_bytes();
-        let sha256 = Digest::of(&bytes);
+        let sha256 = Digest::sha256(&bytes);
         let ending = document.name.split_once('.').unwrap().1;
         let name = format!("sboms/{sha256}.{ending}");
         fs::write(fixture.path("state").join(&name), &bytes).unwrap();

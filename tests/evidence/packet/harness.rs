@@ -8,7 +8,7 @@ use std::{
     process::{Command, Output},
 };
 
-use provenance_audit::{packet, policy_file::Policy, trust::Trust};
+use provenance_audit::{packet, policy_file::Policy};
 use provenance_core::{
     encoding::digest::Digest,
     packet::{
@@ -18,6 +18,7 @@ use provenance_core::{
     report::Report,
     signing::{dsse, sigstore_bundle},
 };
+use provenance_verifier::Trust;
 use provenanced::ledger::signer::Signer;
 
 use crate::common::{
@@ -194,7 +195,7 @@ pub(crate) fn resign(
         others.map(|(name, bytes)| (name.clone(), bytes.clone())).collect();
     manifest.files = all
         .iter()
-        .map(|(name, bytes)| (name.clone(), Digest::of(bytes), Digest::of(bytes)))
+        .map(|(name, bytes)| (name.clone(), Digest::sha256(bytes), Digest::sha256(bytes)))
         .collect();
     change(&mut manifest);
     let bytes = manifest.encode().unwrap();

@@ -31,7 +31,7 @@ fn a_packet_is_the_same_twice_and_verifies_and_its_export_is_on_record() {
     // The proof beside the one is of the other's bytes too, but of its own record.
     let proof = fixture.path("a.zip.proof.json");
     let text = fs::read_to_string(&proof).unwrap();
-    assert!(text.contains(&Digest::of(&fs::read(&a).unwrap()).to_hex()));
+    assert!(text.contains(&Digest::sha256(&fs::read(&a).unwrap()).to_hex()));
     fs::write(&proof, text.replacen("\"path\":[\"", "\"path\":[\"0", 1)).unwrap();
     let report = provenance_audit::packet::verify(&a, &fixture.trust(), &mut |_| {}).unwrap();
     assert_eq!(codes(&report), ["proof.inclusion"]);
@@ -204,7 +204,7 @@ fn a_chain_cut_by_who_has_the_key_is_found_by_the_registry() {
     let last = kept.last().unwrap();
     let report = fixture.verify(&resign(&cut, &fixture.signer("signing"), |manifest| {
         manifest.chain.last.seq = manifest.chain.first.seq + kept.len() as u64 - 1;
-        manifest.chain.last.hash = Digest::of(last.as_bytes());
+        manifest.chain.last.hash = Digest::sha256(last.as_bytes());
     }));
     assert!(codes(&report).contains(&"chain.truncated"), "{:?}", codes(&report));
 }
@@ -260,7 +260,7 @@ fn what_others_read_is_what_the_manifest_names() {
     let manifest = provenance_core::packet::Manifest::parse(&files[MANIFEST]).unwrap();
     assert_eq!(manifest.files.len() + 3, files.len());
     for (name, sha256, _) in &manifest.files {
-        assert_eq!(Digest::of(&files[name]), *sha256, "{name}");
+        assert_eq!(Digest::sha256(&files[name]), *sha256, "{name}");
     }
     let archive = zip::ZipArchive::new(fs::File::open(path).unwrap()).unwrap();
     assert!(archive.comment().is_empty());

@@ -50,7 +50,7 @@ fn the_page_changes_only_with_the_number_of_its_form() {
     let (form, digest) = GOLDEN;
     let generator = format!("content=\"msp-provenance report {form}\"");
     assert!(provenance_verifier::report_html::FORM.contains(&generator), "{generator}");
-    let page = Digest::of(&weeks("plain")).to_hex();
+    let page = Digest::sha256(&weeks("plain")).to_hex();
     assert_eq!(
         page, digest,
         "the page has other bytes than pages of form {form} had: whoever verifies a packet made \
@@ -63,7 +63,7 @@ fn the_page_changes_only_with_the_number_of_its_form() {
 fn weeks(hostile: &str) -> Vec<u8> {
     let (from, to) = (at("2026-10-12T00:00"), at("2026-11-23T00:00"));
     let (mut page, mut facts) = (Page::new(from, to), Facts::new(from, to));
-    let digest = Digest::of(b"x");
+    let digest = Digest::sha256(b"x");
     let mut seq = 0;
     let mut tell = |page: &mut Page, time: Timestamp, entry: Entry| {
         facts.entry(seq, time, &entry);
@@ -163,7 +163,7 @@ fn weeks(hostile: &str) -> Vec<u8> {
         );
         let anchor =
             |step| Entry::Anchor(AnchorEntry { root: digest, size: day as u64 * 3 + 1, step });
-        let txid = BlockHash(Digest::of(&[day as u8]));
+        let txid = BlockHash(Digest::sha256(&[day as u8]));
         let intended =
             AnchorStep::Intended { network: "bitcoin".into(), checkpoint: None, previous: None };
         tell(&mut page, start.plus_nanos(7 * DAY), anchor(intended));
@@ -265,7 +265,7 @@ fn weeks(hostile: &str) -> Vec<u8> {
 
 /// An inventory with who vouches for its packages, and what the chronicle tells.
 fn software(hostile: &str, mut tell: impl FnMut(Timestamp, Entry)) {
-    let (digest, from) = (Digest::of(b"x"), at("2026-11-19T12:30"));
+    let (digest, from) = (Digest::sha256(b"x"), at("2026-11-19T12:30"));
     let mut coverage = Coverage::default();
     coverage.count("npm", Level::Verified, [("provenance", Level::Verified)]);
     coverage.count("npm", Level::Absent, []);

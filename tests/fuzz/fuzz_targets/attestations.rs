@@ -6,7 +6,7 @@
 use std::sync::OnceLock;
 
 use libfuzzer_sys::fuzz_target;
-use provenance_attestations::{Artifact, Ecosystem, Keys, Level, Package, evaluate::{Given, Judge}, expectations::Spec, index::Pool, parse, trusted_root::Roots};
+use provenance_attestations::{Artifact, Ecosystem, Keys, Level, Package, evaluate::{EvaluationInput, Judge}, expectations::Spec, index::Pool, parse, trusted_root::Roots};
 use provenance_core::report::Report;
 
 static ROOTS: OnceLock<Roots> = OnceLock::new();
@@ -26,7 +26,7 @@ fuzz_target!(|bytes: &[u8]| {
             certain: false,
         };
         let mut report = Report::new();
-        let given = [Given { open: None, own: &[0], malformed: &[] }];
+        let given = [EvaluationInput { open: None, own: &[0], malformed: &[] }];
         let (outcome, _) = judge.package(&package, &given, &mut report);
         // Nobody is expected and no key was brought.
         assert!(outcome.level != Level::Verified, "{package}");

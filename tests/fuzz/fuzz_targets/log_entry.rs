@@ -2,10 +2,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use provenance_core::{encoding::json_scanner::Scan, record::log_entry};
+use provenance_core::{encoding::json_scanner::Scanner, record::log_entry};
 
 fuzz_target!(|bytes: &[u8]| {
-    let mut scan = Scan::new(bytes);
+    let mut scan = Scanner::new(bytes);
     if let Ok(entry) = log_entry::read_entry(&mut scan)
         && scan.finish().is_ok()
     {

@@ -5,7 +5,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use provenance_core::{encoding::{digest::Digest, time::Timestamp}, packet::{MANIFEST, Manifest, zip::{Entry, Method, end}}, report::Verdict, statement::evidence::{ChainRange, Collector, Link}};
-use provenance_verifier::{Given, Source, block_headers::Blocks, packet::{Packet, verify}};
+use provenance_verifier::{Source, Trust, packet::{Packet, verify}};
 
 /// In the order of their names.
 const NAMES: [&str; 13] = [
@@ -32,8 +32,7 @@ fuzz_target!(|bytes: &[u8]| {
 fn judge(bytes: &[u8]) {
     let source: &dyn Source = &bytes;
     let packet = Packet { source, proof_name: "p.zip.proof.json", proof: Some(bytes) };
-    let (blocks, stopped) = (Blocks::default(), || false);
-    let given = Given { policy: None, blocks: &blocks, stopped: &stopped };
+    let given = Trust::default();
     let report = verify(&packet, &given, &mut |_| {}).expect("memory can be read");
     assert_ne!(report.verdict(), Verdict::Verified);
     provenance_core::encoding::json::Value::parse(&report.to_value().encode()).expect("a report is JSON");

@@ -249,11 +249,11 @@ fn a_run_that_somebody_else_added_is_found_and_not_part_of_the_state() {
     let record = b"{}\n";
     let file = serde_json::json!({
         "bytes": record.len(), "days": 1, "from": 0, "name": "registry.jsonl",
-        "sha256": provenance_core::encoding::digest::Digest::of(record).to_hex(),
+        "sha256": provenance_core::encoding::digest::Digest::sha256(record).to_hex(),
     });
     forged["files"] = serde_json::json!([file]);
     forged["follows"] = serde_json::json!({
-        "run": 0, "sha256": provenance_core::encoding::digest::Digest::of(&bytes).to_hex(),
+        "run": 0, "sha256": provenance_core::encoding::digest::Digest::sha256(&bytes).to_hex(),
     });
     forged["registry"]["from"] = to.into();
     forged["registry"]["to"] = (to + 1).into();

@@ -11,7 +11,7 @@ use super::harness::{
 };
 
 fn sha256(name: &str) -> String {
-    provenance_core::encoding::digest::Digest::of(&fs::read(published(name)).unwrap()).to_hex()
+    provenance_core::encoding::digest::Digest::sha256(&fs::read(published(name)).unwrap()).to_hex()
 }
 
 fn npm_lock(fixture: &AttestationsFixture) -> String {

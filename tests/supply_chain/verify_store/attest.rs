@@ -101,7 +101,7 @@ fn a_build_is_attested_as_nix_knows_it_and_stock_cosign_verifies_it() {
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let statement = fixture.statement("a.json");
     let nar = fixture.dump(&fixture.system);
-    let digest = |bytes: &[u8]| provenance_core::encoding::digest::Digest::of(bytes).to_hex();
+    let digest = |bytes: &[u8]| provenance_core::encoding::digest::Digest::sha256(bytes).to_hex();
     assert_eq!(statement["_type"], "https://in-toto.io/Statement/v1");
     assert_eq!(statement["predicateType"], "https://slsa.dev/provenance/v1");
     assert_eq!(statement["subject"][0]["name"], *fixture.system);

@@ -14,8 +14,8 @@ use provenance_core::encoding::file_uri;
 use rustix::io::Errno;
 
 use super::{
-    chain_index::{Generation, Survey, Wanted},
-    file_stream::{Desk, Stream},
+    chain_index::{ChainIndex, Generation, SoughtRange},
+    file_stream::{ReadBuffer, Stream},
     root_dir::{FileId, Opened, Refused, Root},
 };
 use provenance_host::decompress::Packing;
@@ -30,13 +30,13 @@ const AMPLE_HEAD: u64 = 1024;
 pub(super) struct Target<'s> {
     pub src: &'s str,
     pub generation: &'s Generation,
-    pub wanted: Wanted,
-    pub place: Whereabouts,
+    pub wanted: SoughtRange,
+    pub place: ResolvedLocation,
 }
 
 /// Where the bytes of a generation are.
 #[derive(Clone, Debug)]
-pub(super) enum Whereabouts {
+pub(super) enum ResolvedLocation {
     /// In this file.
     File(Found),
     /// Nowhere, as the chain says.
@@ -66,7 +66,11 @@ enum Match {
 }
 
 /// Looks for every generation of which something is wanted.
-pub(super) fn find<'s>(root: &Root, survey: &'s Survey, desk: &mut Desk<'_>) -> Vec<Target<'s>> {
+pub(super) fn find<'s>(
+    root: &Root,
+    survey: &'s ChainIndex,
+    desk: &mut ReadBuffer<'_>,
+) -> Vec<Target<'s>> {
     let mut finder = Finder { root, desk, claimed: BTreeSet::new(), names: BTreeMap::new() };
     let mut searches: Vec<_> = survey.files.iter().flat_map(searches).collect();
     for search in &mut searches {
@@ -88,7 +92,7 @@ struct Search<'s> {
     src: &'s str,
     path: Vec<u8>,
     generation: &'s Generation,
-    wanted: Wanted,
+    wanted: SoughtRange,
     /// The inodes that the source's files had.
     inodes: Vec<u64>,
     /// Directories in which the source's files were.
@@ -127,7 +131,7 @@ impl Search<'_> {
 
 struct Finder<'f, 'd> {
     root: &'f Root,
-    desk: &'f mut Desk<'d>,
+    desk: &'f mut ReadBuffer<'d>,
     /// Files that were told to be some generation's.
     claimed: BTreeSet<FileId>,
     names: BTreeMap<Vec<u8>, Vec<Vec<u8>>>,
@@ -198,23 +202,25 @@ impl Finder<'_, '_> {
     }
 
     /// What is left where nothing matches wholly.
-    fn settle(&self, search: &Search<'_>) -> Whereabouts {
+    fn settle(&self, search: &Search<'_>) -> ResolvedLocation {
         match &search.best {
-            Some((Match::Full, found)) => return Whereabouts::File(found.clone()),
-            _ if search.generation.path(&search.path).is_none() => return Whereabouts::Gone,
+            Some((Match::Full, found)) => return ResolvedLocation::File(found.clone()),
+            _ if search.generation.path(&search.path).is_none() => return ResolvedLocation::Gone,
             Some((_, found)) if !self.claimed.contains(&found.id) => {
-                return Whereabouts::File(found.clone());
+                return ResolvedLocation::File(found.clone());
             }
             _ => {}
         }
         match search.refused {
             Some(Refused::Failed(errno)) => {
                 let place = search.generation.path(&search.path).unwrap_or_default();
-                Whereabouts::Unreadable(place.to_vec(), errno)
+                ResolvedLocation::Unreadable(place.to_vec(), errno)
             }
-            Some(Refused::Other(what)) => Whereabouts::Missing(Some(what)),
-            _ if search.best.is_some() => Whereabouts::Missing(Some("the file of another time")),
-            Some(Refused::Absent) | None => Whereabouts::Missing(None),
+            Some(Refused::Other(what)) => ResolvedLocation::Missing(Some(what)),
+            _ if search.best.is_some() => {
+                ResolvedLocation::Missing(Some("the file of another time"))
+            }
+            Some(Refused::Absent) | None => ResolvedLocation::Missing(None),
         }
     }
 

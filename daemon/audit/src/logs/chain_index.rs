@@ -19,7 +19,7 @@ const MAX_WITNESS: u64 = 1 << 20;
 
 /// A recorded range of bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Piece {
+pub(super) struct RecordedRange {
     pub from: u64,
     pub to: u64,
     pub sha256: Digest,
@@ -27,7 +27,7 @@ pub(super) struct Piece {
 
 /// Where the chain says that the bytes of a generation are.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Place {
+pub(super) enum RecordedLocation {
     /// In the file of the source's name.
     Name,
     /// In another.
@@ -38,7 +38,7 @@ pub(super) enum Place {
 
 /// What is to be read again of a generation.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wanted {
+pub(super) struct SoughtRange {
     /// The record of the first range.
     pub start: Start,
     /// The record of the last.
@@ -62,18 +62,18 @@ pub(super) struct Generation {
     /// The end of all that is recorded.
     pub to: u64,
     /// The first range, 4096 bytes or less: with it a file is told.
-    pub head: Option<Piece>,
+    pub head: Option<RecordedRange>,
     /// The last range that is not long: with it one of several files is told
     /// that begin alike.
-    pub witness: Option<Piece>,
-    pub place: Place,
+    pub witness: Option<RecordedRange>,
+    pub place: RecordedLocation,
     /// `None` where no range lies in the span asked for.
-    pub wanted: Option<Wanted>,
+    pub wanted: Option<SoughtRange>,
 }
 
 /// What the chain says.
 #[derive(Debug, Default)]
-pub(super) struct Survey {
+pub(super) struct ChainIndex {
     /// The files' generations, by source, sorted by number.
     pub files: BTreeMap<String, Vec<Generation>>,
     /// The journals' last generations, and how many ranges of each source lie
@@ -93,7 +93,7 @@ pub(super) struct Journal {
     pub ranges: u64,
 }
 
-impl Survey {
+impl ChainIndex {
     /// Reads the chain.
     ///
     /// # Errors
@@ -129,7 +129,7 @@ impl Survey {
         let Some(one) = generations.get_mut(index) else { return };
         match &entry.what {
             What::Range { from, to, sha256 } => {
-                one.extend(Piece { from: *from, to: *to, sha256: *sha256 });
+                one.extend(RecordedRange { from: *from, to: *to, sha256: *sha256 });
                 if wanted {
                     one.want(at, (*from, *to));
                 }
@@ -161,7 +161,7 @@ impl Generation {
             to: 0,
             head: None,
             witness: None,
-            place: Place::Name,
+            place: RecordedLocation::Name,
             wanted: None,
         }
     }
@@ -169,13 +169,13 @@ impl Generation {
     /// Where the chain says that the file is.
     pub(super) fn path<'a>(&'a self, src: &'a [u8]) -> Option<&'a [u8]> {
         match &self.place {
-            Place::Name => Some(src),
-            Place::At(path) => Some(path),
-            Place::Gone => None,
+            RecordedLocation::Name => Some(src),
+            RecordedLocation::At(path) => Some(path),
+            RecordedLocation::Gone => None,
         }
     }
 
-    fn extend(&mut self, piece: Piece) {
+    fn extend(&mut self, piece: RecordedRange) {
         if self.head.is_none() {
             self.head = Some(piece);
         } else if piece.to - piece.from <= MAX_WITNESS {
@@ -185,7 +185,7 @@ impl Generation {
     }
 
     fn want(&mut self, at: At, (from, to): (u64, u64)) {
-        let wanted = self.wanted.get_or_insert(Wanted {
+        let wanted = self.wanted.get_or_insert(SoughtRange {
             start: Start { line: at.line, before: Some(at.since) },
             end: at.line,
             bytes: (from, to),
@@ -208,12 +208,12 @@ impl Generation {
             }
             Event::Rotated { location } => {
                 self.place = match location.as_deref().and_then(file_uri::decode) {
-                    Some(location) => Place::At(location),
-                    None => Place::Gone,
+                    Some(location) => RecordedLocation::At(location),
+                    None => RecordedLocation::Gone,
                 };
             }
             Event::Truncated { .. } | Event::Replaced | Event::Vanished => {
-                self.place = Place::Gone;
+                self.place = RecordedLocation::Gone;
             }
             Event::Unreadable { .. } | Event::Lost { .. } | Event::Late { .. } => {}
         }

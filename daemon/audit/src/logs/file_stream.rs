@@ -8,7 +8,7 @@ use std::{
 
 use provenance_core::encoding::digest::{Digest, Hasher};
 
-use super::chain_index::Piece;
+use super::chain_index::RecordedRange;
 use provenance_host::decompress::{Content, Limits, Packing};
 
 /// Half of a usual second-level cache: what was read is hashed before it
@@ -16,13 +16,13 @@ use provenance_host::decompress::{Content, Limits, Packing};
 const BUFFER: usize = 256 << 10;
 
 /// What all streams read into, and who is told how much.
-pub(super) struct Desk<'a> {
+pub(super) struct ReadBuffer<'a> {
     buffer: Vec<u8>,
     read: u64,
     progress: &'a dyn Fn(u64),
 }
 
-impl<'a> Desk<'a> {
+impl<'a> ReadBuffer<'a> {
     pub(super) fn new(progress: &'a dyn Fn(u64)) -> Self {
         Self { buffer: vec![0; BUFFER], read: 0, progress }
     }
@@ -30,7 +30,7 @@ impl<'a> Desk<'a> {
 
 /// Why a range could not be digested.
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub(super) enum ReadError {
     /// The content ends here.
     Short(u64),
     /// What is compressed cannot be decoded behind this byte.
@@ -59,8 +59,12 @@ impl Stream {
     /// read of a compressed file.
     ///
     /// # Errors
-    /// [`Trouble`]
-    pub(super) fn digest(&mut self, piece: Piece, desk: &mut Desk<'_>) -> Result<Digest, Trouble> {
+    /// [`ReadError`]
+    pub(super) fn digest(
+        &mut self,
+        piece: RecordedRange,
+        desk: &mut ReadBuffer<'_>,
+    ) -> Result<Digest, ReadError> {
         let mut hasher = Hasher::new();
         match self {
             Self::Plain(file) => {
@@ -68,10 +72,10 @@ impl Stream {
                 while at < piece.to {
                     let window = desk.window(piece.to - at);
                     let count = match file.read_at(window, at) {
-                        Ok(0) => return Err(Trouble::Short(at)),
+                        Ok(0) => return Err(ReadError::Short(at)),
                         Ok(count) => count,
                         Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                        Err(error) => return Err(Trouble::Unread(error)),
+                        Err(error) => return Err(ReadError::Unread(error)),
                     };
                     hasher.update(desk.took(count));
                     at += count as u64;
@@ -80,12 +84,12 @@ impl Stream {
             Self::Packed(content, at) => {
                 if piece.from < *at {
                     let why = "the chain's ranges of a compressed file go backward";
-                    return Err(Trouble::Unread(io::Error::other(why)));
+                    return Err(ReadError::Unread(io::Error::other(why)));
                 }
                 while *at < piece.to {
                     let stop = if *at < piece.from { piece.from } else { piece.to };
                     let count = match content.read(desk.window(stop - *at)) {
-                        Ok(0) => return Err(Trouble::Short(*at)),
+                        Ok(0) => return Err(ReadError::Short(*at)),
                         Ok(count) => count,
                         Err(error) => return Err(failed(*at, error)),
                     };
@@ -101,7 +105,7 @@ impl Stream {
     }
 }
 
-impl Desk<'_> {
+impl ReadBuffer<'_> {
     fn window(&mut self, want: u64) -> &mut [u8] {
         let want = usize::try_from(want).unwrap_or(usize::MAX).min(BUFFER);
         self.buffer.get_mut(..want).unwrap_or_default()
@@ -115,10 +119,10 @@ impl Desk<'_> {
 }
 
 /// The file system's errors have a number, the decoder's have none.
-fn failed(at: u64, error: io::Error) -> Trouble {
+fn failed(at: u64, error: io::Error) -> ReadError {
     match error.kind() {
-        ErrorKind::OutOfMemory | ErrorKind::Unsupported => Trouble::Unread(error),
-        _ if error.raw_os_error().is_some() => Trouble::Unread(error),
-        _ => Trouble::Damaged(at, error),
+        ErrorKind::OutOfMemory | ErrorKind::Unsupported => ReadError::Unread(error),
+        _ if error.raw_os_error().is_some() => ReadError::Unread(error),
+        _ => ReadError::Damaged(at, error),
     }
 }

@@ -12,14 +12,14 @@ use provenance_core::{
     encoding::digest::Digest,
     journal_export::EntryHasher,
     record::log_entry::What,
-    report::{Code, Finding, Place, Report},
+    report::{Code, Finding, Location, Report},
 };
 
 use super::{
     JournalSource, Options,
-    chain_index::{Journal, Survey},
+    chain_index::{ChainIndex, Journal},
     directory_walk::{At, Start, walk},
-    journalctl::{Feed, is_readable},
+    journalctl::{JournalctlReader, is_readable},
 };
 use provenance_host::{chain_files::ChainFile, clock};
 
@@ -36,7 +36,7 @@ const MAX_HELD: usize = 100;
 /// As reading the chain.
 pub(super) fn verify(
     files: &[ChainFile],
-    survey: &Survey,
+    survey: &ChainIndex,
     options: &Options<'_>,
     report: &mut Report,
 ) -> io::Result<()> {
@@ -44,7 +44,7 @@ pub(super) fn verify(
     for (src, journal) in survey.journals.iter().filter(|(_, journal)| journal.ranges > 0) {
         match (&options.journal, reason_against(src, options.journal.as_ref())) {
             (None, _) => report.not_checked(src.as_str(), "the journal was left out"),
-            (_, Some(why)) => report.undecided(src.as_str(), why),
+            (_, Some(why)) => report.not_checked_decisive(src.as_str(), why),
             (Some(source), None) => {
                 runs.insert(src, Run::new(source, src, *journal));
             }
@@ -95,7 +95,7 @@ struct Span<'e> {
 }
 
 /// What reading along gave.
-struct Seen {
+struct SeenEntries {
     /// Entries up to the span's end.
     entries: u64,
     /// The digest of as many entries as were recorded.
@@ -114,7 +114,7 @@ struct Run<'s> {
     journal: Journal,
     /// The generation that is being read.
     generation: Option<u64>,
-    feed: Option<Feed>,
+    feed: Option<JournalctlReader>,
     /// The oldest entry, where the feed began with it.
     oldest: Option<String>,
     /// An entry that was read too early: the next feed begins with it.
@@ -160,7 +160,7 @@ impl<'s> Run<'s> {
         }
         if let Err(why) = self.read_along(at, span, report) {
             self.failed = true;
-            report.undecided(self.src, why);
+            report.not_checked_decisive(self.src, why);
         }
     }
 
@@ -176,7 +176,7 @@ impl<'s> Run<'s> {
             return Ok(());
         }
         let seen = match is_gone(&self.early) {
-            true => Seen { entries: 0, sha256: None, same: false, met: false, ended: false },
+            true => SeenEntries { entries: 0, sha256: None, same: false, met: false, ended: false },
             false => self.read(span)?,
         };
         self.judge(at, span, &seen, report);
@@ -187,27 +187,28 @@ impl<'s> Run<'s> {
     /// there at the beginning.
     fn begin(&mut self, span: &Span<'_>) -> Result<(), String> {
         if let Some(after) = span.after {
-            let mut feed = Feed::start(self.source, Some(after))?;
+            let mut feed = JournalctlReader::start(self.source, Some(after))?;
             if feed.next(&mut EntryHasher::new())?.as_deref() == Some(after) {
                 (self.feed, self.anchored) = (Some(feed), true);
                 return Ok(());
             }
         }
-        self.oldest = Feed::start(self.source, None)?.next(&mut EntryHasher::new())?;
-        self.feed = Some(Feed::start(self.source, None)?);
+        self.oldest = JournalctlReader::start(self.source, None)?.next(&mut EntryHasher::new())?;
+        self.feed = Some(JournalctlReader::start(self.source, None)?);
         Ok(())
     }
 
     /// Reads as many entries as were recorded, or to where they ended.
-    fn read(&mut self, span: &Span<'_>) -> Result<Seen, String> {
+    fn read(&mut self, span: &Span<'_>) -> Result<SeenEntries, String> {
         if let Some(early) = self.early.take() {
             self.restarts += 1;
             if self.restarts > MAX_RESTARTS {
                 return Err("it differs from the chain in over 1000 places".into());
             }
-            self.feed = Some(Feed::start(self.source, Some(&early))?);
+            self.feed = Some(JournalctlReader::start(self.source, Some(&early))?);
         }
-        let mut seen = Seen { entries: 0, sha256: None, same: false, met: false, ended: false };
+        let mut seen =
+            SeenEntries { entries: 0, sha256: None, same: false, met: false, ended: false };
         let Some(feed) = &mut self.feed else { return Ok(seen) };
         let (mut hasher, mut read) = (EntryHasher::new(), 0);
         while !(seen.met || self.early.is_some() && read >= span.count) {
@@ -236,7 +237,7 @@ impl<'s> Run<'s> {
         Ok(seen)
     }
 
-    fn judge(&mut self, at: At, span: &Span<'_>, seen: &Seen, report: &mut Report) {
+    fn judge(&mut self, at: At, span: &Span<'_>, seen: &SeenEntries, report: &mut Report) {
         let fewer = seen.entries < span.count;
         let was_anchored = self.anchored;
         self.anchored |= seen.met || seen.same;
@@ -249,24 +250,25 @@ impl<'s> Run<'s> {
             report.checked("journal entries", span.count.min(seen.entries));
             let finding = self.finding(at, span, seen);
             if self.anchored {
-                report.find(finding);
+                report.add_finding(finding);
             } else if self.held.len() < MAX_HELD {
                 self.held.push(finding);
             }
         }
         if self.anchored {
-            self.held.drain(..).for_each(|finding| report.find(finding));
+            self.held.drain(..).for_each(|finding| report.add_finding(finding));
         }
     }
 
-    fn finding(&self, at: At, span: &Span<'_>, seen: &Seen) -> Finding {
+    fn finding(&self, at: At, span: &Span<'_>, seen: &SeenEntries) -> Finding {
         let Span { after, upto, count, sha256 } = span;
         let place = self.place(at);
         if seen.ended && !seen.met && seen.entries == 0 {
             let message = "the journal ends before these entries: they were removed";
             return Finding::new(Code::LogModified, place, message);
         }
-        let (Seen { entries, .. }, begin) = (seen, after.unwrap_or("the journal's beginning"));
+        let (SeenEntries { entries, .. }, begin) =
+            (seen, after.unwrap_or("the journal's beginning"));
         let what = match entries.cmp(count) {
             std::cmp::Ordering::Less => format!("{entries} entries are left of {count}"),
             std::cmp::Ordering::Equal => format!("of {count} entries at least one was changed"),
@@ -290,7 +292,7 @@ impl<'s> Run<'s> {
         if let Some(at) = self.gone_at.filter(|_| !self.failed) {
             let gone = self.gone;
             let message = format!("{gone} entries are no longer in the journal");
-            report.find(Finding::new(Code::LogUnverifiable, self.place(at), message));
+            report.add_finding(Finding::new(Code::LogUnverifiable, self.place(at), message));
             let why = "journald removed the oldest entries, or the files were replaced";
             report.not_checked(format!("{gone} entries of {}", self.src), why);
         }
@@ -300,7 +302,7 @@ impl<'s> Run<'s> {
         if !self.held.is_empty() && !self.failed {
             let why = "no entry that the chain names is in it: it is another journal, or was \
                        written anew";
-            report.undecided(self.src, why);
+            report.not_checked_decisive(self.src, why);
         }
     }
 
@@ -309,17 +311,18 @@ impl<'s> Run<'s> {
     fn empty(&mut self, report: &mut Report) {
         let held = self.held.drain(..).next_back();
         if *self.source != JournalSource::System {
-            return report.undecided(self.src, "no journal files with entries are there");
+            return report
+                .not_checked_decisive(self.src, "no journal files with entries are there");
         }
         let place = held.map(|finding| finding.place).unwrap_or_default();
         let message = "this machine's journal has no entries at all";
-        report.find(Finding::new(Code::LogMissing, place, message));
+        report.add_finding(Finding::new(Code::LogMissing, place, message));
     }
 
-    fn place(&self, at: At) -> Place {
+    fn place(&self, at: At) -> Location {
         let generation = self.generation.unwrap_or_default();
         let time = Some((at.since, at.time));
-        Place { time, ..Place::seq(at.seq).source(self.src, generation) }
+        Location { time, ..Location::seq(at.seq).source(self.src, generation) }
     }
 }
 

@@ -18,7 +18,7 @@ const BUFFER: usize = 64 << 10;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running journalctl.
-pub(super) struct Feed {
+pub(super) struct JournalctlReader {
     child: Option<Running>,
     reader: Reader,
     buffer: Vec<u8>,
@@ -26,7 +26,7 @@ pub(super) struct Feed {
     rest: std::ops::Range<usize>,
 }
 
-impl Feed {
+impl JournalctlReader {
     /// The journal from the entry at this cursor on, or from its beginning.
     ///
     /// # Errors

@@ -22,11 +22,11 @@ pub use options::{JournalSource, Logs, Options};
 
 use std::io;
 
-use provenance_core::report::{Code, Finding, Place, Report};
+use provenance_core::report::{Code, Finding, Location, Report};
 
-use candidates::{Target, Whereabouts};
-use chain_index::Survey;
-use file_stream::Desk;
+use candidates::{ResolvedLocation, Target};
+use chain_index::ChainIndex;
+use file_stream::ReadBuffer;
 use modified_ranges::shown;
 use provenance_host::{chain_files::ChainFile, clock};
 use root_dir::Root;
@@ -37,7 +37,7 @@ use root_dir::Root;
 /// # Errors
 /// As reading the chain's files.
 pub fn verify(files: &[ChainFile], options: &Options<'_>, report: &mut Report) -> io::Result<()> {
-    let survey = Survey::take(files, options)?;
+    let survey = ChainIndex::take(files, options)?;
     match Root::open(&options.root) {
         Ok(root) => {
             let here = machine_of(&root);
@@ -47,7 +47,7 @@ pub fn verify(files: &[ChainFile], options: &Options<'_>, report: &mut Report) -
         }
         Err(error) => {
             let why = format!("{error}; give --root with the directory that the logs are below");
-            report.undecided("the logs", why);
+            report.not_checked_decisive("the logs", why);
         }
     }
     journal::verify(files, &survey, options, report)
@@ -56,17 +56,17 @@ pub fn verify(files: &[ChainFile], options: &Options<'_>, report: &mut Report) -
 fn verify_files(
     files: &[ChainFile],
     root: &Root,
-    survey: &Survey,
+    survey: &ChainIndex,
     options: &Options<'_>,
     (here, report): (Option<String>, &mut Report),
 ) -> io::Result<()> {
-    let mut desk = Desk::new(options.progress);
+    let mut desk = ReadBuffer::new(options.progress);
     let targets = candidates::find(root, survey, &mut desk);
-    let at_hand = |target: &Target<'_>| matches!(target.place, Whereabouts::File(_));
-    let due = targets.iter().filter(|target| !matches!(target.place, Whereabouts::Gone));
+    let at_hand = |target: &Target<'_>| matches!(target.place, ResolvedLocation::File(_));
+    let due = targets.iter().filter(|target| !matches!(target.place, ResolvedLocation::Gone));
     let same = here.is_some() && here == survey.machine;
     if due.clone().count() > 0
-        && due.clone().all(|target| matches!(target.place, Whereabouts::Missing(_)))
+        && due.clone().all(|target| matches!(target.place, ResolvedLocation::Missing(_)))
         && !same
     {
         let why = format!(
@@ -75,7 +75,7 @@ fn verify_files(
             due.count(),
             options.root.display()
         );
-        report.undecided("the logs", why);
+        report.not_checked_decisive("the logs", why);
     } else {
         targets.iter().for_each(|target| absent(target, report));
     }
@@ -101,7 +101,7 @@ fn machine_of(root: &Root) -> Option<String> {
 
 /// Whether these are not the chain's logs: files of the same names are on
 /// every machine, and comparing them would accuse nobody justly.
-fn is_elsewhere(survey: &Survey, here: Option<&str>, report: &mut Report) -> bool {
+fn is_elsewhere(survey: &ChainIndex, here: Option<&str>, report: &mut Report) -> bool {
     let (Some(theirs), Some(here)) = (survey.machine.as_deref(), here) else { return false };
     if theirs == here || theirs == "unknown" {
         return false;
@@ -110,7 +110,7 @@ fn is_elsewhere(survey: &Survey, here: Option<&str>, report: &mut Report) -> boo
         "the chain is of the machine {theirs}, and this is {here}: run this there, or give --root \
          with a copy of its logs"
     );
-    report.undecided("the logs", why);
+    report.not_checked_decisive("the logs", why);
     true
 }
 
@@ -121,30 +121,34 @@ fn absent(target: &Target<'_>, report: &mut Report) {
     let source = provenance_core::encoding::file_uri::decode(src).unwrap_or_default();
     let path = shown(generation.path(&source).unwrap_or_default());
     match place {
-        Whereabouts::Missing(what) => {
+        ResolvedLocation::Missing(what) => {
             let there = what.map(|what| format!(" ({what} stands there)")).unwrap_or_default();
             let message = format!(
                 "bytes {from} to {to} were recorded as being in this file, and neither it{there} \
                  nor any file beside it holds them"
             );
-            report.find(Finding::new(Code::LogMissing, place_of(target, Some(path)), message));
+            report.add_finding(Finding::new(
+                Code::LogMissing,
+                place_of(target, Some(path)),
+                message,
+            ));
         }
-        Whereabouts::Unreadable(path, errno) => {
+        ResolvedLocation::Unreadable(path, errno) => {
             let why = format!("{}; run this as a user who may read it", io::Error::from(*errno));
-            report.undecided(shown(path), why);
+            report.not_checked_decisive(shown(path), why);
         }
-        Whereabouts::File(_) | Whereabouts::Gone => {}
+        ResolvedLocation::File(_) | ResolvedLocation::Gone => {}
     }
 }
 
 /// Says what is gone as the chain records it.
 fn gone(targets: &[Target<'_>], report: &mut Report) {
     let mut bytes = 0_u64;
-    for target in targets.iter().filter(|target| matches!(target.place, Whereabouts::Gone)) {
+    for target in targets.iter().filter(|target| matches!(target.place, ResolvedLocation::Gone)) {
         let (from, to) = target.wanted.bytes;
         bytes = bytes.saturating_add(to - from);
         let message = format!("bytes {from} to {to} are gone, as the chain records");
-        report.find(Finding::new(Code::LogUnverifiable, place_of(target, None), message));
+        report.add_finding(Finding::new(Code::LogUnverifiable, place_of(target, None), message));
     }
     if bytes > 0 {
         let why = "the files were rotated away, deleted or truncated, as the chain records";
@@ -152,21 +156,21 @@ fn gone(targets: &[Target<'_>], report: &mut Report) {
     }
 }
 
-fn place_of(target: &Target<'_>, file: Option<String>) -> Place {
+fn place_of(target: &Target<'_>, file: Option<String>) -> Location {
     let Target { src, generation, wanted, .. } = target;
-    Place {
+    Location {
         file,
         seq: Some(wanted.seq),
         bytes: Some(wanted.bytes),
         time: Some(wanted.time),
-        ..Place::default().source(src, generation.number)
+        ..Location::default().source(src, generation.number)
     }
 }
 
 /// How many bytes a plain file has behind what is recorded.
 fn grown(target: &Target<'_>) -> u64 {
     match &target.place {
-        Whereabouts::File(found)
+        ResolvedLocation::File(found)
             if found.packing == provenance_host::decompress::Packing::Plain =>
         {
             found.size.saturating_sub(target.generation.to)

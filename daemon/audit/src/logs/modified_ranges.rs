@@ -3,10 +3,10 @@
 
 use provenance_core::{
     encoding::{digest::Digest, file_uri, time::Timestamp},
-    report::{Code, Finding, Place, Report},
+    report::{Code, Finding, Location, Report},
 };
 
-use super::{chain_index::Piece, directory_walk::At};
+use super::{chain_index::RecordedRange, directory_walk::At};
 
 /// How a range differs.
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ pub(super) struct Difference {
 
 impl Difference {
     /// Of one range, from the byte `from` on.
-    pub(super) fn new(kind: Kind, from: u64, at: At, piece: Piece) -> Self {
+    pub(super) fn new(kind: Kind, from: u64, at: At, piece: RecordedRange) -> Self {
         Self {
             kind,
             bytes: (from, piece.to),
@@ -95,13 +95,13 @@ impl<'s> Differences<'s> {
             return;
         };
         let (from, to) = bytes;
-        let place = Place {
+        let place = Location {
             file: Some(self.file.clone()),
             seq: Some(seq.0),
             to_seq: (seq.1 > seq.0).then_some(seq.1),
             bytes: Some(bytes),
             time: Some(time),
-            ..Place::default().source(self.src, self.generation)
+            ..Location::default().source(self.src, self.generation)
         };
         let (code, message) = match &kind {
             Kind::Changed(_) if ranges == 1 => {
@@ -127,12 +127,12 @@ impl<'s> Differences<'s> {
             ),
             Kind::Unread(why) => {
                 let what = format!("bytes {from} to {to} of {}", self.file);
-                report.undecided(what, why.clone());
+                report.not_checked_decisive(what, why.clone());
                 return;
             }
         };
         let finding = Finding::new(code, place, message);
-        report.find(match kind {
+        report.add_finding(match kind {
             Kind::Changed(got) if ranges == 1 => finding.values(expected, got),
             _ => finding,
         });

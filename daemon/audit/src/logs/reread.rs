@@ -11,10 +11,10 @@ use provenance_core::{
 
 use super::{
     Options,
-    candidates::{Found, Target, Whereabouts},
-    chain_index::{Piece, Survey, Wanted},
+    candidates::{Found, ResolvedLocation, Target},
+    chain_index::{ChainIndex, RecordedRange, SoughtRange},
     directory_walk::{At, Line, Start, walk},
-    file_stream::{Desk, Stream, Trouble},
+    file_stream::{ReadBuffer, ReadError, Stream},
     modified_ranges::{Difference, Differences, Kind},
     root_dir::{Refused, Root},
 };
@@ -28,7 +28,7 @@ const MAX_WEIGHT: u32 = 512;
 /// One generation while it is read.
 struct Reading<'s> {
     found: Found,
-    wanted: Wanted,
+    wanted: SoughtRange,
     /// The source's inodes need not be known here: the file's own is.
     inode: [u64; 1],
     /// In which walk it is read.
@@ -54,10 +54,10 @@ enum Lost {
 pub(super) fn reread(
     files: &[ChainFile],
     root: &Root,
-    survey: &Survey,
+    survey: &ChainIndex,
     targets: &[Target<'_>],
     options: &Options<'_>,
-    (desk, report): (&mut Desk<'_>, &mut Report),
+    (desk, report): (&mut ReadBuffer<'_>, &mut Report),
 ) -> io::Result<()> {
     let mut readings: Vec<_> = targets.iter().filter_map(Reading::new).collect();
     let walks = plan(&mut readings);
@@ -72,7 +72,7 @@ pub(super) fn reread(
                 let What::Range { from, to, sha256 } = entry.what else { continue };
                 let reading = index.get(&(entry.src.as_ref(), entry.generation));
                 if let Some((reading, _)) = reading.filter(|(_, walk)| *walk == number) {
-                    pass.range(*reading, at, Piece { from, to, sha256 });
+                    pass.range(*reading, at, RecordedRange { from, to, sha256 });
                 }
             }
         };
@@ -86,8 +86,8 @@ pub(super) fn reread(
 
 impl<'s> Reading<'s> {
     fn new(target: &Target<'s>) -> Option<Self> {
-        let Whereabouts::File(found) = &target.place else { return None };
-        let vouched = target.generation.place != super::chain_index::Place::Gone;
+        let ResolvedLocation::File(found) = &target.place else { return None };
+        let vouched = target.generation.place != super::chain_index::RecordedLocation::Gone;
         Some(Self {
             found: found.clone(),
             wanted: target.wanted,
@@ -132,7 +132,7 @@ fn plan(readings: &mut [Reading<'_>]) -> Vec<(Start, Line)> {
     order.sort_by_key(|reading| reading.wanted.start.line);
     let mut spans: Vec<Span> = Vec::new();
     for reading in order {
-        let Wanted { start, end, .. } = reading.wanted;
+        let SoughtRange { start, end, .. } = reading.wanted;
         let weight = reading.weight();
         let fits = spans.iter_mut().position(|span| {
             span.open.retain(|(end, _)| *end >= start.line);
@@ -153,7 +153,7 @@ fn plan(readings: &mut [Reading<'_>]) -> Vec<(Start, Line)> {
 
 struct Pass<'p, 'd, 's> {
     root: &'p Root,
-    desk: &'p mut Desk<'d>,
+    desk: &'p mut ReadBuffer<'d>,
     report: &'p mut Report,
     readings: &'p mut [Reading<'s>],
     /// The plain files that are open.
@@ -162,7 +162,7 @@ struct Pass<'p, 'd, 's> {
 }
 
 impl Pass<'_, '_, '_> {
-    fn range(&mut self, index: usize, at: At, piece: Piece) {
+    fn range(&mut self, index: usize, at: At, piece: RecordedRange) {
         let Some(reading) = self.readings.get_mut(index) else { return };
         let was_open = reading.stream.is_some();
         self.clock += 1;
@@ -201,7 +201,12 @@ impl Pass<'_, '_, '_> {
 
 impl Reading<'_> {
     /// What is wrong with a range, and from which byte on.
-    fn check(&mut self, root: &Root, piece: Piece, desk: &mut Desk<'_>) -> Option<(Kind, u64)> {
+    fn check(
+        &mut self,
+        root: &Root,
+        piece: RecordedRange,
+        desk: &mut ReadBuffer<'_>,
+    ) -> Option<(Kind, u64)> {
         match &self.lost {
             Some(Lost::Damaged(why)) => return Some((Kind::Damaged(why.clone()), piece.from)),
             Some(Lost::Unread(why)) => return Some((Kind::Unread(why.clone()), piece.from)),
@@ -217,13 +222,15 @@ impl Reading<'_> {
         match stream.digest(piece, desk) {
             Ok(sha256) if sha256 == piece.sha256 => None,
             Ok(sha256) => Some((Kind::Changed(sha256), piece.from)),
-            Err(Trouble::Short(size)) => Some((Kind::Cut(size), size.clamp(piece.from, piece.to))),
-            Err(Trouble::Damaged(at, error)) => {
+            Err(ReadError::Short(size)) => {
+                Some((Kind::Cut(size), size.clamp(piece.from, piece.to)))
+            }
+            Err(ReadError::Damaged(at, error)) => {
                 let why = format!("behind byte {at}: {error}");
                 self.lost = Some(Lost::Damaged(why.clone()));
                 Some((Kind::Damaged(why), piece.from))
             }
-            Err(Trouble::Unread(error)) => Some((self.lose(error.to_string()), piece.from)),
+            Err(ReadError::Unread(error)) => Some((self.lose(error.to_string()), piece.from)),
         }
     }
 

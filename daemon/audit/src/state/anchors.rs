@@ -4,34 +4,45 @@
 use provenance_core::{
     encoding::digest::Digest,
     merkle::{inclusion_proof::Proof, leaf_hash},
-    report::{Code, Finding, Place, Report},
+    report::{Code, Finding, Location, Report},
     verify::{anchor_proof, registry::FILE},
 };
 use provenance_verifier::block_headers;
 
-use super::registry_cursor::Join;
-use crate::trust::Trust;
+use super::registry_cursor::RegistryCursor;
+use provenance_verifier::Trust;
 
 /// The anchors on record in a state folder.
-pub(super) fn on_record(join: &Join<'_>, trust: &Trust, report: &mut Report) {
+pub(super) fn check_registered_anchors(
+    join: &RegistryCursor<'_>,
+    trust: &Trust,
+    report: &mut Report,
+) {
     let newest = join.bundles.values().map(|(_, row)| *row).max();
-    block_headers::on_record((join.anchors(), FILE, newest), &trust.blocks, report);
+    block_headers::check_registered_anchors((join.anchors(), FILE, newest), &trust.blocks, report);
 }
 
 /// A proof that the auditor holds from an earlier visit.
-pub(super) fn held(proof: &Proof, (join, trust): (Option<&Join<'_>>, &Trust), report: &mut Report) {
-    let place = Place::file("the proof given");
+pub(super) fn held(
+    proof: &Proof,
+    (join, trust): (Option<&RegistryCursor<'_>>, &Trust),
+    report: &mut Report,
+) {
+    let place = Location::file("the proof given");
     let Some(anchor) = &proof.anchor else { return };
     match (anchor.verify(leaf_hash(proof.body.as_bytes()), proof.index), join) {
         (Err(error), _) => {
-            report.find(Finding::new(error.code(), place, format!("its anchor: {error}")));
+            report.add_finding(Finding::new(error.code(), place, format!("its anchor: {error}")));
         }
         (Ok(_), None) => {
-            report.undecided("the proof given", "there is no registry here that could continue it");
+            report.not_checked_decisive(
+                "the proof given",
+                "there is no registry here that could continue it",
+            );
         }
         (Ok(shown), Some(join)) => {
-            let ask = |height| trust.blocks.ask(height);
-            anchor_proof::of_registry(place.clone(), &shown, (&ask, true), report);
+            let ask = |height| trust.blocks.lookup(height);
+            anchor_proof::verify_registry_anchor(place.clone(), &shown, (&ask, true), report);
             continues(join, (anchor.size, shown.root), place, report);
         }
     }
@@ -39,9 +50,9 @@ pub(super) fn held(proof: &Proof, (join, trust): (Option<&Join<'_>>, &Trust), re
 
 /// What a bundle was anchored under is what the registry was then.
 pub(super) fn continues(
-    join: &Join<'_>,
+    join: &RegistryCursor<'_>,
     (size, root): (u64, Digest),
-    place: Place,
+    place: Location,
     report: &mut Report,
 ) {
     report.checked("anchored trees", 1);
@@ -49,7 +60,7 @@ pub(super) fn continues(
     let finding = Finding::new(Code::ProofConsistency, place, message);
     match join.root_at(size) {
         Some(now) if now == root => {}
-        Some(now) => report.find(finding.values(root, now)),
-        None => report.find(finding.values(size, join.tree().size())),
+        Some(now) => report.add_finding(finding.values(root, now)),
+        None => report.add_finding(finding.values(size, join.tree().size())),
     }
 }

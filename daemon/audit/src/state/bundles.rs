@@ -11,7 +11,7 @@ use provenance_core::{
     merkle::inclusion_proof::MAX_PROOF,
     opentimestamps::MAX_OTS,
     record::{bundle_id::BundleId, chain::Body},
-    report::{Code, Finding, Place, Report, Severity, Verdict},
+    report::{Code, Finding, Location, Report, Severity, Verdict},
     signing::sigstore_bundle::MAX_BUNDLE,
     statement::evidence::{MAX_STATEMENT, Statement},
     verify::{
@@ -20,11 +20,12 @@ use provenance_core::{
     },
 };
 
-use super::registry_cursor::Join;
+use super::registry_cursor::RegistryCursor;
+use provenance_verifier::Trust;
+
 use crate::{
     error::AuditError,
     files::{digest, walk},
-    trust::Trust,
 };
 use provenance_host::{durable, state_dir::StateDir};
 use provenance_verifier::line_reader;
@@ -57,8 +58,8 @@ pub fn verify(path: &Path, trust: &Trust) -> Result<Report, AuditError> {
             && name.parse::<BundleId>().is_ok_and(|id| id != evidence.bundle)
         {
             let message = "the folder's name is not the bundle's id";
-            let finding = Finding::new(Code::BundleMalformed, Place::file(&name), message);
-            report.find(finding.values(evidence.bundle, name));
+            let finding = Finding::new(Code::BundleMalformed, Location::file(&name), message);
+            report.add_finding(finding.values(evidence.bundle, name));
         }
     }
     let why = "a bundle shows its own part; verify-chain on the state folder shows the whole";
@@ -68,9 +69,9 @@ pub fn verify(path: &Path, trust: &Trust) -> Result<Report, AuditError> {
 
 /// Every bundle on record is in its folder, whole, and as recorded; and there
 /// is no other.
-pub(super) fn on_record(
+pub(super) fn check_registered_bundles(
     state: &StateDir,
-    join: &mut Join<'_>,
+    join: &mut RegistryCursor<'_>,
     trust: (&Trust, &[Trusted]),
     report: &mut Report,
 ) -> Result<(), AuditError> {
@@ -83,14 +84,14 @@ pub(super) fn on_record(
         let valid = id.parse::<BundleId>().is_ok();
         if !valid || !path.join("statement.json").is_file() {
             let message = format!("registry record {row} names a bundle that is not there");
-            let place = Place::file(name).bundle(&id);
-            report.find(Finding::new(Code::RegistryMissingBundle, place, message));
+            let place = Location::file(name).bundle(&id);
+            report.add_finding(Finding::new(Code::RegistryMissingBundle, place, message));
             continue;
         }
         // Only the newest may wait for its proof: before another is made, what
         // an interrupted run left is finished.
         let unproved = Some(row) == newest && !patient(|| Ok(path.join("proof.json").exists()))?;
-        let stage = |join: &Join<'_>| match (join.expired.contains_key(&id), unproved) {
+        let stage = |join: &RegistryCursor<'_>| match (join.expired.contains_key(&id), unproved) {
             (true, _) => Stage::Expired,
             (_, true) => Stage::Unproved,
             _ => Stage::Whole,
@@ -110,14 +111,15 @@ pub(super) fn on_record(
         let bytes = durable::read_regular(&path.join("statement.json"), MAX_STATEMENT as u64);
         let anchored = checked.as_ref().and_then(|checked| checked.anchored);
         if let Some(anchored) = anchored {
-            super::anchors::continues(join, anchored, Place::file("proof.json"), &mut own);
+            super::anchors::continues(join, anchored, Location::file("proof.json"), &mut own);
         }
         if let (Some(checked), Ok(bytes)) = (checked, bytes)
             && !bundle::matches(&entry, &checked.statement, &bytes)
         {
             let message = format!("the statement is not the one of registry record {row}");
-            let finding = Finding::new(Code::BundleDigest, Place::file("statement.json"), message);
-            own.find(finding.values(entry.statement_sha256, Digest::of(&bytes)));
+            let finding =
+                Finding::new(Code::BundleDigest, Location::file("statement.json"), message);
+            own.add_finding(finding.values(entry.statement_sha256, Digest::sha256(&bytes)));
         }
         report.checked("bundles", 1);
         report.absorb(own.without_remarks_on_records().within(&name, &id));
@@ -127,7 +129,7 @@ pub(super) fn on_record(
 
 fn strangers(
     state: &StateDir,
-    join: &mut Join<'_>,
+    join: &mut RegistryCursor<'_>,
     trust: (&Trust, &[Trusted]),
     report: &mut Report,
 ) -> Result<(), AuditError> {
@@ -143,7 +145,7 @@ fn strangers(
             continue;
         }
         let message = "the registry knows no such bundle";
-        let place = Place::file(format!("bundles/{name}"));
+        let place = Location::file(format!("bundles/{name}"));
         let finding = Finding::new(Code::BundleUnregistered, place, message);
         let mut recorded = || {
             join.catch_up(report);
@@ -157,11 +159,11 @@ fn strangers(
             continue;
         }
         if !coming {
-            report.find(finding);
+            report.add_finding(finding);
         } else {
-            report.find(finding.severity(Severity::Warning));
+            report.add_finding(finding.severity(Severity::Warning));
             let why = "it is whole and not on record: a crash came between, or it was put there";
-            report.undecided(format!("the bundle {name}"), why);
+            report.not_checked_decisive(format!("the bundle {name}"), why);
         }
     }
     Ok(())
@@ -184,7 +186,7 @@ fn patient(mut done: impl FnMut() -> Result<bool, AuditError>) -> Result<bool, A
         if done()? {
             return Ok(true);
         }
-        std::thread::sleep(super::limits::PATIENCE);
+        std::thread::sleep(super::limits::REREAD_DELAY);
     }
     done()
 }
@@ -217,7 +219,7 @@ fn check(
 ) -> Result<Option<Checked>, AuditError> {
     if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink()) {
         let message = "the bundle is elsewhere: its folder is a symbolic link";
-        report.find(Finding::new(Code::BundleFile, Place::default(), message));
+        report.add_finding(Finding::new(Code::BundleFile, Location::default(), message));
     }
     let files = Files {
         statement: read(path, "statement.json", MAX_STATEMENT, report)?.unwrap_or_default(),
@@ -238,7 +240,7 @@ fn check(
     if stage == Stage::Expired {
         artifacts(path, statement, stage, report)?;
         let message = "the artifacts were removed when their retention ended, as recorded";
-        report.find(Finding::new(Code::BundleExpired, Place::file("artifacts"), message));
+        report.add_finding(Finding::new(Code::BundleExpired, Location::file("artifacts"), message));
         report.not_checked("artifacts", "their retention ended; statement and proof remain");
         return Ok(Some(checked));
     }
@@ -261,7 +263,7 @@ fn read(
     };
     if !metadata.is_file() || metadata.len() > limit as u64 {
         let message = "not a regular file, or over its size limit";
-        report.find(Finding::new(Code::BundleFile, Place::file(name), message));
+        report.add_finding(Finding::new(Code::BundleFile, Location::file(name), message));
         return Ok(None);
     }
     durable::read_regular(&path, limit as u64).map(Some).map_err(AuditError::io(path))
@@ -287,12 +289,17 @@ fn artifacts(
             }
             Ok(got) => {
                 let message = "the artifact is not the one that the statement names";
-                let finding = Finding::new(Code::BundleDigest, Place::file(&subject.name), message);
-                report.find(finding.values(subject.sha256, got));
+                let finding =
+                    Finding::new(Code::BundleDigest, Location::file(&subject.name), message);
+                report.add_finding(finding.values(subject.sha256, got));
             }
             Err(error) => {
                 let message = format!("the artifact cannot be read: {error}");
-                report.find(Finding::new(Code::BundleFile, Place::file(&subject.name), message));
+                report.add_finding(Finding::new(
+                    Code::BundleFile,
+                    Location::file(&subject.name),
+                    message,
+                ));
             }
         }
         report.checked("artifacts", 1);
@@ -305,7 +312,7 @@ fn artifacts(
     walk(folder, Path::new(""), 0, &mut found).map_err(AuditError::io(folder))?;
     for name in found.into_iter().filter(|name| !names.contains(name)) {
         let message = "the statement does not name this file";
-        report.find(Finding::new(Code::BundleFile, Place::file(name), message));
+        report.add_finding(Finding::new(Code::BundleFile, Location::file(name), message));
     }
     Ok(())
 }
@@ -337,8 +344,8 @@ fn range(folder: &Path, statement: &Statement, report: &mut Report) -> Result<()
     bundle::check_range(statement, first, verifier.head(), &mut chain);
     if clock.is_some_and(|clock| clock != statement.evidence.clock) {
         let message = "the statement's time attestation is not that of the range's last tick";
-        let place = Place::file("statement.json");
-        chain.find(Finding::new(Code::ClockVerdict, place, message));
+        let place = Location::file("statement.json");
+        chain.add_finding(Finding::new(Code::ClockVerdict, place, message));
     }
     chain.head = verifier.head();
     report.head = chain.head;

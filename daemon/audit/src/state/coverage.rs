@@ -2,13 +2,15 @@
 //! 5.7), and what that leaves unproved.
 
 use provenance_core::{
-    report::{Code, Finding, Head, Place, Report, Severity, Verdict},
+    report::{Code, Finding, Head, Location, Report, Severity, Verdict},
     signing::checkpoint::{Checkpoint, Note},
     verify::bundle::{Trusted, check_note},
 };
 
 use super::{Walk, checkpoint_of, target::Target};
-use crate::{error::AuditError, trust::Trust};
+use provenance_verifier::Trust;
+
+use crate::error::AuditError;
 
 /// Checkpoints come hourly: over two hours of records without one are more
 /// than a tail in the making.
@@ -24,20 +26,20 @@ impl Walk<'_> {
         keys: &[Trusted],
         report: &mut Report,
     ) -> bool {
-        let place = Place::file(name);
+        let place = Location::file(name);
         let parsed = Note::parse(text)
             .and_then(|note| Checkpoint::parse(note.text).map(|checkpoint| (note, checkpoint)));
         let (note, checkpoint) = match parsed {
             Ok(parsed) => parsed,
             Err(error) => {
-                report.find(Finding::new(Code::CheckpointInvalid, place, error.to_string()));
+                report.add_finding(Finding::new(Code::CheckpointInvalid, place, error.to_string()));
                 return false;
             }
         };
         let trusted = check_note(&note, &checkpoint, keys, place.clone(), report);
         match &mut self.join {
             Some(join) => join.check_root(&checkpoint, place, report),
-            None => report.undecided(name, "there is no registry to hold it against"),
+            None => report.not_checked_decisive(name, "there is no registry to hold it against"),
         }
         trusted
     }
@@ -58,9 +60,11 @@ impl Walk<'_> {
         let again = size(target.checkpoint(report)?.as_deref());
         if self.chained > again {
             let message = "an older checkpoint than one in the chain was put in its place";
-            let finding = Finding::new(Code::CheckpointInvalid, Place::file("checkpoint"), message);
+            let finding =
+                Finding::new(Code::CheckpointInvalid, Location::file("checkpoint"), message);
             let finding = finding.severity(Severity::Warning);
-            report.find(finding.values(format!("a size of {} or more", self.chained), again));
+            report
+                .add_finding(finding.values(format!("a size of {} or more", self.chained), again));
         }
         Ok(())
     }
@@ -86,7 +90,7 @@ impl Walk<'_> {
         // Where nobody signs, no later checkpoint will cover them either.
         let recent = covered.is_some_and(|covered| head.time.since(covered.time) <= TAIL_NS);
         if signed.is_none() || !recent {
-            report.undecided(what, why);
+            report.not_checked_decisive(what, why);
         } else {
             report.not_checked(what, why);
         }
@@ -102,16 +106,20 @@ impl Walk<'_> {
         if due {
             let message = "the registry or the policy names a signing key, and there is no \
                            checkpoint";
-            report.find(Finding::new(Code::CheckpointInvalid, Place::file("checkpoint"), message));
+            report.add_finding(Finding::new(
+                Code::CheckpointInvalid,
+                Location::file("checkpoint"),
+                message,
+            ));
         }
         if self.join.is_some() {
             let why = "nobody signed a checkpoint: who can write the registry can write it anew";
-            report.undecided("that the registry was not rewritten as a whole", why);
+            report.not_checked_decisive("that the registry was not rewritten as a whole", why);
         }
         if self.covered.is_none() {
             let why = "nobody signed a checkpoint: who can write the files can write them \
                        anew; give --expect-head with a hash that you noted";
-            report.undecided("that the chain was not rewritten as a whole", why);
+            report.not_checked_decisive("that the chain was not rewritten as a whole", why);
         }
     }
 }

@@ -3,4 +3,4 @@
 use std::time::Duration;
 
 /// How long a write that was met half-way may take, five times over.
-pub(crate) const PATIENCE: Duration = Duration::from_millis(50);
+pub(crate) const REREAD_DELAY: Duration = Duration::from_millis(50);

@@ -13,30 +13,28 @@ pub mod registry_cursor;
 pub mod sboms;
 pub mod target;
 
-use crate::state::limits::PATIENCE;
+use crate::state::limits::REREAD_DELAY;
 use std::{fs, path::Path};
 
 use provenance_core::{
     encoding::{digest::Digest, time::Timestamp},
     merkle::inclusion_proof::Proof,
     record::{Record, chain::Body},
-    report::{Code, Finding, Head, Place, Report, Severity},
+    report::{Code, Finding, Head, Location, Report, Severity},
     signing::checkpoint::{Checkpoint, Note},
     verify::chain::ChainVerifier,
 };
 use provenance_verifier::{cross_check::compare_head, line_reader};
 
 use recovered::Recovered;
-use registry_cursor::Join;
+use registry_cursor::RegistryCursor;
 use target::{Target, length};
 
 use provenance_verifier::Progress;
 
-use crate::{
-    error::AuditError,
-    logs::Logs,
-    trust::{Stop, Trust},
-};
+use provenance_verifier::{Stop, Trust};
+
+use crate::{error::AuditError, logs::Logs};
 use provenance_host::chain_files::{self, ChainFile};
 use provenance_registry::reader::{Reader, RegistryError};
 
@@ -100,15 +98,15 @@ fn attempt(
     let files = in_span(&all, options);
     for stranger in &listing.strangers {
         let message = "this is no chain file, and the daemon puts nothing else here";
-        report.find(Finding::new(
+        report.add_finding(Finding::new(
             Code::ChainFile,
-            Place::file(format!("chain/{stranger}")),
+            Location::file(format!("chain/{stranger}")),
             message,
         ));
     }
     let whole = options.from.is_none() && options.to.is_none();
     let signed_size = newest.as_deref().and_then(checkpoint_of).map_or(0, |c| c.size);
-    let join = reader.as_ref().map(|reader| Join::new(reader, cut, signed_size));
+    let join = reader.as_ref().map(|reader| RegistryCursor::new(reader, cut, signed_size));
     let partial = matches!(target, Target::File(_)) || options.from.is_some();
     let mut walk = Walk {
         verifier: ChainVerifier::new(partial, true)
@@ -143,11 +141,16 @@ fn attempt(
         walk.recovered.strangers(&mut report)?;
     }
     if let (Target::State(state), Some(join)) = (target, &mut walk.join) {
-        bundles::on_record(state, join, (trust, &keys), &mut report)?;
-        sboms::on_record(state, join, &trust.stop, &mut report)?;
-        published_packages::on_record(&join.packages, state, (&keys, &trust.stop), &mut report)?;
+        bundles::check_registered_bundles(state, join, (trust, &keys), &mut report)?;
+        sboms::check_registered_sboms(state, join, &trust.stop, &mut report)?;
+        published_packages::check_registered_packages(
+            &join.packages,
+            state,
+            (&keys, &trust.stop),
+            &mut report,
+        )?;
         registry::keys(state, join, trust, &mut report)?;
-        anchors::on_record(join, trust, &mut report);
+        anchors::check_registered_anchors(join, trust, &mut report);
     }
     if let Some(proof) = &options.anchor {
         anchors::held(proof, (walk.join.as_ref(), trust), &mut report);
@@ -190,7 +193,7 @@ fn expectations(trust: &Trust, options: &Options) -> Vec<Expectation> {
 /// The chain and the registry being read.
 pub(super) struct Walk<'a> {
     pub(super) verifier: ChainVerifier,
-    join: Option<Join<'a>>,
+    join: Option<RegistryCursor<'a>>,
     options: &'a Options,
     stop: &'a Stop,
     recovered: Recovered,
@@ -222,7 +225,7 @@ impl Walk<'_> {
             let (head, body) = (seen.head, seen.body);
             self.meet(head, report);
             if let Body::Recovered(recovered) = &body {
-                let place = Place::file(&file.name).line(line_number).at_seq(head.seq);
+                let place = Location::file(&file.name).line(line_number).at_seq(head.seq);
                 self.recovered.check(recovered, place, report)?;
             }
             if let Some(join) = &mut self.join {
@@ -231,7 +234,7 @@ impl Walk<'_> {
                     self.signed = Some(head);
                 }
                 if let Body::Checkpoint { note } = &body {
-                    let place = Place::file(&file.name).line(line_number).at_seq(head.seq);
+                    let place = Location::file(&file.name).line(line_number).at_seq(head.seq);
                     join.checkpoint(note, place, report);
                     self.chained =
                         self.chained.max(checkpoint_of(note).map_or(0, |note| note.size));
@@ -252,8 +255,8 @@ impl Walk<'_> {
         let summary = self.verifier.end_file();
         if summary.bytes == 0 {
             let message = "a file without a record: an append that never began, or it was emptied";
-            let finding = Finding::new(Code::ChainFile, Place::file(&file.name), message);
-            report.find(finding.severity(Severity::Warning));
+            let finding = Finding::new(Code::ChainFile, Location::file(&file.name), message);
+            report.add_finding(finding.severity(Severity::Warning));
         }
         if let Some(join) = self.join.as_mut().filter(|_| whole) {
             join.file(summary, report);
@@ -280,8 +283,8 @@ impl Walk<'_> {
             } else if expected.seq == Some(head.seq) {
                 expected.met = true;
                 let message = "the chain holds another record than the expected head";
-                let finding = Finding::new(Code::ChainForked, Place::seq(head.seq), message);
-                report.find(finding.values(expected.hash, head.hash));
+                let finding = Finding::new(Code::ChainForked, Location::seq(head.seq), message);
+                report.add_finding(finding.values(expected.hash, head.hash));
             }
         }
     }
@@ -297,15 +300,18 @@ impl Walk<'_> {
         for expected in self.expected.iter().filter(|expected| !expected.met) {
             if !whole {
                 let what = format!("the expected head {}", expected.hash);
-                report.undecided(what, "it is not in the part of the chain that was looked at");
+                report.not_checked_decisive(
+                    what,
+                    "it is not in the part of the chain that was looked at",
+                );
                 continue;
             }
             let message =
                 "the chain does not hold the expected head: it was cut off, or is another";
-            let place = expected.seq.map_or_else(Place::default, Place::seq);
+            let place = expected.seq.map_or_else(Location::default, Location::seq);
             let finding = Finding::new(Code::ChainTruncated, place, message);
             let got = head.map_or_else(|| "nothing".into(), |head| head.hash.to_string());
-            report.find(finding.values(expected.hash, got));
+            report.add_finding(finding.values(expected.hash, got));
         }
         if let Some((_, client, host)) = self.verifier.identity() {
             trust.check_identity((client, host), report);
@@ -316,10 +322,11 @@ impl Walk<'_> {
             && chain != registry
         {
             let message = "chain and registry are not of one appliance";
-            let finding = Finding::new(Code::RegistryBroken, Place::file("registry.db"), message);
+            let finding =
+                Finding::new(Code::RegistryBroken, Location::file("registry.db"), message);
             let text =
                 |(chain, client, host): (&str, &str, &str)| format!("{chain} {client}/{host}");
-            report.find(finding.values(text(chain), text(registry)));
+            report.add_finding(finding.values(text(chain), text(registry)));
         }
         Ok(())
     }
@@ -341,7 +348,7 @@ impl Walk<'_> {
                     let first = late.partition_point(|(seq, ..)| *seq < record.seq);
                     let same = late.iter().skip(first).take_while(|(seq, ..)| *seq == record.seq);
                     for straggler in same {
-                        compare_head(*straggler, record.hash(), Place::file(&file.name), report);
+                        compare_head(*straggler, record.hash(), Location::file(&file.name), report);
                     }
                     let _ = at;
                 }
@@ -357,7 +364,7 @@ fn being_written(file: &ChainFile, read: u64) -> bool {
     (0..5).any(|_| {
         let grown = fs::metadata(&file.path).is_ok_and(|metadata| metadata.len() > read);
         if !grown {
-            std::thread::sleep(PATIENCE);
+            std::thread::sleep(REREAD_DELAY);
         }
         grown
     })

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use provenance_core::{
     encoding::{digest::Digest, time::Timestamp},
     registry::{CertificateEntry, Issued, PackageEntry, SubjectKind, package::Status},
-    report::{Code, Finding, Place, Report},
+    report::{Code, Finding, Location, Report},
     signing::public_key::PublicKey,
     verify::registry::FILE,
 };
@@ -20,7 +20,7 @@ pub(super) struct Packages {
     pub(super) certificates: CertificateIndex,
     pub(super) versions: VersionIndex,
     /// The first publication of each version that was ever published.
-    pub(super) published: BTreeMap<Named, First>,
+    pub(super) published: BTreeMap<Named, FirstPublication>,
 }
 
 impl Packages {
@@ -28,15 +28,15 @@ impl Packages {
     pub(super) fn certificate(&mut self, entry: CertificateEntry, row: u64, report: &mut Report) {
         report.checked("certificates", 1);
         let mut wrong = |message: String| {
-            let place = Place::file(FILE).at_seq(row);
-            report.find(Finding::new(Code::CertificateRecord, place, message));
+            let place = Location::file(FILE).at_seq(row);
+            report.add_finding(Finding::new(Code::CertificateRecord, place, message));
         };
         if let CertificateEntry::Issued(issued) = &entry
             && let Err(why) = self.holds(issued)
         {
             wrong(why);
         }
-        if let Err(why) = self.certificates.take(entry, (row, Timestamp::from_nanos(0))) {
+        if let Err(why) = self.certificates.apply(entry, (row, Timestamp::from_nanos(0))) {
             wrong(why.into());
         }
     }
@@ -62,25 +62,25 @@ impl Packages {
     /// The next event of a package.
     pub(super) fn package(&mut self, entry: PackageEntry, row: u64, report: &mut Report) {
         report.checked("package events", 1);
-        let place = Place::file(FILE).at_seq(row);
+        let place = Location::file(FILE).at_seq(row);
         if let Some(id) = &entry.certificate {
             let known = self.certificates.get(id).ok_or("it is not on record before it");
             if let Err(why) = known.and_then(|known| known.vouches_for(&entry)) {
                 let message = format!("the certificate {id} that it names: {why}");
-                report.find(Finding::new(Code::PackageEvent, place.clone(), message));
+                report.add_finding(Finding::new(Code::PackageEvent, place.clone(), message));
             }
         }
         let (package, version) = (entry.package.clone(), entry.version.clone());
         let provenance = entry.details.get("provenance_sha256");
         let provenance = provenance.and_then(|hex| Digest::from_hex(hex.as_bytes()));
         let event = Event { entry, seq: row, time: Timestamp::from_nanos(0) };
-        match self.versions.take(event) {
+        match self.versions.apply(event) {
             Err(refusal) => {
                 let message = format!("{package} {version}: {refusal}");
-                report.find(Finding::new(Code::PackageEvent, place, message));
+                report.add_finding(Finding::new(Code::PackageEvent, place, message));
             }
             Ok(Status::Published) => {
-                let first = First { row, provenance };
+                let first = FirstPublication { row, provenance };
                 self.published.entry((package, version)).or_insert(first);
             }
             Ok(_) => {}
@@ -90,7 +90,7 @@ impl Packages {
 
 /// What the first publication of a version put on record.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct First {
+pub(crate) struct FirstPublication {
     /// Its record's number.
     pub(crate) row: u64,
     /// Digest of the attestation of its build.

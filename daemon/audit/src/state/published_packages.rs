@@ -1,7 +1,7 @@
 //! The files of published packages and of certificates in a state folder, held
 //! against the registry's records of them (docs/format.md, steps 16.7 and 17.4).
 
-use crate::state::package_events::First;
+use crate::state::package_events::FirstPublication;
 use std::{
     collections::BTreeSet,
     fs, io,
@@ -11,7 +11,7 @@ use std::{
 use provenance_core::{
     encoding::digest::Digest,
     registry::package,
-    report::{Code, Finding, Place, Report},
+    report::{Code, Finding, Location, Report},
     signing::sigstore_bundle::{MAX_BUNDLE, SigstoreBundle},
     statement::publication::Publication,
     verify::bundle::Trusted,
@@ -19,7 +19,9 @@ use provenance_core::{
 
 use super::package_events::Packages;
 use crate::files::{digest, walk};
-use crate::{error::AuditError, trust::Stop};
+use provenance_verifier::Stop;
+
+use crate::error::AuditError;
 use provenance_host::{durable, state_dir::StateDir};
 use provenance_registry::package_index::{CertificateState, Version};
 use provenance_x509::{MAX_CERTIFICATE, ParsedCertificate};
@@ -32,12 +34,12 @@ struct Published<'a> {
     state: &'a StateDir,
     named: (&'a str, &'a str),
     version: &'a Version,
-    first: &'a First,
+    first: &'a FirstPublication,
     certificate: Option<&'a CertificateState>,
 }
 
 /// Every published version has its files, and they are those on record.
-pub(super) fn on_record(
+pub(super) fn check_registered_packages(
     packages: &Packages,
     state: &StateDir,
     (keys, stop): (&[Trusted], &Stop),
@@ -86,7 +88,7 @@ impl Published<'_> {
             Ok(got) if got == expected => {}
             Ok(got) => {
                 let finding = Finding::new(Code::PackageAltered, place, message);
-                report.find(finding.values(expected, got));
+                report.add_finding(finding.values(expected, got));
             }
             Err(error) => unreadable(error, &path, place, report)?,
         }
@@ -100,7 +102,7 @@ impl Published<'_> {
             Ok(bytes) if is(&bytes, known) => {}
             Ok(_) => {
                 let message = "the certificate is not the one that it was published with";
-                report.find(Finding::new(Code::PackageAltered, place, message));
+                report.add_finding(Finding::new(Code::PackageAltered, place, message));
             }
             Err(error) => unreadable(error, &path, place, report)?,
         }
@@ -115,7 +117,7 @@ impl Published<'_> {
             Err(error) => return unreadable(error, &path, place, report),
         };
         if let Err(why) = self.says(&bytes, keys) {
-            report.find(Finding::new(Code::PackageAltered, place, why));
+            report.add_finding(Finding::new(Code::PackageAltered, place, why));
         }
         Ok(())
     }
@@ -147,9 +149,9 @@ impl Published<'_> {
         signed.map(|_| ()).map_err(|error| error.to_string())
     }
 
-    fn file(&self, ending: &str) -> (PathBuf, Place) {
+    fn file(&self, ending: &str) -> (PathBuf, Location) {
         let name = package::file(self.named.0, self.named.1, ending);
-        (self.state.root().join(&name), Place::file(name))
+        (self.state.root().join(&name), Location::file(name))
     }
 }
 
@@ -169,7 +171,7 @@ fn certificates(
         stop.check()?;
         for name in [format!("{}.pem", known.issued.id), format!("ca-{}.pem", known.issued.id)] {
             let path = state.root().join("certificates").join(&name);
-            let place = Place::file(format!("certificates/{name}"));
+            let place = Location::file(format!("certificates/{name}"));
             match durable::read_regular(&path, MAX_CERTIFICATE) {
                 Ok(bytes) if is(&bytes, known) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -178,7 +180,7 @@ fn certificates(
                 }
                 _ => {
                     let message = "the certificate is not the one on record";
-                    report.find(Finding::new(Code::CertificateInvalid, place, message));
+                    report.add_finding(Finding::new(Code::CertificateInvalid, place, message));
                 }
             }
         }
@@ -214,13 +216,13 @@ fn strangers(
 fn unreadable(
     error: io::Error,
     path: &Path,
-    place: Place,
+    place: Location,
     report: &mut Report,
 ) -> Result<(), AuditError> {
     if error.kind() == io::ErrorKind::PermissionDenied {
         return Err(AuditError::io(path)(error));
     }
     let message = "a file of a published version is not there";
-    report.find(Finding::new(Code::PackageMissing, place, message));
+    report.add_finding(Finding::new(Code::PackageMissing, place, message));
     Ok(())
 }

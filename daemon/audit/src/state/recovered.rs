@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, io, path::PathBuf};
 
 use provenance_core::{
     record::chain,
-    report::{Code, Finding, Place, Report, Severity},
+    report::{Code, Finding, Location, Report, Severity},
 };
 
 use crate::error::AuditError;
@@ -27,18 +27,18 @@ impl Recovered {
     pub(super) fn check(
         &mut self,
         recovered: &chain::Recovered<'_>,
-        place: Place,
+        place: Location,
         report: &mut Report,
     ) -> Result<(), AuditError> {
         let (Some(folder), Some(name)) = (&self.folder, &recovered.file) else { return Ok(()) };
         if name.contains('/') || name.starts_with('.') {
             let message = "the record names a file outside chain/recovered";
-            report.find(Finding::new(Code::RecordMalformed, place, message));
+            report.add_finding(Finding::new(Code::RecordMalformed, place, message));
             return Ok(());
         }
         self.named.insert(name.clone().into_owned());
         let path = folder.join(&**name);
-        let file = Place::file(format!("chain/recovered/{name}"));
+        let file = Location::file(format!("chain/recovered/{name}"));
         let finding = match (digest(&path), recovered.sha256) {
             (Ok(got), Some(expected)) if got == expected => None,
             (Ok(got), expected) => {
@@ -58,7 +58,7 @@ impl Recovered {
         };
         report.checked("recovered files", 1);
         if let Some(finding) = finding {
-            report.find(finding);
+            report.add_finding(finding);
         }
         Ok(())
     }
@@ -73,16 +73,16 @@ impl Recovered {
         for entry in entries {
             let name = entry?.file_name().to_string_lossy().into_owned();
             if !self.named.contains(&name) {
-                let place = Place::file(format!("chain/recovered/{name}"));
+                let place = Location::file(format!("chain/recovered/{name}"));
                 let message = "no record names this file (a crash may have come before it)";
                 let finding = Finding::new(Code::ChainFile, place, message);
-                report.find(finding.severity(Severity::Warning));
+                report.add_finding(finding.severity(Severity::Warning));
             }
         }
         Ok(())
     }
 }
 
-fn whence(place: &Place) -> String {
+fn whence(place: &Location) -> String {
     place.seq.map_or_else(|| "a record".into(), |seq| format!("record {seq}"))
 }

@@ -6,13 +6,15 @@ use provenance_core::{
     encoding::{digest::Digest, json::Value, time::Timestamp},
     record::Record,
     registry::KeyAction,
-    report::{Code, Finding, Place, Report, Severity},
+    report::{Code, Finding, Location, Report, Severity},
     signing::public_key::PublicKey,
     verify::registry::FILE,
 };
 
-use super::registry_cursor::Join;
-use crate::{error::AuditError, trust::Trust};
+use super::registry_cursor::RegistryCursor;
+use provenance_verifier::Trust;
+
+use crate::error::AuditError;
 use provenance_host::{durable, state_dir::StateDir};
 use provenance_registry::reader::{Reader, RegistryError, Row};
 
@@ -24,7 +26,11 @@ pub(super) fn structure(reader: &Reader, report: &mut Report) -> Result<bool, Re
     let mut usable = |result: Result<(), RegistryError>| match result {
         Ok(()) => Ok(true),
         Err(error) if error.is_damage() => {
-            report.find(Finding::new(Code::RegistryBroken, Place::file(FILE), error.to_string()));
+            report.add_finding(Finding::new(
+                Code::RegistryBroken,
+                Location::file(FILE),
+                error.to_string(),
+            ));
             Ok(false)
         }
         Err(error) => Err(error),
@@ -35,7 +41,7 @@ pub(super) fn structure(reader: &Reader, report: &mut Report) -> Result<bool, Re
         usable(contents(reader, &mut found))?;
     }
     for (code, message) in found {
-        report.find(Finding::new(code, Place::file(FILE), message));
+        report.add_finding(Finding::new(code, Location::file(FILE), message));
     }
     Ok(readable)
 }
@@ -64,7 +70,7 @@ fn contents(reader: &Reader, found: &mut Vec<(Code, String)>) -> Result<(), Regi
 /// names. Only the policy says which of them is trusted.
 pub(super) fn keys(
     state: &StateDir,
-    join: &Join<'_>,
+    join: &RegistryCursor<'_>,
     trust: &Trust,
     report: &mut Report,
 ) -> Result<(), AuditError> {
@@ -78,7 +84,7 @@ pub(super) fn keys(
         };
         if !follows {
             let message = format!("the key {fingerprint} does not follow the one before it");
-            report.find(Finding::new(Code::BundleKey, Place::file(FILE), message));
+            report.add_finding(Finding::new(Code::BundleKey, Location::file(FILE), message));
         }
         if entry.action != KeyAction::Revoke {
             current = Some(fingerprint);
@@ -94,20 +100,24 @@ pub(super) fn keys(
         if kept.as_deref() != Some(entry.key.to_pem().as_bytes()) {
             let name = format!("keys/{fingerprint}.pub");
             let message = "the public key on record is not the one kept here";
-            report.find(Finding::new(Code::BundleKey, Place::file(name), message));
+            report.add_finding(Finding::new(Code::BundleKey, Location::file(name), message));
         }
     }
     if trust.policy.is_none()
         && let Some(current) = current
     {
         let message = format!("a policy would need the key with SHA-256 {current}");
-        let finding = Finding::new(Code::BundleKey, Place::file(FILE), message);
-        report.find(finding.severity(Severity::Info));
+        let finding = Finding::new(Code::BundleKey, Location::file(FILE), message);
+        report.add_finding(finding.severity(Severity::Info));
     }
     strangers(state, join, report)
 }
 
-fn strangers(state: &StateDir, join: &Join<'_>, report: &mut Report) -> Result<(), AuditError> {
+fn strangers(
+    state: &StateDir,
+    join: &RegistryCursor<'_>,
+    report: &mut Report,
+) -> Result<(), AuditError> {
     let names: BTreeSet<String> =
         join.keys.iter().map(|(entry, _)| format!("{}.pub", entry.key.fingerprint())).collect();
     if !state.keys().is_dir() {
@@ -117,12 +127,12 @@ fn strangers(state: &StateDir, join: &Join<'_>, report: &mut Report) -> Result<(
         let name = entry?.file_name().to_string_lossy().into_owned();
         if !names.contains(&name) {
             let message = "the registry names no such key";
-            let place = Place::file(format!("keys/{name}"));
+            let place = Location::file(format!("keys/{name}"));
             let finding = Finding::new(Code::BundleKey, place, message);
             // A key is put here just before its record: a crash may come between.
             let coming = name.ends_with(".pub.tmp") || is_key(&state.keys().join(&name), &name);
             let severity = if coming { Severity::Warning } else { Severity::Error };
-            report.find(finding.severity(severity));
+            report.add_finding(finding.severity(severity));
         }
     }
     Ok(())

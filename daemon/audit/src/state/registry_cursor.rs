@@ -8,10 +8,10 @@ use provenance_core::{
     encoding::digest::Digest,
     merkle::Frontier,
     registry::{BundleEntry, Document, Entry, KeyEntry, Segment},
-    report::{Code, Finding, Head, Place, Report},
+    report::{Code, Finding, Head, Location, Report},
     signing::checkpoint::{Checkpoint, Note},
     verify::{
-        anchor_history::Anchors,
+        anchor_history::AnchorHistory,
         bundle::Trusted,
         chain::FileSummary,
         registry::{FILE, RegistryVerifier},
@@ -37,7 +37,7 @@ struct Expected {
 }
 
 /// The registry being walked.
-pub(super) struct Join<'a> {
+pub(super) struct RegistryCursor<'a> {
     reader: &'a Reader,
     /// Rows from this number on were appended after the audit began, and so
     /// may name what was not read. They count for checkpoints only.
@@ -83,7 +83,7 @@ pub(super) struct Join<'a> {
     pub expired: BTreeMap<String, u64>,
 }
 
-impl<'a> Join<'a> {
+impl<'a> RegistryCursor<'a> {
     pub(super) fn new(reader: &'a Reader, cut: u64, signed_size: u64) -> Self {
         Self {
             reader,
@@ -125,7 +125,7 @@ impl<'a> Join<'a> {
     }
 
     /// The anchors on record.
-    pub(super) fn anchors(&self) -> &Anchors {
+    pub(super) fn anchors(&self) -> &AnchorHistory {
         self.verifier.anchors()
     }
 
@@ -163,12 +163,12 @@ impl<'a> Join<'a> {
     }
 
     /// A checkpoint in the chain: its root is the tree's at that size.
-    pub(super) fn checkpoint(&mut self, note: &str, place: Place, report: &mut Report) {
+    pub(super) fn checkpoint(&mut self, note: &str, place: Location, report: &mut Report) {
         let checkpoint = Note::parse(note).and_then(|note| Checkpoint::parse(note.text));
         match checkpoint {
             Ok(checkpoint) => self.check_root(&checkpoint, place, report),
             Err(error) => {
-                report.find(Finding::new(Code::CheckpointInvalid, place, error.to_string()));
+                report.add_finding(Finding::new(Code::CheckpointInvalid, place, error.to_string()));
             }
         }
     }
@@ -177,7 +177,7 @@ impl<'a> Join<'a> {
     pub(super) fn check_root(
         &mut self,
         checkpoint: &Checkpoint,
-        place: Place,
+        place: Location,
         report: &mut Report,
     ) {
         while self.tree().size() < checkpoint.size && !self.done {
@@ -188,14 +188,14 @@ impl<'a> Join<'a> {
             && checkpoint.origin != Checkpoint::origin(client, host)
         {
             let message = format!("the checkpoint is of {}", checkpoint.origin);
-            report.find(Finding::new(Code::CheckpointInvalid, place.clone(), message));
+            report.add_finding(Finding::new(Code::CheckpointInvalid, place.clone(), message));
         }
         let size = self.tree().size();
         if size < checkpoint.size {
             let message =
                 "the registry ends before what the checkpoint signs: records were cut off";
             let finding = Finding::new(Code::RegistryRoot, place, message);
-            report.find(finding.values(checkpoint.size, size));
+            report.add_finding(finding.values(checkpoint.size, size));
             return;
         }
         let known = self.roots.iter().rev().find(|(size, _)| *size == checkpoint.size);
@@ -210,7 +210,7 @@ impl<'a> Join<'a> {
         if root != checkpoint.root {
             let message = "the registry is not the one that the checkpoint signs";
             let finding = Finding::new(Code::RegistryRoot, place, message);
-            report.find(finding.values(checkpoint.root, root));
+            report.add_finding(finding.values(checkpoint.root, root));
         }
     }
 
@@ -240,10 +240,10 @@ impl<'a> Join<'a> {
                 } else if whole {
                     let message = "the chain ends before a record that the registry names: \
                                    records were cut off";
-                    let place = Place::file(FILE).at_seq(expected.row);
+                    let place = Location::file(FILE).at_seq(expected.row);
                     let finding = Finding::new(Code::ChainTruncated, place, message);
                     let got = head.map_or_else(|| "nothing".into(), |head| head.seq.to_string());
-                    report.find(finding.values(format!("record {}", expected.seq), got));
+                    report.add_finding(finding.values(format!("record {}", expected.seq), got));
                 }
             }
             if self.done || self.next >= self.cut {
@@ -254,9 +254,9 @@ impl<'a> Join<'a> {
         for (name, (segment, row)) in std::mem::take(&mut self.segments) {
             if whole {
                 let message = format!("the closed file {name} is not there");
-                let place = Place::file(FILE).at_seq(row);
+                let place = Location::file(FILE).at_seq(row);
                 let finding = Finding::new(Code::ChainTruncated, place, message);
-                report.find(finding.values(segment.sha256, "nothing"));
+                report.add_finding(finding.values(segment.sha256, "nothing"));
             }
         }
     }
@@ -354,7 +354,7 @@ impl<'a> Join<'a> {
         match self.recent.iter().rev().find(|(head, ..)| head.seq == expected.seq) {
             Some((head, file, line)) => {
                 let name = self.names.get(*file).map(String::as_str).unwrap_or_default();
-                let place = Place::file(name).line(*line);
+                let place = Location::file(name).line(*line);
                 compare_head((expected.seq, expected.hash, expected.row), head.hash, place, report);
             }
             None => self.stragglers.push((expected.seq, expected.hash, expected.row)),
@@ -367,7 +367,7 @@ impl<'a> Join<'a> {
         self.done = true;
         if error.is_damage() {
             let message = format!("the rest of the registry cannot be read: {error}");
-            report.find(Finding::new(Code::RegistryBroken, Place::file(FILE), message));
+            report.add_finding(Finding::new(Code::RegistryBroken, Location::file(FILE), message));
         } else {
             self.trouble = Some(error);
         }

@@ -3,17 +3,19 @@
 
 use std::{fs, io};
 
-use provenance_core::report::{Code, Finding, Place, Report, Severity};
+use provenance_core::report::{Code, Finding, Location, Report, Severity};
 
-use super::registry_cursor::Join;
+use super::registry_cursor::RegistryCursor;
 use crate::files::digest;
-use crate::{error::AuditError, trust::Stop};
+use provenance_verifier::Stop;
+
+use crate::error::AuditError;
 use provenance_host::state_dir::StateDir;
 
 /// Every document on record is there as recorded, and there is no other.
-pub(super) fn on_record(
+pub(super) fn check_registered_sboms(
     state: &StateDir,
-    join: &mut Join<'_>,
+    join: &mut RegistryCursor<'_>,
     stop: &Stop,
     report: &mut Report,
 ) -> Result<(), AuditError> {
@@ -28,24 +30,28 @@ pub(super) fn on_record(
             got => got.and_then(Result::ok),
         };
         report.checked("documents", 1);
-        let place = Place::file(name);
+        let place = Location::file(name);
         match got {
             Some(got) if got == document.sha256 => {}
             Some(got) => {
                 let message = format!("the document is not the one of registry record {row}");
                 let finding = Finding::new(Code::SbomInvalid, place, message);
-                report.find(finding.values(document.sha256, got));
+                report.add_finding(finding.values(document.sha256, got));
             }
             None => {
                 let message = format!("registry record {row} names a document that is not there");
-                report.find(Finding::new(Code::SbomMissing, place, message));
+                report.add_finding(Finding::new(Code::SbomMissing, place, message));
             }
         }
     }
     strangers(state, join, report)
 }
 
-fn strangers(state: &StateDir, join: &mut Join<'_>, report: &mut Report) -> Result<(), AuditError> {
+fn strangers(
+    state: &StateDir,
+    join: &mut RegistryCursor<'_>,
+    report: &mut Report,
+) -> Result<(), AuditError> {
     let entries = match fs::read_dir(state.sboms()) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries.map_err(AuditError::io(state.sboms()))?,
@@ -62,13 +68,13 @@ fn strangers(state: &StateDir, join: &mut Join<'_>, report: &mut Report) -> Resu
             continue;
         }
         let message = "the registry knows no such document";
-        let finding = Finding::new(Code::SbomUnregistered, Place::file(name), message);
+        let finding = Finding::new(Code::SbomUnregistered, Location::file(name), message);
         // One is put here just before its record: a crash may come between.
         let own = digest(&state.sboms().join(&file)).map(|digest| digest.to_hex());
         let stem = file.strip_suffix(".spdx.json").or_else(|| file.strip_suffix(".cdx.json"));
         let coming = file.ends_with(".tmp") || own.is_ok_and(|own| stem == Some(&own));
         let severity = if coming { Severity::Warning } else { Severity::Error };
-        report.find(finding.severity(severity));
+        report.add_finding(finding.severity(severity));
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use provenance_core::report::{Code, Finding, Place, Report};
+use provenance_core::report::{Code, Finding, Location, Report};
 
 use crate::error::AuditError;
 use provenance_host::{
@@ -59,18 +59,18 @@ impl Target {
 
     pub(super) fn registry(&self, report: &mut Report) -> Result<Option<Reader>, AuditError> {
         let Self::State(state) = self else {
-            report.undecided("registry and checkpoints", "only chain files were given");
+            report.not_checked_decisive("registry and checkpoints", "only chain files were given");
             return Ok(None);
         };
         let reader = match Reader::open_for_audit(&state.registry()) {
             Ok(reader) => reader,
             Err(RegistryError::Missing(_) | RegistryError::Empty(_)) if self.is_begun()? => {
-                report.undecided("the registry", "it is only being made");
+                report.not_checked_decisive("the registry", "it is only being made");
                 return Ok(None);
             }
             Err(error) if error.is_damage() => {
-                let place = Place::file("registry.db");
-                report.find(Finding::new(Code::RegistryMissing, place, error.to_string()));
+                let place = Location::file("registry.db");
+                report.add_finding(Finding::new(Code::RegistryMissing, place, error.to_string()));
                 return Ok(None);
             }
             Err(error) => return Err(error.into()),
@@ -103,16 +103,16 @@ impl Target {
             Ok(bytes) => match String::from_utf8(bytes) {
                 Ok(text) => Ok(Some(text)),
                 Err(_) => {
-                    let place = Place::file("checkpoint");
-                    report.find(Finding::new(Code::CheckpointInvalid, place, "not UTF-8"));
+                    let place = Location::file("checkpoint");
+                    report.add_finding(Finding::new(Code::CheckpointInvalid, place, "not UTF-8"));
                     Ok(None)
                 }
             },
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) if durable::is_no_file(&error) => {
-                let place = Place::file("checkpoint");
+                let place = Location::file("checkpoint");
                 let message = "no regular file, or over its size limit";
-                report.find(Finding::new(Code::CheckpointInvalid, place, message));
+                report.add_finding(Finding::new(Code::CheckpointInvalid, place, message));
                 Ok(None)
             }
             Err(error) => Err(AuditError::io(path)(error)),
@@ -125,8 +125,8 @@ pub(super) fn length(reader: &Reader, report: &mut Report) -> Result<u64, AuditE
     match reader.len() {
         Ok(length) => Ok(length),
         Err(error) if error.is_damage() => {
-            let place = Place::file("registry.db");
-            report.find(Finding::new(Code::RegistryBroken, place, error.to_string()));
+            let place = Location::file("registry.db");
+            report.add_finding(Finding::new(Code::RegistryBroken, place, error.to_string()));
             Ok(0)
         }
         Err(error) => Err(error.into()),

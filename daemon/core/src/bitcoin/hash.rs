@@ -13,7 +13,7 @@ pub struct BlockHash(pub Digest);
 impl BlockHash {
     /// SHA-256 over SHA-256 over `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
-        Self(Digest::of(&Digest::of(bytes).0))
+        Self(Digest::sha256(&Digest::sha256(bytes).0))
     }
 
     /// Reads 64 lower-case hex digits as Bitcoin's programs show them.

@@ -12,7 +12,7 @@ use crate::{
     encoding::{
         digest::{Digest, from_hex, to_hex},
         json::Value,
-        json_scanner::{Scan, ScanError},
+        json_scanner::{ScanError, Scanner},
     },
     merkle::{self, MAX_PROOF_PATH},
     record::log_entry::read_digest,
@@ -142,7 +142,7 @@ impl TxProof {
     ///
     /// # Errors
     /// Where the form ends.
-    pub fn read(scan: &mut Scan<'_>) -> Result<Self, ScanError> {
+    pub fn read(scan: &mut Scanner<'_>) -> Result<Self, ScanError> {
         scan.open()?;
         scan.key("branch")?;
         let branch = digests(scan, MAX_DEPTH)?;
@@ -190,7 +190,7 @@ impl Anchor {
     ///
     /// # Errors
     /// Where the form ends.
-    pub fn read(scan: &mut Scan<'_>) -> Result<Self, ScanError> {
+    pub fn read(scan: &mut Scanner<'_>) -> Result<Self, ScanError> {
         scan.open()?;
         scan.key("path")?;
         let path = digests(scan, MAX_PROOF_PATH)?;
@@ -204,7 +204,7 @@ impl Anchor {
 }
 
 /// An array of at most `most` digests.
-pub(crate) fn digests(scan: &mut Scan<'_>, most: usize) -> Result<Vec<Digest>, ScanError> {
+pub(crate) fn digests(scan: &mut Scanner<'_>, most: usize) -> Result<Vec<Digest>, ScanError> {
     let mut digests = Vec::new();
     scan.array(|scan| {
         if digests.len() == most {
@@ -217,7 +217,7 @@ pub(crate) fn digests(scan: &mut Scan<'_>, most: usize) -> Result<Vec<Digest>, S
 }
 
 /// At most `most` bytes in hex.
-fn hex(scan: &mut Scan<'_>, most: usize) -> Result<Vec<u8>, ScanError> {
+fn hex(scan: &mut Scanner<'_>, most: usize) -> Result<Vec<u8>, ScanError> {
     let text = scan.plain()?;
     if text.len() > most * 2 {
         return scan.fail("more bytes than are taken here");
@@ -229,7 +229,7 @@ fn hex(scan: &mut Scan<'_>, most: usize) -> Result<Vec<u8>, ScanError> {
 }
 
 /// A number below 2^31, as Bitcoin counts blocks.
-fn small(scan: &mut Scan<'_>) -> Result<u32, ScanError> {
+fn small(scan: &mut Scanner<'_>) -> Result<u32, ScanError> {
     match u32::try_from(scan.uint()?).ok().filter(|number| number >> 31 == 0) {
         Some(number) => Ok(number),
         None => scan.fail("a number of 2^31 or more"),

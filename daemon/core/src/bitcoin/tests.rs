@@ -7,7 +7,7 @@ use crate::{
     encoding::{
         digest::{Digest, from_hex},
         json::Value,
-        json_scanner::Scan,
+        json_scanner::Scanner,
     },
     merkle,
 };
@@ -73,10 +73,11 @@ fn a_real_nodes_answers_make_a_proof_that_holds() {
 
 #[test]
 fn a_proof_survives_its_json_and_takes_no_other_member() {
-    let anchor = Anchor { path: vec![Digest::of(b"a")], proof: Vector::load().proof(), size: 2 };
+    let anchor =
+        Anchor { path: vec![Digest::sha256(b"a")], proof: Vector::load().proof(), size: 2 };
     let bytes = anchor.to_value().encode();
     let read = |bytes: &[u8]| {
-        let mut scan = Scan::new(bytes);
+        let mut scan = Scanner::new(bytes);
         Anchor::read(&mut scan).and_then(|anchor| scan.finish().map(|()| anchor))
     };
     assert_eq!(read(&bytes), Ok(anchor.clone()));
@@ -123,7 +124,7 @@ fn each_changed_byte_of_a_proof_is_found() {
     let mut shorter = good.clone();
     shorter.branch.pop();
     fails(&shorter, "shorter");
-    assert!(good.verify(&Digest::of(b"another root")).is_err());
+    assert!(good.verify(&Digest::sha256(b"another root")).is_err());
 }
 
 #[test]
@@ -152,7 +153,7 @@ fn a_record_under_another_root_is_found() {
     let vector = Vector::load();
     let anchor = Anchor { path: vec![], proof: vector.proof(), size: 1 };
     assert!(anchor.verify(vector.root(), 0).is_ok());
-    assert_eq!(anchor.verify(Digest::of(b"leaf"), 0), Err(AnchorError::Path));
+    assert_eq!(anchor.verify(Digest::sha256(b"leaf"), 0), Err(AnchorError::Path));
     assert_eq!(anchor.verify(vector.root(), 1), Err(AnchorError::Path));
     let longer = Anchor { path: vec![Digest::ZERO], ..anchor };
     assert_eq!(longer.verify(vector.root(), 0), Err(AnchorError::Path));
@@ -219,12 +220,12 @@ fn a_64_byte_transaction_proves_nothing_below_it() {
 
 #[test]
 fn a_node_paired_with_itself_stands_on_the_left_only() {
-    let id = BlockHash(Digest::of(b"x"));
+    let id = BlockHash(Digest::sha256(b"x"));
     assert!(block_root(id, 0, &[id.0]).is_ok());
     assert!(block_root(id, 1, &[id.0]).is_err());
     assert!(block_root(id, 2, &[id.0]).is_err());
-    assert!(block_root(id, 0, &[Digest::of(b"y"); MAX_DEPTH]).is_ok());
-    assert!(block_root(id, 0, &[Digest::of(b"y"); MAX_DEPTH + 1]).is_err());
+    assert!(block_root(id, 0, &[Digest::sha256(b"y"); MAX_DEPTH]).is_ok());
+    assert!(block_root(id, 0, &[Digest::sha256(b"y"); MAX_DEPTH + 1]).is_err());
 }
 
 #[test]

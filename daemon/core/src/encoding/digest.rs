@@ -14,7 +14,7 @@ impl Digest {
     pub const ZERO: Self = Self([0; 32]);
 
     /// The digest of `bytes`.
-    pub fn of(bytes: &[u8]) -> Self {
+    pub fn sha256(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
 
@@ -218,14 +218,14 @@ mod tests {
     #[test]
     fn sha256_of_abc_is_the_vector_of_fips_180_4() {
         let hex = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!(Digest::of(b"abc").to_string(), hex);
-        assert_eq!(Digest::of(b"abc").to_hex(), hex);
-        assert_eq!(Digest::from_hex(hex.as_bytes()), Some(Digest::of(b"abc")));
+        assert_eq!(Digest::sha256(b"abc").to_string(), hex);
+        assert_eq!(Digest::sha256(b"abc").to_hex(), hex);
+        assert_eq!(Digest::from_hex(hex.as_bytes()), Some(Digest::sha256(b"abc")));
     }
 
     #[test]
     fn hex_is_64_lower_case_digits_and_nothing_else() {
-        let good = Digest::of(b"").to_hex();
+        let good = Digest::sha256(b"").to_hex();
         for bad in [&good[1..], &good.to_uppercase(), &(good.clone() + "0"), "", "zz"] {
             assert_eq!(Digest::from_hex(bad.as_bytes()), None, "{bad}");
         }
@@ -239,10 +239,10 @@ mod tests {
         for length in 0..300 {
             let line = Vec::from_iter((0..length).map(|byte| byte as u8));
             let mut hasher = LineHasher::new();
-            assert_eq!(hasher.line(&line), Digest::of(&line), "{length}");
-            assert_eq!(hasher.finish(), Digest::of(&[&line[..], b"\n"].concat()), "{length}");
+            assert_eq!(hasher.line(&line), Digest::sha256(&line), "{length}");
+            assert_eq!(hasher.finish(), Digest::sha256(&[&line[..], b"\n"].concat()), "{length}");
         }
-        assert_eq!(LineHasher::new().finish(), Digest::of(b""));
+        assert_eq!(LineHasher::new().finish(), Digest::sha256(b""));
     }
 
     proptest! {
@@ -252,10 +252,10 @@ mod tests {
         ) {
             let mut hasher = LineHasher::new();
             for line in &lines {
-                prop_assert_eq!(hasher.line(line), Digest::of(line));
+                prop_assert_eq!(hasher.line(line), Digest::sha256(line));
             }
             let whole: Vec<u8> = lines.iter().flat_map(|line| [&line[..], b"\n"].concat()).collect();
-            prop_assert_eq!(hasher.finish(), Digest::of(&whole));
+            prop_assert_eq!(hasher.finish(), Digest::sha256(&whole));
         }
     }
 }

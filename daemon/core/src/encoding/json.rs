@@ -11,7 +11,7 @@ use alloc::{
 };
 use core::cmp::Ordering;
 
-use super::json_scanner::{MAX_DEPTH, MAX_INT, Scan, ScanError, sorts_before};
+use super::json_scanner::{MAX_DEPTH, MAX_INT, ScanError, Scanner, sorts_before};
 
 /// A JSON value without floating-point numbers.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -148,13 +148,13 @@ impl Value {
     /// # Errors
     /// What is wrong and at which byte.
     pub fn parse(bytes: &[u8]) -> Result<Self, ScanError> {
-        let mut scan = Scan::new(bytes);
+        let mut scan = Scanner::new(bytes);
         let value = Self::read(&mut scan, MAX_DEPTH)?;
         scan.finish()?;
         Ok(value)
     }
 
-    fn read(scan: &mut Scan<'_>, depth: u8) -> Result<Self, ScanError> {
+    fn read(scan: &mut Scanner<'_>, depth: u8) -> Result<Self, ScanError> {
         let Some(depth) = depth.checked_sub(1) else { return scan.fail("nested too deeply") };
         Ok(match scan.peek() {
             Some(b'{') => {

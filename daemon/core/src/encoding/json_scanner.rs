@@ -26,14 +26,14 @@ type Result<T> = core::result::Result<T, ScanError>;
 
 /// A position in canonical JSON.
 #[derive(Clone, Debug)]
-pub struct Scan<'a> {
+pub struct Scanner<'a> {
     text: &'a str,
     at: usize,
     /// Bytes that are not UTF-8 follow the text.
     torn: bool,
 }
 
-impl<'a> Scan<'a> {
+impl<'a> Scanner<'a> {
     /// At the first of `bytes`.
     pub fn new(bytes: &'a [u8]) -> Self {
         // Once for all: strings are then cut out without another look.

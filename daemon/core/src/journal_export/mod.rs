@@ -52,7 +52,7 @@ impl EntryHasher {
     pub fn field(&mut self, name: &[u8], value: &[u8]) {
         let value = match value.len() {
             0..=MAX_INLINE => FieldValue::Inline(value),
-            length => FieldValue::Long(length as u64, Digest::of(value)),
+            length => FieldValue::Long(length as u64, Digest::sha256(value)),
         };
         self.add(name, value);
     }
@@ -156,7 +156,7 @@ mod tests {
         for size in 1..=stream.len() {
             let (entries, digest) = read_all(stream, size).unwrap();
             assert_eq!(entries, [Entry { cursor: b"s=1;i=2".to_vec() }]);
-            assert_eq!(digest, Digest::of(sorted));
+            assert_eq!(digest, Digest::sha256(sorted));
         }
     }
 
@@ -165,14 +165,14 @@ mod tests {
         let value = [b'x'; MAX_INLINE + 1];
         let mut expected = b"A\0".to_vec();
         expected.extend_from_slice(&(value.len() as u64).to_le_bytes());
-        expected.extend_from_slice(&Digest::of(&value).0);
+        expected.extend_from_slice(&Digest::sha256(&value).0);
         expected.extend_from_slice(b"\n\n");
         let text = [b"A=", &value[..], b"\n\n"].concat();
         let length = (value.len() as u64).to_le_bytes();
         let binary = [b"A\n", &length[..], &value, b"\n\n"].concat();
         for stream in [text, binary] {
             for size in [1000, stream.len()] {
-                assert_eq!(read_all(&stream, size).unwrap().1, Digest::of(&expected));
+                assert_eq!(read_all(&stream, size).unwrap().1, Digest::sha256(&expected));
             }
         }
     }

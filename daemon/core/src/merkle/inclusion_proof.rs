@@ -13,7 +13,7 @@ use crate::{
     encoding::{
         digest::Digest,
         json::Value,
-        json_scanner::{Scan, ScanError},
+        json_scanner::{ScanError, Scanner},
     },
     record::{MAX_RECORD, Record, RecordError, log_entry::read_digest},
 };
@@ -98,7 +98,7 @@ impl Proof {
         if bytes.len() > MAX_PROOF {
             return Err(ProofError::TooLong(bytes.len()));
         }
-        let mut scan = Scan::new(bytes);
+        let mut scan = Scanner::new(bytes);
         let proof = Self::read(&mut scan)?;
         scan.finish()?;
         let (index, size) = (proof.index, proof.size);
@@ -116,7 +116,7 @@ impl Proof {
         Ok(proof)
     }
 
-    fn read(scan: &mut Scan<'_>) -> Result<Self, ScanError> {
+    fn read(scan: &mut Scanner<'_>) -> Result<Self, ScanError> {
         scan.open()?;
         let anchor = match scan.maybe_key("anchor") {
             true => Some(Anchor::read(scan)?),
@@ -162,7 +162,7 @@ mod tests {
             body: String::from_utf8(body).unwrap(),
             index: seq,
             size: seq + 2,
-            path: vec![Digest::of(b"a"), Digest::of(b"b")],
+            path: vec![Digest::sha256(b"a"), Digest::sha256(b"b")],
             checkpoint: "msp-provenance/clinic/host\n9\nAAAA=\n\n\u{2014} k AAAA\n".into(),
         }
     }

@@ -26,7 +26,7 @@ fn grow(bodies: &[Vec<u8>]) -> (Frontier, Stored, Vec<Digest>) {
 /// The definition of RFC 6962 §2.1, word by word.
 fn mth(bodies: &[Vec<u8>]) -> Digest {
     match bodies {
-        [] => Digest::of(b""),
+        [] => Digest::sha256(b""),
         [one] => leaf_hash(one),
         _ => {
             let k = bodies.len().next_power_of_two() / 2;

@@ -140,7 +140,7 @@ impl Address {
                 };
                 let hash = digest::to_hex(&self.hash);
                 let inner = alloc::format!("fixed:out:{prefix}{}:{hash}:", algorithm.as_str());
-                Digest::of(inner.as_bytes()).to_hex()
+                Digest::sha256(inner.as_bytes()).to_hex()
             }
         };
         let mut hasher = Hasher::new();

@@ -105,7 +105,8 @@ impl Derivation {
             .map(|(path, _)| path.as_str())
             .chain(self.sources.iter().map(String::as_str))
             .collect();
-        let address = Address::parse(&("text:sha256:".to_string() + &Digest::of(bytes).to_hex()));
+        let address =
+            Address::parse(&("text:sha256:".to_string() + &Digest::sha256(bytes).to_hex()));
         path.ends_with(".drv")
             && address.and_then(|address| address.path(path, needs.into_iter())).as_deref()
                 == Some(path)

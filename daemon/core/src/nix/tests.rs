@@ -9,10 +9,10 @@ const NOTHING: &str = "0mdqa9w1p6cmli6976v4wi0sw9r4p5prkj7lzfd1877wk11c9c73";
 
 #[test]
 fn base_32_is_that_of_nix() {
-    assert_eq!(base32::encode(&Digest::of(b"").0), NOTHING);
+    assert_eq!(base32::encode(&Digest::sha256(b"").0), NOTHING);
     let mut bytes = [0; 32];
     assert!(base32::decode(NOTHING.as_bytes(), &mut bytes));
-    assert_eq!(Digest(bytes), Digest::of(b""));
+    assert_eq!(Digest(bytes), Digest::sha256(b""));
     for bad in [&NOTHING[1..], &NOTHING.replace('q', "e"), &NOTHING.replacen('0', "z", 1)] {
         assert!(!base32::decode(bad.as_bytes(), &mut bytes), "{bad}");
     }
@@ -23,13 +23,13 @@ fn addresses_of_every_method_are_read_and_others_are_not() {
     for (text, method) in [
         (alloc::format!("text:sha256:{NOTHING}"), Method::Text),
         (alloc::format!("fixed:sha256:{NOTHING}"), Method::Flat),
-        (alloc::format!("fixed:r:sha256:{}", Digest::of(b"")), Method::Nar),
+        (alloc::format!("fixed:r:sha256:{}", Digest::sha256(b"")), Method::Nar),
         ("fixed:git:sha1:da39a3ee5e6b4b0d3255bfef95601890afd80709".into(), Method::Git),
         ("fixed:r:sha256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=".into(), Method::Nar),
     ] {
         let address = Address::parse(&text).unwrap();
         assert_eq!(address.method, method, "{text}");
-        let sha256 = (method != Method::Git).then_some(Digest::of(b""));
+        let sha256 = (method != Method::Git).then_some(Digest::sha256(b""));
         assert_eq!(address.sha256(), sha256, "{text}");
     }
     for bad in

@@ -14,7 +14,9 @@ mod write;
 use alloc::{string::String, vec::Vec};
 
 pub use calendar::{Batch, COMMITMENT, Commitment, MAX_LEAVES, NONCE, of_commitment};
-pub use read::{MAX_ANSWER, MAX_DEPTH, MAX_MESSAGE, MAX_OTS, MAX_STEPS, Ots, Way, follow, ways};
+pub use read::{
+    MAX_ANSWER, MAX_DEPTH, MAX_MESSAGE, MAX_OTS, MAX_STEPS, OperationPath, Ots, follow, ways,
+};
 pub use uri::{MAX_URI, is_uri};
 pub use write::{Attested, MAX_BODY, WriteError, of_attested, of_statement};
 

@@ -34,7 +34,7 @@ type Message = Option<Vec<u8>>;
 
 /// One way through a proof: operations in a row, and where they end.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Way {
+pub struct OperationPath {
     /// The operations, as they are written.
     pub operations: Vec<u8>,
     /// What they lead to.
@@ -50,7 +50,7 @@ struct Reader<'a> {
     attestations: Vec<Attestation>,
     /// The operations from the beginning to here, and the ways that ended:
     /// where they are asked for.
-    ways: Option<(Vec<u8>, Vec<Way>)>,
+    ways: Option<(Vec<u8>, Vec<OperationPath>)>,
 }
 
 type Result<T> = core::result::Result<T, OtsError>;
@@ -89,7 +89,7 @@ impl Ots {
 ///
 /// # Errors
 /// [`OtsError`].
-pub fn ways(message: &[u8], answer: &[u8]) -> Result<Vec<Way>> {
+pub fn ways(message: &[u8], answer: &[u8]) -> Result<Vec<OperationPath>> {
     let mut reader = Reader { ways: Some((Vec::new(), Vec::new())), ..Reader::new(answer) };
     if answer.len() > MAX_ANSWER {
         return reader.fail("a calendar's answer of over 10,000 bytes");
@@ -101,7 +101,7 @@ pub fn ways(message: &[u8], answer: &[u8]) -> Result<Vec<Way>> {
     Ok(reader.ways.map(|(_, ways)| ways).unwrap_or_default())
 }
 
-/// Carries out operations in a row, as [`Way::operations`] has them.
+/// Carries out operations in a row, as [`OperationPath::operations`] has them.
 ///
 /// # Errors
 /// [`OtsError`], also where one of them is not carried out.
@@ -189,7 +189,7 @@ impl<'a> Reader<'a> {
                     _ => [more, &message].concat(),
                 })
             }
-            op::SHA256 => message.map(|message| Digest::of(&message).0.to_vec()),
+            op::SHA256 => message.map(|message| Digest::sha256(&message).0.to_vec()),
             op::REVERSE => message.map(|message| message.into_iter().rev().collect()),
             op::HEXLIFY => message.map(|message| to_hex(&message).into_bytes()),
             // Weak, or not used on the way to a Bitcoin block: what is behind
@@ -231,7 +231,7 @@ impl<'a> Reader<'a> {
         let attestation = known.unwrap_or_else(unknown);
         if let (Some((way, ways)), Some(message)) = (&mut self.ways, message) {
             let (operations, message) = (way.clone(), message.to_owned());
-            ways.push(Way { operations, message, attestation: attestation.clone() });
+            ways.push(OperationPath { operations, message, attestation: attestation.clone() });
         }
         self.attestations.push(attestation);
         Ok(())

@@ -17,7 +17,7 @@ pub(crate) fn mine(root: &Digest) -> TxProof {
     tx.extend(script(root));
     tx.extend([0; 4]);
     let txid = Transaction::parse(&tx).unwrap().txid();
-    let branch = vec![Digest::of(b"coinbase"), Digest::of(b"two others")];
+    let branch = vec![Digest::sha256(b"coinbase"), Digest::sha256(b"two others")];
     let mut header = Header([0; 80]);
     header.0[36..68].copy_from_slice(&block_root(txid, 1, &branch).unwrap().0);
     header.0[72..76].copy_from_slice(&0x207f_ffff_u32.to_le_bytes());
@@ -62,7 +62,7 @@ fn path(leaf: &impl Fn(u64) -> Digest, index: u64, from: u64, to: u64) -> Vec<Di
 }
 
 fn statement() -> Digest {
-    Digest::of(b"statement")
+    Digest::sha256(b"statement")
 }
 
 fn written() -> (Vec<u8>, Anchor) {
@@ -114,7 +114,7 @@ fn each_changed_byte_is_refused_or_leads_elsewhere() {
 fn a_record_that_does_not_name_the_statement_once_has_no_proof() {
     let (body, anchor) = anchored(&statement(), 0, 1);
     let of = |digest: &Digest, body: &str| of_statement(digest, body, 0, &anchor);
-    assert_eq!(of(&Digest::of(b"other"), &body), Err(WriteError::Record));
+    assert_eq!(of(&Digest::sha256(b"other"), &body), Err(WriteError::Record));
     assert!(matches!(of(&statement(), "another record"), Err(WriteError::Anchor(_))));
     let digest = statement();
     for body in [format!("{digest}{digest}"), format!("{digest}{}", "x".repeat(MAX_BODY - 63))] {
@@ -149,7 +149,7 @@ fn forks_and_attestations_of_every_kind_are_read() {
     .concat();
     let attestations = vec![
         Attestation::Pending { uri: "https://a.example".into() },
-        Attestation::Bitcoin { height: 128, root: Some(Digest::of(&statement().0)) },
+        Attestation::Bitcoin { height: 128, root: Some(Digest::sha256(&statement().0)) },
         Attestation::Unknown { tag: *b"8 bytes!", payload: vec![1, 2] },
         // Behind SHA-1 nothing is shown.
         Attestation::Unknown { tag: BITCOIN, payload: vec![0x80, 0x01] },
@@ -165,7 +165,7 @@ fn forks_and_attestations_of_every_kind_are_read() {
 fn a_proof_that_python_opentimestamps_wrote_is_read_as_it_says() {
     let bytes = include_bytes!("../../../../tests/vectors/anchor/python.ots");
     let read = Ots::parse(bytes).unwrap();
-    assert_eq!(read.digest, Digest::of(b"a file"));
+    assert_eq!(read.digest, Digest::sha256(b"a file"));
     let root = b"e60e6bb6816420f1d97ffb2bed35e06dc4d1ad5b79c7292fa595359145e22ae2";
     let uri = "https://a.pool.opentimestamps.org".into();
     for attestation in [
@@ -217,10 +217,10 @@ fn hostile_proofs_are_refused() {
 fn a_proof_in_a_registry_of_a_million_records_is_under_2_kib() {
     // A bundle's record of usual length, a path of 20 and a branch of 12.
     let body = format!("{}{}{}", "x".repeat(300), statement(), "y".repeat(350));
-    let path: Vec<_> = (0..20_u32).map(|i| Digest::of(&i.to_be_bytes())).collect();
+    let path: Vec<_> = (0..20_u32).map(|i| Digest::sha256(&i.to_be_bytes())).collect();
     let root = root_by(leaf_hash(body.as_bytes()), 0, 1 << 20, &path).unwrap();
     let mut proof = mine(&root);
-    proof.branch = (0..12_u32).map(|i| Digest::of(&i.to_be_bytes())).collect();
+    proof.branch = (0..12_u32).map(|i| Digest::sha256(&i.to_be_bytes())).collect();
     let txid = BlockHash::of(&proof.tx);
     let root = block_root(txid, 1, &proof.branch).unwrap();
     proof.header.0[36..68].copy_from_slice(&root.0);

@@ -181,7 +181,7 @@ fn draw(facts: &Facts, seed: &str, sample: u64) -> Vec<String> {
     let days = facts.days.keys().map(|day| day.to_string());
     let items = facts.bundles.keys().cloned().chain(days);
     let mut ranked: Vec<(Digest, String)> =
-        items.map(|item| (Digest::of(format!("{seed}\n{item}").as_bytes()), item)).collect();
+        items.map(|item| (Digest::sha256(format!("{seed}\n{item}").as_bytes()), item)).collect();
     ranked.sort_by_key(|(rank, _)| rank.0);
     ranked.truncate(usize::try_from(sample).unwrap_or(usize::MAX));
     ranked.into_iter().map(|(_, item)| item).collect()

@@ -7,7 +7,7 @@ use crate::{
     encoding::{
         digest::Digest,
         json::Value,
-        json_scanner::{Scan, ScanError},
+        json_scanner::{ScanError, Scanner},
         time::Timestamp,
     },
     record::log_entry::read_digest,
@@ -135,7 +135,7 @@ impl Manifest {
     }
 }
 
-fn read_predicate(scan: &mut Scan<'_>) -> Result<(Manifest, Vec<Digest>), ScanError> {
+fn read_predicate(scan: &mut Scanner<'_>) -> Result<(Manifest, Vec<Digest>), ScanError> {
     scan.open()?;
     scan.key("chain")?;
     let chain = ChainRange::read(scan)?;

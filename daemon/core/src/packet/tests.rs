@@ -14,7 +14,7 @@ fn at(text: &str) -> Timestamp {
 }
 
 fn manifest() -> Manifest {
-    let d = |text: &str| Digest::of(text.as_bytes());
+    let d = |text: &str| Digest::sha256(text.as_bytes());
     let link = |seq| Link { seq, hash: d("x") };
     Manifest {
         files: vec![("a".into(), d("a"), d("A")), ("b/c".into(), d("c"), d("C"))],
@@ -43,7 +43,7 @@ fn a_manifest_survives_its_bytes_and_a_bad_name_is_refused() {
         assert_eq!(changed.encode(), Err(ManifestError::Name(1)), "{bad}");
     }
     let text = String::from_utf8(bytes).unwrap();
-    let packed = format!("\"packed\":[\"{}\",", Digest::of(b"A"));
+    let packed = format!("\"packed\":[\"{}\",", Digest::sha256(b"A"));
     assert_eq!(
         Manifest::parse(text.replace(&packed, "\"packed\":[").as_bytes()),
         Err(ManifestError::Packed)

@@ -188,7 +188,7 @@ impl OpenAlerts {
     ///
     /// # Errors
     /// Why it does not follow from those before it.
-    pub fn take(&mut self, alert: Alert) -> Result<(), String> {
+    pub fn apply(&mut self, alert: Alert) -> Result<(), String> {
         let Some(raised) = self.open.get(&alert.id) else {
             if alert.until.is_some() {
                 // Memory is bounded; what was not kept cannot be missed.
@@ -238,7 +238,7 @@ mod tests {
             since: Timestamp::from_nanos(5),
             until: None,
             seq: 7,
-            hash: Digest::of(b"x"),
+            hash: Digest::sha256(b"x"),
         }
     }
 
@@ -249,33 +249,33 @@ mod tests {
     #[test]
     fn a_resolution_needs_its_own_raising_before_it() {
         let mut open = OpenAlerts::default();
-        assert!(open.take(resolved(1)).is_err());
+        assert!(open.apply(resolved(1)).is_err());
         for _ in 0..2 {
-            open.take(raised(1)).unwrap();
-            assert!(open.take(raised(1)).is_err(), "raised twice");
-            open.take(resolved(1)).unwrap();
-            assert!(open.take(resolved(1)).is_err(), "resolved twice");
+            open.apply(raised(1)).unwrap();
+            assert!(open.apply(raised(1)).is_err(), "raised twice");
+            open.apply(resolved(1)).unwrap();
+            assert!(open.apply(resolved(1)).is_err(), "resolved twice");
         }
-        open.take(raised(2)).unwrap();
-        open.take(raised(3)).unwrap();
+        open.apply(raised(2)).unwrap();
+        open.apply(raised(3)).unwrap();
         for other in [
             Alert { code: "clock.anomalous".into(), ..resolved(2) },
             Alert { subject: "ntp:chrony".into(), ..resolved(2) },
             Alert { since: Timestamp::from_nanos(6), ..resolved(2) },
             Alert { severity: Severity::Error, ..resolved(2) },
         ] {
-            assert!(open.take(other).is_err());
+            assert!(open.apply(other).is_err());
         }
-        open.take(Alert { message: "over: m".into(), seq: 9, ..resolved(2) }).unwrap();
+        open.apply(Alert { message: "over: m".into(), seq: 9, ..resolved(2) }).unwrap();
         assert_eq!(open.into_open().collect::<Vec<_>>(), [raised(3)]);
     }
 
     #[test]
     fn memory_is_bounded_and_said_to_be() {
         let mut open = OpenAlerts::default();
-        let refused = (0..2_000).filter(|n| open.take(raised(*n)).is_err()).count();
+        let refused = (0..2_000).filter(|n| open.apply(raised(*n)).is_err()).count();
         assert_eq!(refused, 2_000 - MAX_OPEN);
-        assert!(open.take(resolved(1_999)).is_ok(), "it may have been raised");
+        assert!(open.apply(resolved(1_999)).is_ok(), "it may have been raised");
         assert_eq!(open.into_open().count(), MAX_OPEN);
     }
 

@@ -10,7 +10,7 @@ use super::{
 use crate::encoding::{
     digest::Digest,
     json::Value,
-    json_scanner::{Scan, ScanError},
+    json_scanner::{ScanError, Scanner},
     time::Timestamp,
 };
 
@@ -227,7 +227,7 @@ impl Recovered<'_> {
     }
 }
 
-fn read_genesis<'a>(scan: &mut Scan<'a>) -> Result<Genesis<'a>, ScanError> {
+fn read_genesis<'a>(scan: &mut Scanner<'a>) -> Result<Genesis<'a>, ScanError> {
     scan.open()?;
     scan.key("chain")?;
     let chain = scan.plain()?.into();
@@ -249,7 +249,7 @@ fn read_genesis<'a>(scan: &mut Scan<'a>) -> Result<Genesis<'a>, ScanError> {
     Ok(Genesis { chain, client, config_sha256, host, interval_s, machine, software, tier })
 }
 
-fn read_session<'a>(scan: &mut Scan<'a>) -> Result<Session<'a>, ScanError> {
+fn read_session<'a>(scan: &mut Scanner<'a>) -> Result<Session<'a>, ScanError> {
     scan.open()?;
     scan.key("boot")?;
     let boot = scan.plain()?.into();
@@ -265,7 +265,7 @@ fn read_session<'a>(scan: &mut Scan<'a>) -> Result<Session<'a>, ScanError> {
     Ok(Session { boot, config_sha256, reason, software, up_ms })
 }
 
-fn read_tick<'a>(scan: &mut Scan<'a>) -> Result<Tick<'a>, ScanError> {
+fn read_tick<'a>(scan: &mut Scanner<'a>) -> Result<Tick<'a>, ScanError> {
     scan.open()?;
     scan.key("boot")?;
     let boot = scan.plain()?.into();
@@ -291,7 +291,7 @@ fn read_tick<'a>(scan: &mut Scan<'a>) -> Result<Tick<'a>, ScanError> {
     Ok(Tick { boot, clock, logs: entries, more, up_ms })
 }
 
-fn read_recovered<'a>(scan: &mut Scan<'a>) -> Result<Recovered<'a>, ScanError> {
+fn read_recovered<'a>(scan: &mut Scanner<'a>) -> Result<Recovered<'a>, ScanError> {
     let mut recovered = Recovered::default();
     scan.open()?;
     if scan.maybe_key("attempts") {
@@ -317,7 +317,7 @@ fn read_recovered<'a>(scan: &mut Scan<'a>) -> Result<Recovered<'a>, ScanError> {
     Ok(recovered)
 }
 
-fn read_config(scan: &mut Scan<'_>) -> Result<Body<'static>, ScanError> {
+fn read_config(scan: &mut Scanner<'_>) -> Result<Body<'static>, ScanError> {
     scan.open()?;
     scan.key("interval_s")?;
     let interval_s = read_interval(scan)?;
@@ -332,7 +332,7 @@ fn read_config(scan: &mut Scan<'_>) -> Result<Body<'static>, ScanError> {
 /// The longest interval between ticks: a day.
 pub const MAX_INTERVAL_S: u64 = 86_400;
 
-fn read_interval(scan: &mut Scan<'_>) -> Result<u64, ScanError> {
+fn read_interval(scan: &mut Scanner<'_>) -> Result<u64, ScanError> {
     match scan.uint()? {
         interval @ 1..=MAX_INTERVAL_S => Ok(interval),
         _ => scan.fail("an interval is 1 s to a day"),
@@ -352,7 +352,7 @@ mod tests {
     fn session() -> Session<'static> {
         Session {
             boot: "b0".into(),
-            config_sha256: Digest::of(b"c"),
+            config_sha256: Digest::sha256(b"c"),
             reason: "SIGTERM \"now\"".into(),
             software: "provenanced 0.1.0".into(),
             up_ms: 12,
@@ -365,7 +365,7 @@ mod tests {
         let genesis = Genesis {
             chain: "00".into(),
             client: "clinic \u{e9}".into(),
-            config_sha256: Digest::of(b"c"),
+            config_sha256: Digest::sha256(b"c"),
             host: "h".into(),
             interval_s: 60,
             machine: "m".into(),
@@ -389,7 +389,7 @@ mod tests {
             bytes: 3,
             file: Some("torn".into()),
             reason: "torn".into(),
-            sha256: Some(Digest::of(b"abc")),
+            sha256: Some(Digest::sha256(b"abc")),
             ..Recovered::default()
         };
         let failed = Recovered {
@@ -407,7 +407,7 @@ mod tests {
             Body::Tick(tick(true)),
             Body::Recovered(torn),
             Body::Recovered(failed),
-            Body::Config { old: Digest::ZERO, new: Digest::of(b"n"), interval_s: 300 },
+            Body::Config { old: Digest::ZERO, new: Digest::sha256(b"n"), interval_s: 300 },
             Body::Checkpoint { note: "msp\n1\nroot\n\n\u{2014} k sig\n".into() },
         ] {
             let line = record::encode(body.kind(), 0, Digest::ZERO, time, &body.to_value());

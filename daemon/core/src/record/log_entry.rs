@@ -6,7 +6,7 @@ use alloc::{borrow::Cow, vec::Vec};
 use crate::encoding::{
     digest::Digest,
     json::Value,
-    json_scanner::{Scan, ScanError},
+    json_scanner::{ScanError, Scanner},
 };
 
 /// One entry: what happened to one generation of one source.
@@ -197,7 +197,7 @@ pub fn sort(entries: &mut [LogEntry<'_>]) {
 ///
 /// # Errors
 /// [`ScanError`] for anything that [`LogEntry::to_value`] would not write.
-pub fn read_entry<'a>(scan: &mut Scan<'a>) -> Result<LogEntry<'a>, ScanError> {
+pub fn read_entry<'a>(scan: &mut Scanner<'a>) -> Result<LogEntry<'a>, ScanError> {
     scan.open()?;
     let entry = if scan.maybe_key("event") || starts_event(scan) {
         read_event(scan)?
@@ -210,7 +210,7 @@ pub fn read_entry<'a>(scan: &mut Scan<'a>) -> Result<LogEntry<'a>, ScanError> {
     Ok(entry)
 }
 
-fn read_range<'a>(scan: &mut Scan<'a>) -> Result<LogEntry<'a>, ScanError> {
+fn read_range<'a>(scan: &mut Scanner<'a>) -> Result<LogEntry<'a>, ScanError> {
     let from = scan.uint()?;
     scan.key("gen")?;
     let generation = scan.uint()?;
@@ -226,7 +226,7 @@ fn read_range<'a>(scan: &mut Scan<'a>) -> Result<LogEntry<'a>, ScanError> {
     Ok(LogEntry { src, generation, what: What::Range { from, to, sha256 } })
 }
 
-fn read_journal<'a>(scan: &mut Scan<'a>) -> Result<LogEntry<'a>, ScanError> {
+fn read_journal<'a>(scan: &mut Scanner<'a>) -> Result<LogEntry<'a>, ScanError> {
     let after = if scan.maybe_key("after") { Some(scan.plain()?.into()) } else { None };
     scan.key("count")?;
     let count = scan.uint()?;
@@ -242,7 +242,7 @@ fn read_journal<'a>(scan: &mut Scan<'a>) -> Result<LogEntry<'a>, ScanError> {
 }
 
 /// An event may have a member that sorts before `event`.
-fn starts_event(scan: &Scan<'_>) -> bool {
+fn starts_event(scan: &Scanner<'_>) -> bool {
     let mut ahead = scan.clone();
     for name in ["as", "count", "errno"] {
         if ahead.maybe_key(name) {
@@ -252,7 +252,7 @@ fn starts_event(scan: &Scan<'_>) -> bool {
     false
 }
 
-fn read_event<'a>(scan: &mut Scan<'a>) -> Result<LogEntry<'a>, ScanError> {
+fn read_event<'a>(scan: &mut Scanner<'a>) -> Result<LogEntry<'a>, ScanError> {
     let mut location = None;
     let (mut count, mut errno) = (None, None);
     if scan.maybe_key("as") {
@@ -296,7 +296,7 @@ fn read_event<'a>(scan: &mut Scan<'a>) -> Result<LogEntry<'a>, ScanError> {
 ///
 /// # Errors
 /// Where it is not 64 lower-case hex digits.
-pub fn read_digest(scan: &mut Scan<'_>) -> Result<Digest, ScanError> {
+pub fn read_digest(scan: &mut Scanner<'_>) -> Result<Digest, ScanError> {
     match scan.quoted::<_, 64>(|hex| Digest::from_hex(hex)) {
         Some(digest) => Ok(digest),
         None => scan.fail("expected a SHA-256 digest in lower-case hex"),
@@ -315,7 +315,7 @@ mod tests {
 
     #[test]
     fn every_form_survives_its_bytes() {
-        let sha256 = Digest::of(b"x");
+        let sha256 = Digest::sha256(b"x");
         let event = What::Event;
         for what in [
             What::Range { from: 0, to: 9, sha256 },
@@ -334,7 +334,7 @@ mod tests {
         ] {
             let entry = LogEntry { src: "file:/var/log/a".into(), generation: 2, what };
             let bytes = entry.to_value().encode();
-            let mut scan = Scan::new(&bytes);
+            let mut scan = Scanner::new(&bytes);
             assert_eq!(read_entry(&mut scan), Ok(entry));
             assert_eq!(scan.finish(), Ok(()));
         }

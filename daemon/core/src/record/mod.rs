@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 use crate::encoding::{
     digest::Digest,
     json::Value,
-    json_scanner::{MAX_INT, Scan, ScanError},
+    json_scanner::{MAX_INT, ScanError, Scanner},
     time::Timestamp,
 };
 
@@ -60,7 +60,7 @@ const END: &[u8] = b"\",\"v\":1}";
 
 impl<'a> Record<'a> {
     /// Reads the envelope of `line` (without LF). The caller reads `data`
-    /// with a [`Scan`] to its end, which makes the check of the form whole.
+    /// with a [`Scanner`] to its end, which makes the check of the form whole.
     ///
     /// # Errors
     /// [`RecordError`]; the slow path names what is wrong and where.
@@ -73,18 +73,18 @@ impl<'a> Record<'a> {
 
     /// Whether `line` is canonical JSON of any form.
     pub fn is_canonical(line: &[u8]) -> bool {
-        let mut scan = Scan::new(line);
+        let mut scan = Scanner::new(line);
         scan.value().is_ok() && scan.finish().is_ok()
     }
 
     /// The hash that the next record's `prev` must hold.
     pub fn hash(&self) -> Digest {
-        Digest::of(self.line)
+        Digest::sha256(self.line)
     }
 
     /// A scanner over `data`.
-    pub fn scan(&self) -> Scan<'a> {
-        Scan::new(self.data)
+    pub fn scan(&self) -> Scanner<'a> {
+        Scanner::new(self.data)
     }
 
     /// From the end backward: the members behind `data` have fixed forms, so
@@ -109,7 +109,7 @@ impl<'a> Record<'a> {
     }
 
     fn explain(line: &[u8]) -> RecordError {
-        let mut scan = Scan::new(line);
+        let mut scan = Scanner::new(line);
         if let Err(error) = scan.value().map(drop) {
             return RecordError::NonCanonical(error);
         }
@@ -151,7 +151,7 @@ fn take_digits(bytes: &[u8]) -> Option<(&[u8], u64)> {
 }
 
 fn read_members(line: &[u8]) -> Result<i64, ScanError> {
-    let mut scan = Scan::new(line);
+    let mut scan = Scanner::new(line);
     scan.open()?;
     for name in ["data", "kind", "prev", "seq", "time"] {
         scan.key(name)?;
@@ -170,7 +170,7 @@ mod tests {
 
     fn line() -> Vec<u8> {
         let time = Timestamp::parse(b"2026-11-21T04:20:00.000000000Z").unwrap();
-        encode("stop", 7, Digest::of(b"6"), time, &Value::object([("up_ms", Value::Int(5))]))
+        encode("stop", 7, Digest::sha256(b"6"), time, &Value::object([("up_ms", Value::Int(5))]))
     }
 
     #[test]
@@ -186,8 +186,8 @@ mod tests {
         assert_eq!(Value::parse(&line).unwrap().encode(), line);
         let record = Record::parse(&line).unwrap();
         assert_eq!((record.kind, record.seq, record.data), ("stop", 7, &b"{\"up_ms\":5}"[..]));
-        assert_eq!(record.prev, Digest::of(b"6"));
-        assert_eq!(record.hash(), Digest::of(&line));
+        assert_eq!(record.prev, Digest::sha256(b"6"));
+        assert_eq!(record.hash(), Digest::sha256(&line));
     }
 
     #[test]
@@ -197,7 +197,7 @@ mod tests {
             for flip in [1_u8, 0x20, 0x80] {
                 let mut bad = line.clone();
                 bad[at] ^= flip;
-                let same = Record::parse(&bad).is_ok_and(|r| r.hash() == Digest::of(&line));
+                let same = Record::parse(&bad).is_ok_and(|r| r.hash() == Digest::sha256(&line));
                 assert!(!same, "byte {at}");
             }
         }

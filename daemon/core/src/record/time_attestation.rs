@@ -8,7 +8,7 @@ use alloc::{borrow::Cow, string::String, vec::Vec};
 
 use crate::encoding::{
     json::Value,
-    json_scanner::{Scan, ScanError},
+    json_scanner::{ScanError, Scanner},
     time::Timestamp,
 };
 
@@ -352,10 +352,10 @@ impl Source<'_> {
 ///
 /// # Errors
 /// [`ScanError`] for anything that [`Attestation::to_value`] would not write.
-pub fn read<'a>(scan: &mut Scan<'a>) -> Result<Attestation<'a>, ScanError> {
+pub fn read<'a>(scan: &mut Scanner<'a>) -> Result<Attestation<'a>, ScanError> {
     scan.open()?;
-    let bound = optional(scan, "bound_ns", Scan::wide_int)?;
-    let offset = optional(scan, "offset_ns", Scan::wide_int)?;
+    let bound = optional(scan, "bound_ns", Scanner::wide_int)?;
+    let offset = optional(scan, "offset_ns", Scanner::wide_int)?;
     scan.key("rule")?;
     scan.open()?;
     scan.key("alarm_ns")?;
@@ -372,7 +372,7 @@ pub fn read<'a>(scan: &mut Scan<'a>) -> Result<Attestation<'a>, ScanError> {
         sources.push(read_source(scan)?);
         Ok(())
     })?;
-    let step_ns = optional(scan, "step_ns", Scan::wide_int)?;
+    let step_ns = optional(scan, "step_ns", Scanner::wide_int)?;
     scan.key("verdict")?;
     let text = scan.plain()?;
     let Some((verdict, _)) = VERDICTS.iter().find(|(_, name)| *name == text) else {
@@ -403,15 +403,15 @@ pub fn read<'a>(scan: &mut Scan<'a>) -> Result<Attestation<'a>, ScanError> {
     Ok(Attestation { verdict: *verdict, agreed, step_ns, rule, sources, window })
 }
 
-fn read_source<'a>(scan: &mut Scan<'a>) -> Result<Source<'a>, ScanError> {
+fn read_source<'a>(scan: &mut Scanner<'a>) -> Result<Source<'a>, ScanError> {
     scan.open()?;
     let as_of = optional(scan, "as_of", read_time)?;
-    let bound = optional(scan, "bound_ns", Scan::wide_int)?;
-    let detail = optional(scan, "detail", Scan::value)?.map(Cow::Borrowed);
+    let bound = optional(scan, "bound_ns", Scanner::wide_int)?;
+    let detail = optional(scan, "detail", Scanner::value)?.map(Cow::Borrowed);
     let not_after = optional(scan, "not_after", read_time)?;
     let not_before = optional(scan, "not_before", read_time)?;
-    let offset = optional(scan, "offset_ns", Scan::wide_int)?;
-    let reason = optional(scan, "reason", Scan::string)?;
+    let offset = optional(scan, "offset_ns", Scanner::wide_int)?;
+    let reason = optional(scan, "reason", Scanner::string)?;
     scan.key("src")?;
     let src = Cow::Borrowed(scan.plain()?);
     scan.key("state")?;
@@ -437,12 +437,12 @@ fn read_source<'a>(scan: &mut Scan<'a>) -> Result<Source<'a>, ScanError> {
     Ok(Source { src, state, detail })
 }
 
-// Inlined for the sake of `Scan::maybe_key`.
+// Inlined for the sake of `Scanner::maybe_key`.
 #[inline(always)]
 fn optional<'a, T>(
-    scan: &mut Scan<'a>,
+    scan: &mut Scanner<'a>,
     name: &str,
-    read: impl FnOnce(&mut Scan<'a>) -> Result<T, ScanError>,
+    read: impl FnOnce(&mut Scanner<'a>) -> Result<T, ScanError>,
 ) -> Result<Option<T>, ScanError> {
     if scan.maybe_key(name) { read(scan).map(Some) } else { Ok(None) }
 }
@@ -451,7 +451,7 @@ fn optional<'a, T>(
 ///
 /// # Errors
 /// Where it is not of the 30-byte form.
-pub fn read_time(scan: &mut Scan<'_>) -> Result<Timestamp, ScanError> {
+pub fn read_time(scan: &mut Scanner<'_>) -> Result<Timestamp, ScanError> {
     match scan.quoted::<_, { Timestamp::LEN }>(|text| Timestamp::parse(text)) {
         Some(time) => Ok(time),
         None => scan.fail("expected a time in UTC with nine digits"),

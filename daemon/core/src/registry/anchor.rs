@@ -9,7 +9,7 @@ use crate::{
     encoding::{
         digest::{Digest, from_hex, to_hex},
         json::Value,
-        json_scanner::Scan,
+        json_scanner::Scanner,
     },
     merkle::MAX_PATH,
 };
@@ -289,7 +289,7 @@ fn signed(members: &Members<'_>) -> Result<SignedTx, EntryError> {
 
 fn previous(value: &Value) -> Result<Previous, EntryError> {
     let path = value.get("path").map(Value::encode).unwrap_or_default();
-    let path = digests(&mut Scan::new(&path), MAX_PATH);
+    let path = digests(&mut Scanner::new(&path), MAX_PATH);
     Ok(Previous {
         path: path.map_err(|error| EntryError(format!("previous: path: {error}")))?,
         root: Members(value).digest("root")?,
@@ -299,7 +299,7 @@ fn previous(value: &Value) -> Result<Previous, EntryError> {
 
 fn proof(members: &Members<'_>) -> Result<TxProof, EntryError> {
     let bytes = members.0.get("proof").map(Value::encode).unwrap_or_default();
-    let proof = TxProof::read(&mut Scan::new(&bytes));
+    let proof = TxProof::read(&mut Scanner::new(&bytes));
     proof.map_err(|error| EntryError(format!("proof: {error}")))
 }
 

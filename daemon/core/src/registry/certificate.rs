@@ -148,7 +148,7 @@ impl Issued {
         let der = Base64::decode_vec(&members.text("der")?);
         let der = der.map_err(|_| wrong("der", "canonical base64"))?;
         let sha256 = members.digest("sha256")?;
-        if Digest::of(&der) != sha256 {
+        if Digest::sha256(&der) != sha256 {
             return Err(wrong("sha256", "the digest of `der`"));
         }
         Ok(Self {
@@ -216,7 +216,7 @@ mod tests {
     use crate::registry::Entry;
 
     fn issued() -> Issued {
-        let (digest, time) = (Digest::of(b"x"), Timestamp::from_nanos(5));
+        let (digest, time) = (Digest::sha256(b"x"), Timestamp::from_nanos(5));
         Issued {
             id: "0123456789abcdef0123456789abcdef".into(),
             subject: SubjectKind::Package,

@@ -93,9 +93,9 @@ mod tests {
 
     #[test]
     fn it_survives_its_bytes_and_holds_all_of_what_was_signed() {
-        let statement_sha256 = Digest::of(&example().encode().unwrap());
+        let statement_sha256 = Digest::sha256(&example().encode().unwrap());
         let entry = CountersignEntry {
-            key: Digest::of(b"k"),
+            key: Digest::sha256(b"k"),
             statement_sha256,
             request: Box::new(request()),
             reason: example().reason,

@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn both_survive_their_bytes_and_nothing_else_passes() {
-        let (sha256, time) = (Digest::of(b"x"), Timestamp::from_nanos(5));
+        let (sha256, time) = (Digest::sha256(b"x"), Timestamp::from_nanos(5));
         let document =
             Document { format: "spdx-2.3".into(), name: "sboms/x".into(), sha256, bytes: 3 };
         let sbom = SbomEntry {

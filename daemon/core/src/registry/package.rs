@@ -254,7 +254,7 @@ mod tests {
             version: "1.2.3-rc.1+b".into(),
             who: "anna".into(),
             details: [("commit".into(), "abc".into())].into(),
-            sha256: Some(Digest::of(b"x")),
+            sha256: Some(Digest::sha256(b"x")),
             certificate: Some("0123456789abcdef0123456789abcdef".into()),
         }
     }

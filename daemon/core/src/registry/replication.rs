@@ -72,7 +72,7 @@ mod tests {
             let entry = Entry::Store(StoreEntry {
                 place: "s3://evidence/msp/clinic/host/x".into(),
                 run: 3,
-                manifest_sha256: Digest::of(b"m"),
+                manifest_sha256: Digest::sha256(b"m"),
                 size: 40,
                 objects: 9,
                 bytes: 12_345,

@@ -78,7 +78,7 @@ mod tests {
             verdict: "verified".into(),
             records: 7,
             codes: [("chain.gap".into(), 2)].into(),
-            policy_sha256: Some(Digest::of(b"p")),
+            policy_sha256: Some(Digest::sha256(b"p")),
             software: "s".into(),
         });
         let bytes = entry.to_value().encode();

@@ -6,13 +6,13 @@ use crate::bitcoin::Txid;
 use crate::encoding::digest::Digest;
 use crate::encoding::json::Value;
 use crate::encoding::time::Timestamp;
-use crate::report::Place;
+use crate::report::Location;
 
 /// Something that was anchored, and what it rests on.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Seen {
+pub struct BlockReference {
     /// Where the proof is.
-    pub place: Place,
+    pub place: Location,
     /// The block's height.
     pub height: u32,
     /// The block's header.
@@ -52,7 +52,7 @@ impl Basis {
     }
 }
 
-impl Seen {
+impl BlockReference {
     /// The block's own time; it is at most two hours ahead of the miner's clock.
     pub fn time(&self) -> Timestamp {
         Timestamp::from_nanos(i64::from(self.header.time()).saturating_mul(1_000_000_000))

@@ -5,7 +5,7 @@ mod block;
 pub mod codes;
 mod severity;
 
-pub use block::{Basis, Seen};
+pub use block::{Basis, BlockReference};
 
 pub use severity::Severity;
 
@@ -46,7 +46,7 @@ impl Verdict {
 
 /// Where a finding points, as closely as the evidence allows.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Place {
+pub struct Location {
     /// A file, relative to what was verified.
     pub file: Option<String>,
     /// A line of it, from 1.
@@ -67,7 +67,7 @@ pub struct Place {
     pub bundle: Option<String>,
 }
 
-impl Place {
+impl Location {
     /// A file.
     pub fn file(name: impl Into<String>) -> Self {
         Self { file: Some(name.into()), ..Self::default() }
@@ -127,7 +127,7 @@ pub struct Finding {
     /// What it does to the verdict.
     pub severity: Severity,
     /// Where.
-    pub place: Place,
+    pub place: Location,
     /// In words.
     pub message: String,
     /// What should be there, where that can be said.
@@ -138,7 +138,7 @@ pub struct Finding {
 
 impl Finding {
     /// A finding of its code's usual severity.
-    pub fn new(code: Code, place: Place, message: impl Into<String>) -> Self {
+    pub fn new(code: Code, place: Location, message: impl Into<String>) -> Self {
         let severity = code.severity();
         Self { code, severity, place, message: message.into(), expected: None, got: None }
     }
@@ -210,7 +210,7 @@ pub struct Report {
     not_checked: Vec<NotChecked>,
     findings: Vec<Finding>,
     counts: BTreeMap<Code, u64>,
-    anchors: Vec<Seen>,
+    anchors: Vec<BlockReference>,
     worst: Option<Severity>,
     /// The chain's last record.
     pub head: Option<Head>,
@@ -238,18 +238,18 @@ impl Report {
     }
 
     /// Says that something the answer rests on was not checked.
-    pub fn undecided(&mut self, what: impl Into<String>, why: impl Into<String>) {
-        self.note(what.into(), why.into(), true);
+    pub fn not_checked_decisive(&mut self, what: impl Into<String>, why: impl Into<String>) {
+        self.push_gap(what.into(), why.into(), true);
     }
 
     /// Says that something was not checked which the answer does not rest on.
     pub fn not_checked(&mut self, what: impl Into<String>, why: impl Into<String>) {
-        self.note(what.into(), why.into(), false);
+        self.push_gap(what.into(), why.into(), false);
     }
 
     /// Adds a finding; one that continues a run of like findings on
     /// successive records extends that run instead.
-    pub fn find(&mut self, finding: Finding) {
+    pub fn add_finding(&mut self, finding: Finding) {
         *self.counts.entry(finding.code).or_default() += 1;
         self.worst = self.worst.max(Some(finding.severity));
         let same = self.findings.iter_mut().rev().take(4).find(|last| continues(last, &finding));
@@ -264,7 +264,7 @@ impl Report {
     }
 
     /// Names a block that vouches for something; of many the newest stay.
-    pub fn anchor(&mut self, seen: Seen) {
+    pub fn anchor(&mut self, seen: BlockReference) {
         if self.anchors.len() == MAX_PER_CODE {
             self.anchors.remove(0);
         }
@@ -272,7 +272,7 @@ impl Report {
     }
 
     /// The blocks that vouch for something.
-    pub fn anchors(&self) -> &[Seen] {
+    pub fn anchors(&self) -> &[BlockReference] {
         &self.anchors
     }
 
@@ -282,7 +282,7 @@ impl Report {
             self.checked(what, count);
         }
         for note in other.not_checked {
-            self.note(note.what, note.why, note.decisive);
+            self.push_gap(note.what, note.why, note.decisive);
         }
         for (code, count) in other.counts {
             *self.counts.entry(code).or_default() += count;
@@ -367,7 +367,7 @@ impl Report {
             ])
         });
         let counts = self.counts.iter().map(|(code, count)| (code.as_str(), (*count).into()));
-        let anchors: Vec<Value> = self.anchors.iter().map(Seen::to_value).collect();
+        let anchors: Vec<Value> = self.anchors.iter().map(BlockReference::to_value).collect();
         Value::object([
             ("verdict", self.verdict().as_str().into()),
             ("checked", Value::object(checked)),
@@ -380,7 +380,7 @@ impl Report {
         .with_some("signed_to", self.signed_to.map(|head| head.to_value()))
     }
 
-    fn note(&mut self, what: String, why: String, decisive: bool) {
+    fn push_gap(&mut self, what: String, why: String, decisive: bool) {
         let note = NotChecked { what, why, decisive };
         if !self.not_checked.contains(&note) && self.not_checked.len() < MAX_PER_CODE {
             self.not_checked.push(note);

@@ -4,12 +4,12 @@ use super::*;
 fn the_verdict_follows_from_findings_and_gaps() {
     let mut report = Report::new();
     assert_eq!(report.verdict(), Verdict::Verified);
-    report.find(Finding::new(Code::ChainGap, Place::seq(3), "gap"));
+    report.add_finding(Finding::new(Code::ChainGap, Location::seq(3), "gap"));
     report.not_checked("logs", "not asked for");
     assert_eq!(report.verdict(), Verdict::Verified);
-    report.undecided("signatures", "no policy");
+    report.not_checked_decisive("signatures", "no policy");
     assert_eq!(report.verdict(), Verdict::Inconclusive);
-    report.find(Finding::new(Code::ChainBroken, Place::seq(4), "broken"));
+    report.add_finding(Finding::new(Code::ChainBroken, Location::seq(4), "broken"));
     assert_eq!(report.verdict(), Verdict::Failed);
 }
 
@@ -17,12 +17,16 @@ fn the_verdict_follows_from_findings_and_gaps() {
 fn a_run_of_like_findings_is_one_and_all_are_counted() {
     let mut report = Report::new();
     for seq in 0..1000 {
-        report.find(Finding::new(Code::ClockUnsynchronised, Place::seq(seq), "no source"));
+        report.add_finding(Finding::new(
+            Code::ClockUnsynchronised,
+            Location::seq(seq),
+            "no source",
+        ));
     }
     assert_eq!(report.findings().len(), 1);
     assert_eq!(report.findings()[0].place.to_seq, Some(999));
     for seq in 0..1000 {
-        report.find(Finding::new(Code::ChainSeq, Place::seq(seq * 2), "seq"));
+        report.add_finding(Finding::new(Code::ChainSeq, Location::seq(seq * 2), "seq"));
     }
     assert_eq!(report.findings().len(), 1 + MAX_PER_CODE);
     assert_eq!(
@@ -35,11 +39,12 @@ fn a_run_of_like_findings_is_one_and_all_are_counted() {
 fn absorbing_an_error_whose_finding_was_not_kept_still_fails() {
     let mut report = Report::new();
     for seq in 0..MAX_PER_CODE as u64 {
-        report
-            .find(Finding::new(Code::ChainSeq, Place::seq(seq * 2), "x").severity(Severity::Info));
+        report.add_finding(
+            Finding::new(Code::ChainSeq, Location::seq(seq * 2), "x").severity(Severity::Info),
+        );
     }
     let mut other = Report::new();
-    other.find(Finding::new(Code::ChainSeq, Place::seq(1), "x"));
+    other.add_finding(Finding::new(Code::ChainSeq, Location::seq(1), "x"));
     report.absorb(other);
     assert_eq!(report.verdict(), Verdict::Failed);
 }

@@ -91,7 +91,7 @@ impl PublicKey {
 
     /// SHA-256 of the SPKI: what the key is called where it has no name.
     pub fn fingerprint(&self) -> Digest {
-        Digest::of(&self.spki())
+        Digest::sha256(&self.spki())
     }
 
     /// The key as its library has it.

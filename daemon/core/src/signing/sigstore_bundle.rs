@@ -15,7 +15,7 @@ use crate::{
     encoding::{
         digest::Digest,
         json::Value,
-        json_scanner::{Scan, ScanError},
+        json_scanner::{ScanError, Scanner},
     },
     statement::evidence::MAX_STATEMENT,
 };
@@ -72,7 +72,7 @@ impl SigstoreBundle {
         if bytes.len() > MAX_BUNDLE {
             return Err(SigstoreError::TooLong(bytes.len()));
         }
-        let mut scan = Scan::new(bytes);
+        let mut scan = Scanner::new(bytes);
         let bundle = Self::read(&mut scan)?;
         scan.finish()?;
         Ok(bundle)
@@ -119,7 +119,7 @@ impl SigstoreBundle {
         .encode()
     }
 
-    fn read(scan: &mut Scan<'_>) -> Result<Self, ScanError> {
+    fn read(scan: &mut Scanner<'_>) -> Result<Self, ScanError> {
         scan.open()?;
         scan.key("dsseEnvelope")?;
         scan.open()?;
@@ -146,7 +146,7 @@ impl SigstoreBundle {
 }
 
 /// Exactly one: with more, verifiers differ in whether one or all must hold.
-fn read_signatures(scan: &mut Scan<'_>) -> Result<[u8; 64], ScanError> {
+fn read_signatures(scan: &mut Scanner<'_>) -> Result<[u8; 64], ScanError> {
     let mut signature = None;
     scan.array(|scan| {
         scan.open()?;
@@ -166,7 +166,7 @@ fn read_signatures(scan: &mut Scan<'_>) -> Result<[u8; 64], ScanError> {
     }
 }
 
-fn read_base64(scan: &mut Scan<'_>) -> Result<Vec<u8>, ScanError> {
+fn read_base64(scan: &mut Scanner<'_>) -> Result<Vec<u8>, ScanError> {
     match Base64::decode_vec(scan.plain()?) {
         Ok(bytes) => Ok(bytes),
         Err(_) => scan.fail("not canonical base64"),
@@ -174,7 +174,7 @@ fn read_base64(scan: &mut Scan<'_>) -> Result<Vec<u8>, ScanError> {
 }
 
 fn constant(
-    scan: &mut Scan<'_>,
+    scan: &mut Scanner<'_>,
     name: &str,
     text: &str,
     what: &'static str,
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn another_key_is_named_before_any_arithmetic() {
         let bundle = SigstoreBundle::parse(VECTOR).unwrap();
-        let given = Digest::of(b"another");
+        let given = Digest::sha256(b"another");
         let named = spki_sha256();
         let verdict = bundle.verify(&key(), &given);
         assert_eq!(verdict, Err(SigstoreError::OtherKey { named, given }));

@@ -12,7 +12,7 @@ use crate::{
     encoding::{
         digest::Digest,
         json::Value,
-        json_scanner::{Scan, ScanError},
+        json_scanner::{ScanError, Scanner},
         time::Timestamp,
     },
     statement,
@@ -128,7 +128,7 @@ impl Provenance {
 }
 
 /// All but the subject.
-fn read_predicate(scan: &mut Scan<'_>) -> Result<Provenance, ScanError> {
+fn read_predicate(scan: &mut Scanner<'_>) -> Result<Provenance, ScanError> {
     scan.open()?;
     scan.key("buildDefinition")?;
     scan.open()?;
@@ -189,7 +189,7 @@ pub(crate) mod tests {
     use proptest::prelude::*;
 
     fn subject(name: &str) -> Subject {
-        Subject { name: name.into(), sha256: Digest::of(name.as_bytes()) }
+        Subject { name: name.into(), sha256: Digest::sha256(name.as_bytes()) }
     }
 
     pub(crate) fn example() -> Provenance {

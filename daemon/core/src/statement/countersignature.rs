@@ -11,7 +11,7 @@ use crate::{
     encoding::{
         digest::Digest,
         json::Value,
-        json_scanner::{Scan, ScanError},
+        json_scanner::{ScanError, Scanner},
         time::Timestamp,
     },
     signing::public_key::PublicKey,
@@ -149,14 +149,14 @@ impl Request {
     /// [`CountersignError`].
     pub fn parse(bytes: &[u8]) -> Result<Self, CountersignError> {
         limit(bytes, MAX_REQUEST)?;
-        let mut scan = Scan::new(bytes);
+        let mut scan = Scanner::new(bytes);
         let request = Self::read(&mut scan)?;
         scan.finish()?;
         request.check()?;
         Ok(request)
     }
 
-    fn read(scan: &mut Scan<'_>) -> Result<Self, ScanError> {
+    fn read(scan: &mut Scanner<'_>) -> Result<Self, ScanError> {
         scan.open()?;
         let author = text(scan, "author")?;
         let key = read_key(scan)?;
@@ -180,7 +180,7 @@ impl Request {
 
     /// The digest of its bytes.
     pub fn sha256(&self) -> Digest {
-        Digest::of(&self.bytes())
+        Digest::sha256(&self.bytes())
     }
 
     /// Whether both ask for the same, whenever they did.
@@ -258,7 +258,7 @@ impl Countersignature {
 }
 
 /// All but the subject, and the digest of the request.
-fn read_predicate(scan: &mut Scan<'_>) -> Result<(Countersignature, Digest), ScanError> {
+fn read_predicate(scan: &mut Scanner<'_>) -> Result<(Countersignature, Digest), ScanError> {
     scan.open()?;
     let author = text(scan, "author")?;
     let reason = maybe_text(scan, "reason")?;
@@ -288,7 +288,7 @@ pub fn lines(bytes: &[u8]) -> impl Iterator<Item = (u64, Option<&[u8]>)> {
     (1..).zip(bytes.split_inclusive(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\n")))
 }
 
-fn read_key(scan: &mut Scan<'_>) -> Result<PublicKey, ScanError> {
+fn read_key(scan: &mut Scanner<'_>) -> Result<PublicKey, ScanError> {
     scan.key("key")?;
     let spki = scan.plain()?;
     match PublicKey::parse(spki) {
@@ -298,7 +298,7 @@ fn read_key(scan: &mut Scan<'_>) -> Result<PublicKey, ScanError> {
     }
 }
 
-fn read_tree(scan: &mut Scan<'_>) -> Result<Tree, ScanError> {
+fn read_tree(scan: &mut Scanner<'_>) -> Result<Tree, ScanError> {
     scan.key("tree")?;
     match Tree::find(scan.plain()?) {
         Some(tree) => Ok(tree),
@@ -306,7 +306,7 @@ fn read_tree(scan: &mut Scan<'_>) -> Result<Tree, ScanError> {
     }
 }
 
-fn maybe_text(scan: &mut Scan<'_>, name: &str) -> Result<Option<String>, ScanError> {
+fn maybe_text(scan: &mut Scanner<'_>, name: &str) -> Result<Option<String>, ScanError> {
     if scan.maybe_key(name) { Ok(Some(scan.string()?.to_string())) } else { Ok(None) }
 }
 

@@ -12,7 +12,7 @@ use super::{read_period, text};
 use crate::{
     encoding::{
         json::Value,
-        json_scanner::{Scan, ScanError},
+        json_scanner::{ScanError, Scanner},
         time::Timestamp,
     },
     record::bundle_id::BundleId,
@@ -144,7 +144,7 @@ impl Evidence {
         ])
     }
 
-    fn read(scan: &mut Scan<'_>) -> Result<Self, ScanError> {
+    fn read(scan: &mut Scanner<'_>) -> Result<Self, ScanError> {
         scan.open()?;
         scan.key("bundle")?;
         let Ok(bundle) = scan.plain()?.parse() else { return scan.fail("not a bundle's id") };
@@ -184,7 +184,7 @@ impl Evidence {
     }
 }
 
-fn read_clock(scan: &mut Scan<'_>) -> Result<Value, ScanError> {
+fn read_clock(scan: &mut Scanner<'_>) -> Result<Value, ScanError> {
     scan.key("clock")?;
     let at = scan.position();
     let value = Value::parse(scan.value()?)?;

@@ -14,7 +14,7 @@ use crate::{
     encoding::{
         digest::Digest,
         json::Value,
-        json_scanner::{Scan, ScanError},
+        json_scanner::{ScanError, Scanner},
         time::Timestamp,
     },
     record::log_entry::read_digest,
@@ -90,9 +90,9 @@ fn descriptor(name: &str, sha256: Digest) -> Value {
 pub(crate) fn parse<P>(
     bytes: &[u8],
     predicate_type: &str,
-    read: impl FnOnce(&mut Scan<'_>) -> Result<P, ScanError>,
+    read: impl FnOnce(&mut Scanner<'_>) -> Result<P, ScanError>,
 ) -> Result<Option<(P, Vec<Subject>)>, ScanError> {
-    let mut scan = Scan::new(bytes);
+    let mut scan = Scanner::new(bytes);
     scan.open()?;
     scan.key("_type")?;
     if scan.string()? != STATEMENT_TYPE {
@@ -123,7 +123,7 @@ impl Subject {
         descriptor(&self.name, self.sha256)
     }
 
-    pub(crate) fn read(scan: &mut Scan<'_>) -> Result<Self, ScanError> {
+    pub(crate) fn read(scan: &mut Scanner<'_>) -> Result<Self, ScanError> {
         scan.open()?;
         scan.key("digest")?;
         scan.open()?;
@@ -147,7 +147,7 @@ impl ChainRange {
         ])
     }
 
-    pub(crate) fn read(scan: &mut Scan<'_>) -> Result<Self, ScanError> {
+    pub(crate) fn read(scan: &mut Scanner<'_>) -> Result<Self, ScanError> {
         scan.open()?;
         scan.key("first")?;
         let first = Link::read(scan)?;
@@ -167,7 +167,7 @@ impl ChainRange {
 }
 
 impl Link {
-    fn read(scan: &mut Scan<'_>) -> Result<Self, ScanError> {
+    fn read(scan: &mut Scanner<'_>) -> Result<Self, ScanError> {
         scan.open()?;
         scan.key("hash")?;
         let hash = read_digest(scan)?;
@@ -187,7 +187,7 @@ impl Collector {
     }
 
     /// The member `collector`.
-    pub(crate) fn read(scan: &mut Scan<'_>) -> Result<Self, ScanError> {
+    pub(crate) fn read(scan: &mut Scanner<'_>) -> Result<Self, ScanError> {
         scan.key("collector")?;
         scan.open()?;
         let collector = Self { name: text(scan, "name")?, version: text(scan, "version")? };
@@ -202,7 +202,7 @@ pub(crate) fn period(from: Timestamp, to: Timestamp) -> Value {
 }
 
 /// The member `period`; it may be empty.
-pub(crate) fn read_period(scan: &mut Scan<'_>) -> Result<(Timestamp, Timestamp), ScanError> {
+pub(crate) fn read_period(scan: &mut Scanner<'_>) -> Result<(Timestamp, Timestamp), ScanError> {
     scan.key("period")?;
     scan.open()?;
     let (from, to) = (time(scan, "from")?, time(scan, "to")?);
@@ -214,13 +214,13 @@ pub(crate) fn read_period(scan: &mut Scan<'_>) -> Result<(Timestamp, Timestamp),
 }
 
 /// The member `name`, a text.
-pub(crate) fn text(scan: &mut Scan<'_>, name: &str) -> Result<String, ScanError> {
+pub(crate) fn text(scan: &mut Scanner<'_>, name: &str) -> Result<String, ScanError> {
     scan.key(name)?;
     Ok(scan.string()?.into_owned())
 }
 
 /// The member `name`, a time.
-pub(crate) fn time(scan: &mut Scan<'_>, name: &str) -> Result<Timestamp, ScanError> {
+pub(crate) fn time(scan: &mut Scanner<'_>, name: &str) -> Result<Timestamp, ScanError> {
     scan.key(name)?;
     match Timestamp::parse(scan.plain()?.as_bytes()) {
         Some(time) => Ok(time),

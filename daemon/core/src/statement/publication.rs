@@ -8,7 +8,7 @@ use crate::{
     encoding::{
         digest::Digest,
         json::Value,
-        json_scanner::{Scan, ScanError},
+        json_scanner::{ScanError, Scanner},
         time::Timestamp,
     },
     record::log_entry::read_digest,
@@ -102,7 +102,7 @@ impl Publication {
 }
 
 /// All but the subject.
-fn read_predicate(scan: &mut Scan<'_>) -> Result<Publication, ScanError> {
+fn read_predicate(scan: &mut Scanner<'_>) -> Result<Publication, ScanError> {
     scan.open()?;
     let certificate = text(scan, "certificate")?;
     scan.key("certificate_sha256")?;
@@ -140,12 +140,12 @@ pub(crate) mod tests {
 
     pub(crate) fn example() -> Publication {
         Publication {
-            subject: Subject { name: "1.2.3.tgz".into(), sha256: Digest::of(b"archive") },
+            subject: Subject { name: "1.2.3.tgz".into(), sha256: Digest::sha256(b"archive") },
             package: "@acme/agent".into(),
             version: "1.2.3".into(),
             certificate: "0123456789abcdef0123456789abcdef".into(),
-            certificate_sha256: Digest::of(b"certificate"),
-            provenance_sha256: Some(Digest::of(b"provenance")),
+            certificate_sha256: Digest::sha256(b"certificate"),
+            provenance_sha256: Some(Digest::sha256(b"provenance")),
             client: "clinic-001".into(),
             host: "appliance-7".into(),
             time: Timestamp::from_nanos(5),

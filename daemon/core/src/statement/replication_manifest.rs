@@ -9,7 +9,7 @@ use crate::{
     encoding::{
         digest::Digest,
         json::Value,
-        json_scanner::{Scan, ScanError},
+        json_scanner::{ScanError, Scanner},
         time::Timestamp,
     },
     packet::is_safe_name,
@@ -155,7 +155,7 @@ impl Manifest {
         if bytes.len() > MAX_MANIFEST {
             return Err(ManifestError::TooLong(bytes.len()));
         }
-        let mut scan = Scan::new(bytes);
+        let mut scan = Scanner::new(bytes);
         let (manifest, version) = read(&mut scan)?;
         scan.finish()?;
         if version != 1 {
@@ -218,7 +218,7 @@ pub fn is_raw(name: &str) -> bool {
     parts.next() == Some("bundles") && parts.nth(1) == Some("artifacts")
 }
 
-fn read(scan: &mut Scan<'_>) -> Result<(Manifest, u64), ScanError> {
+fn read(scan: &mut Scanner<'_>) -> Result<(Manifest, u64), ScanError> {
     scan.open()?;
     let chain = text(scan, "chain")?;
     if !is_chain_id(&chain) {
@@ -287,7 +287,7 @@ fn read(scan: &mut Scan<'_>) -> Result<(Manifest, u64), ScanError> {
     Ok((manifest, version))
 }
 
-fn count(scan: &mut Scan<'_>, name: &str) -> Result<u64, ScanError> {
+fn count(scan: &mut Scanner<'_>, name: &str) -> Result<u64, ScanError> {
     scan.key(name)?;
     scan.uint()
 }

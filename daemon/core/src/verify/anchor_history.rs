@@ -14,20 +14,20 @@ use crate::{
     merkle::verify_consistency,
     opentimestamps,
     registry::{AnchorEntry, AnchorStep, Previous, SignedTx},
-    report::{Code, Finding, Place, Report},
+    report::{Code, Finding, Location, Report},
     signing::checkpoint::{Checkpoint, Note},
 };
 
 /// The anchors of the registry so far.
 #[derive(Clone, Debug, Default)]
-pub struct Anchors {
+pub struct AnchorHistory {
     /// By the size of their trees.
-    known: BTreeMap<u64, Known>,
+    known: BTreeMap<u64, AnchorState>,
 }
 
 /// What the records say of one anchor.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Known {
+pub struct AnchorState {
     /// Its root.
     pub root: Digest,
     /// The state it is in.
@@ -126,24 +126,24 @@ impl State {
     }
 }
 
-impl Anchors {
+impl AnchorHistory {
     /// Every anchor, by the size of its tree.
-    pub fn iter(&self) -> impl Iterator<Item = (u64, &Known)> {
+    pub fn iter(&self) -> impl Iterator<Item = (u64, &AnchorState)> {
         self.known.iter().map(|(size, known)| (*size, known))
     }
 
     /// Takes the record `row`. `root_at` gives the tree's root at a size below
     /// or at the record's own place.
-    pub fn take(
+    pub fn apply(
         &mut self,
         (row, entry): (u64, &AnchorEntry),
         root_at: impl FnOnce(u64) -> Option<Digest>,
-        place: &Place,
+        place: &Location,
         report: &mut Report,
     ) {
         report.checked("anchor records", 1);
         let mut find = |code, message: String| {
-            report.find(Finding::new(code, place.clone(), message));
+            report.add_finding(Finding::new(code, place.clone(), message));
         };
         let next = State::of(&entry.step);
         if let AnchorStep::Intended { checkpoint, previous, .. } = &entry.step {
@@ -198,7 +198,7 @@ impl Anchors {
                 find(Code::CheckpointInvalid, message.into());
             }
         }
-        let known = Known {
+        let known = AnchorState {
             root: entry.root,
             state: State::Intended,
             row,
@@ -211,7 +211,7 @@ impl Anchors {
     }
 }
 
-impl Known {
+impl AnchorState {
     fn step(&mut self, step: &AnchorStep, find: &mut impl FnMut(Code, String)) {
         let named = match step {
             AnchorStep::Broadcast { txid }

@@ -3,7 +3,7 @@
 
 use crate::bitcoin::AnchorError;
 use crate::report::Basis;
-use crate::report::Seen;
+use crate::report::BlockReference;
 use alloc::{
     format,
     string::{String, ToString},
@@ -15,7 +15,7 @@ use crate::{
     encoding::digest::Digest,
     merkle::{inclusion_proof::Proof, leaf_hash},
     opentimestamps::{Attestation, Ots},
-    report::{Code, Finding, Place, Report, Severity},
+    report::{Code, Finding, Location, Report, Severity},
 };
 
 impl AnchorError {
@@ -33,7 +33,7 @@ impl AnchorError {
 
 /// What the auditor's sources say of a height.
 #[derive(Clone, Debug)]
-pub enum Answer {
+pub enum BlockAnswer {
     /// This block, by this source; with the work on top where it is known.
     Block(Block, Basis, Option<ChainWork>),
     /// They know no such block, or cannot tell; why, and what would help.
@@ -43,11 +43,11 @@ pub enum Answer {
 }
 
 /// Asks the auditor's sources for the block of a height.
-pub type Ask<'a> = &'a dyn Fn(u32) -> Vec<Answer>;
+pub type BlockLookup<'a> = &'a dyn Fn(u32) -> Vec<BlockAnswer>;
 
 /// What of the verdict rests on anchors.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Weight {
+pub struct AnchorDemand {
     /// The auditor asked for anchors: a missing one is decisive.
     pub demanded: bool,
     /// An anchor whose block nobody vouches for is decisive.
@@ -56,7 +56,7 @@ pub struct Weight {
 
 /// A block that some proof names.
 struct Named {
-    place: Place,
+    place: Location,
     height: u32,
     root: Digest,
     header: Option<Header>,
@@ -65,28 +65,28 @@ struct Named {
 
 /// The anchor of a bundle by `proof.json` and `statement.json.ots`. Gives the
 /// size of the anchored tree and its root, which the registry must have.
-pub fn of_bundle(
+pub fn verify_bundle_anchor(
     (statement, proof, ots): (&[u8], Option<&[u8]>, Option<&[u8]>),
-    (ask, weight): (Ask<'_>, Weight),
+    (ask, weight): (BlockLookup<'_>, AnchorDemand),
     report: &mut Report,
 ) -> Option<(u64, Digest)> {
     let proof = proof.and_then(|bytes| Proof::parse(bytes).ok());
     let anchor = proof.as_ref().and_then(|proof| proof.anchor.as_ref());
-    let place = Place::file("proof.json");
+    let place = Location::file("proof.json");
     let mut shown = None;
     if let (Some(proof), Some(anchor)) = (&proof, anchor) {
         match anchor.verify(leaf_hash(proof.body.as_bytes()), proof.index) {
             Ok(anchored) => shown = Some(anchored),
             Err(error) => {
                 let message = format!("the anchor: {error}");
-                report.find(Finding::new(error.code(), place.clone(), message));
+                report.add_finding(Finding::new(error.code(), place.clone(), message));
             }
         }
     }
     if let Some(shown) = shown {
         let (header, height, place) = (Some(shown.header), shown.height, place.clone());
         let root = shown.header.merkle_root();
-        judge(
+        check_block(
             Named { place, height, root, header, shown: Some(shown) },
             (ask, weight.decisive),
             report,
@@ -101,8 +101,8 @@ pub fn of_bundle(
             false => "the bundle is in no anchor yet",
         };
         if pending || weight.demanded {
-            report.find(Finding::new(Code::AnchorPending, place, message));
-            report.undecided("the anchor in Bitcoin", message);
+            report.add_finding(Finding::new(Code::AnchorPending, place, message));
+            report.not_checked_decisive("the anchor in Bitcoin", message);
         } else if weight.decisive {
             report.not_checked("an anchor in Bitcoin", message);
         }
@@ -114,12 +114,12 @@ pub fn of_bundle(
 fn stamped(
     (statement, ots): (&[u8], &[u8]),
     shown: Option<&Anchored>,
-    ask: (Ask<'_>, bool),
+    ask: (BlockLookup<'_>, bool),
     report: &mut Report,
 ) -> bool {
-    let place = Place::file("statement.json.ots");
+    let place = Location::file("statement.json.ots");
     let mut find = |message: String| {
-        report.find(Finding::new(Code::AnchorOts, place.clone(), message));
+        report.add_finding(Finding::new(Code::AnchorOts, place.clone(), message));
     };
     let ots = match Ots::parse(ots) {
         Ok(ots) => ots,
@@ -128,7 +128,7 @@ fn stamped(
             return false;
         }
     };
-    if ots.digest != Digest::of(statement) {
+    if ots.digest != Digest::sha256(statement) {
         find("it is of another file than statement.json".into());
         return false;
     }
@@ -158,41 +158,46 @@ fn stamped(
     let none = blocks.is_empty() && !same;
     for (height, root) in blocks {
         let place = place.clone();
-        judge(Named { place, height, root, header: None, shown: None }, ask, report);
+        check_block(Named { place, height, root, header: None, shown: None }, ask, report);
     }
     if none && !pending {
         let why = "it names nothing that this version can check; try `ots verify`";
-        report.undecided("statement.json.ots", why);
+        report.not_checked_decisive("statement.json.ots", why);
     }
     none && pending
 }
 
 /// An anchor whose proof holds: is its header one of Bitcoin's? With `ask`:
 /// whether the verdict rests on it.
-pub fn of_registry(place: Place, shown: &Anchored, ask: (Ask<'_>, bool), report: &mut Report) {
+pub fn verify_registry_anchor(
+    place: Location,
+    shown: &Anchored,
+    ask: (BlockLookup<'_>, bool),
+    report: &mut Report,
+) {
     let (header, root) = (Some(shown.header), shown.header.merkle_root());
     let named = Named { place, height: shown.height, root, header, shown: Some(*shown) };
-    judge(named, ask, report);
+    check_block(named, ask, report);
 }
 
 /// An anchor that a calendar's operations lead to a block: does Bitcoin's
 /// chain have it? With `ask`: whether the verdict rests on it.
-pub fn of_calendar(
-    place: Place,
+pub fn verify_calendar_anchor(
+    place: Location,
     (height, root): (u32, Digest),
-    ask: (Ask<'_>, bool),
+    ask: (BlockLookup<'_>, bool),
     report: &mut Report,
 ) {
-    judge(Named { place, height, root, header: None, shown: None }, ask, report);
+    check_block(Named { place, height, root, header: None, shown: None }, ask, report);
 }
 
-fn judge(named: Named, (ask, decisive): (Ask<'_>, bool), report: &mut Report) {
+fn check_block(named: Named, (ask, decisive): (BlockLookup<'_>, bool), report: &mut Report) {
     let (mut held, mut unknown, mut asked) = (None, Vec::new(), false);
     for answer in ask(named.height) {
         match answer {
-            Answer::NoSource => continue,
-            Answer::Unknown(why) => unknown.push(why),
-            Answer::Block(block, basis, work) => match compare(&named, &block) {
+            BlockAnswer::NoSource => continue,
+            BlockAnswer::Unknown(why) => unknown.push(why),
+            BlockAnswer::Block(block, basis, work) => match compare(&named, &block) {
                 Ok(header) => {
                     held.get_or_insert((header, basis, work));
                 }
@@ -205,7 +210,7 @@ fn judge(named: Named, (ask, decisive): (Ask<'_>, bool), report: &mut Report) {
                     );
                     let finding =
                         Finding::new(Code::AnchorUntrustedHeader, named.place.clone(), message);
-                    report.find(finding.values(expected, got));
+                    report.add_finding(finding.values(expected, got));
                     return;
                 }
                 Err(None) => unknown.push(
@@ -227,7 +232,7 @@ fn judge(named: Named, (ask, decisive): (Ask<'_>, bool), report: &mut Report) {
             let why = unknown.pop().unwrap_or_else(|| GIVE.into());
             let what = format!("the block of height {}", named.height);
             return match decisive || asked {
-                true => report.undecided(what, why),
+                true => report.not_checked_decisive(what, why),
                 false => report.not_checked(what, why),
             };
         }
@@ -239,11 +244,11 @@ fn judge(named: Named, (ask, decisive): (Ask<'_>, bool), report: &mut Report) {
             named.height
         );
         let finding = Finding::new(Code::AnchorUntrustedHeader, named.place.clone(), message);
-        report.find(finding.severity(Severity::Info));
+        report.add_finding(finding.severity(Severity::Info));
         let what = format!("whether Bitcoin's chain has the block of height {}", named.height);
         let why = unknown.pop().unwrap_or_else(|| GIVE.into());
         match decisive || asked {
-            true => report.undecided(what, why),
+            true => report.not_checked_decisive(what, why),
             false => report.not_checked(what, why),
         }
     } else {
@@ -251,7 +256,7 @@ fn judge(named: Named, (ask, decisive): (Ask<'_>, bool), report: &mut Report) {
     }
     let (txid, root) = (named.shown.map(|it| it.txid), named.shown.map(|it| it.root));
     let Named { place, height, .. } = named;
-    report.anchor(Seen { place, height, header, txid, root, basis, work });
+    report.anchor(BlockReference { place, height, header, txid, root, basis, work });
 }
 
 const GIVE: &str = "give --headers FILE or --bitcoin-rpc URL, or pin the block in the policy";

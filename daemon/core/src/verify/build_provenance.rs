@@ -10,7 +10,7 @@ use super::{
     nix_store::Contents,
 };
 use crate::{
-    report::{Code, Finding, Place, Report},
+    report::{Code, Finding, Location, Report},
     signing::sigstore_bundle::SigstoreBundle,
     statement::build_provenance::{Provenance, ProvenanceError},
 };
@@ -32,12 +32,12 @@ pub fn verify(
         // Only a trusted signature makes an unknown type a later one.
         Err(ProvenanceError::UnknownType) if trusted => {
             let why = "its statement is of a type that this program does not know";
-            report.undecided("the attestation", why);
+            report.not_checked_decisive("the attestation", why);
             None
         }
         Err(error) => {
-            let place = Place::file(name);
-            report.find(Finding::new(Code::BundleMalformed, place, error.to_string()));
+            let place = Location::file(name);
+            report.add_finding(Finding::new(Code::BundleMalformed, place, error.to_string()));
             None
         }
     }
@@ -51,11 +51,11 @@ pub fn envelope(
     trusted: &[Trusted],
     report: &mut Report,
 ) -> Option<(SigstoreBundle, bool)> {
-    let place = || Place::file(name);
+    let place = || Location::file(name);
     let envelope = match SigstoreBundle::parse(bytes) {
         Ok(envelope) => envelope,
         Err(error) => {
-            report.find(Finding::new(Code::BundleMalformed, place(), error.to_string()));
+            report.add_finding(Finding::new(Code::BundleMalformed, place(), error.to_string()));
             return None;
         }
     };
@@ -64,7 +64,7 @@ pub fn envelope(
     if let Some(signer) = signer {
         report.checked("signatures", 1);
         if let Err(error) = envelope.verify(signer.key.verifying_key(), &hint) {
-            report.find(Finding::new(Code::BundleSignature, place(), error.to_string()));
+            report.add_finding(Finding::new(Code::BundleSignature, place(), error.to_string()));
             return None;
         }
         if let Some(until) = signer.until {
@@ -73,7 +73,7 @@ pub fn envelope(
                  say when it was signed: verify the evidence bundle that it is in",
                 signer.name
             );
-            report.undecided("whether the key was still in use", why);
+            report.not_checked_decisive("whether the key was still in use", why);
         }
     }
     Some((envelope, signer.is_some()))
@@ -89,14 +89,14 @@ pub fn hold(provenance: &Provenance, found: Option<&Contents>, report: &mut Repo
             plain(&subject.name),
             subject.sha256
         );
-        report.undecided("the contents of the attested path", why);
+        report.not_checked_decisive("the contents of the attested path", why);
         return;
     };
     report.checked("contents", 1);
     if found.nar != subject.sha256 {
         let message = "its contents are not those that were attested";
-        let finding = Finding::new(Code::NixAltered, Place::file(&*subject.name), message);
-        report.find(finding.values(subject.sha256, found.nar));
+        let finding = Finding::new(Code::NixAltered, Location::file(&*subject.name), message);
+        report.add_finding(finding.values(subject.sha256, found.nar));
     }
 }
 
@@ -143,7 +143,7 @@ mod tests {
     fn only_signed_provenance_of_the_contents_at_hand_is_verified() {
         let (bytes, nar) = (attestation(), Some(example().subject.sha256));
         assert_eq!(judge(&bytes, &trusted(None), nar), (Verdict::Verified, vec![]));
-        let other = judge(&bytes, &trusted(None), Some(Digest::of(b"other")));
+        let other = judge(&bytes, &trusted(None), Some(Digest::sha256(b"other")));
         assert_eq!(other, (Verdict::Failed, vec![Code::NixAltered]));
         assert_eq!(judge(&bytes, &trusted(None), None), (Verdict::Inconclusive, vec![]));
         assert_eq!(judge(&bytes, &trusted(Some(9)), nar), (Verdict::Inconclusive, vec![]));

@@ -8,11 +8,11 @@ use alloc::{
 };
 
 use crate::{
-    encoding::{digest::Digest, json_scanner::Scan},
+    encoding::{digest::Digest, json_scanner::Scanner},
     merkle::{inclusion_proof::Proof, leaf_hash, verify_inclusion},
     record::{Record, time_attestation},
     registry::{BundleEntry, Entry},
-    report::{Code, Finding, Head, Place, Report, Severity},
+    report::{Code, Finding, Head, Location, Report, Severity},
     signing::{
         checkpoint::{Checkpoint, Note},
         dsse,
@@ -72,12 +72,15 @@ pub fn verify(
         Ok(statement) => statement,
         // Only a trusted signature makes an unknown type a later one.
         Err(StatementError::UnknownType) if signed_by_any(files, trusted) => {
-            report.undecided("the statement", "it is of a later type; use a newer provctl");
+            report.not_checked_decisive(
+                "the statement",
+                "it is of a later type; use a newer provctl",
+            );
             return None;
         }
         Err(error) => {
-            let place = Place::file("statement.json");
-            report.find(Finding::new(Code::BundleMalformed, place, error.to_string()));
+            let place = Location::file("statement.json");
+            report.add_finding(Finding::new(Code::BundleMalformed, place, error.to_string()));
             return None;
         }
     };
@@ -114,13 +117,17 @@ fn signatures(
     };
     if !statement.evidence.signed {
         let message = "the statement says that it is not signed, and there are signatures";
-        report.find(Finding::new(Code::BundleFile, Place::file("statement.json.sig"), message));
+        report.add_finding(Finding::new(
+            Code::BundleFile,
+            Location::file("statement.json.sig"),
+            message,
+        ));
     }
-    let place = Place::file("statement.sigstore.json");
+    let place = Location::file("statement.sigstore.json");
     let envelope = match SigstoreBundle::parse(sigstore) {
         Ok(envelope) => envelope,
         Err(error) => {
-            report.find(Finding::new(Code::BundleSignature, place, error.to_string()));
+            report.add_finding(Finding::new(Code::BundleSignature, place, error.to_string()));
             return;
         }
     };
@@ -134,21 +141,23 @@ fn signatures(
             trusted.name,
             size.saturating_sub(1)
         );
-        report.find(Finding::new(Code::BundleKey, place.clone(), message));
+        report.add_finding(Finding::new(Code::BundleKey, place.clone(), message));
     }
     report.checked("signatures", 2);
     match envelope.verify(trusted.key.verifying_key(), &hint) {
         Ok(payload) if payload == files.statement => {}
         Ok(_) => {
             let message = "the signed payload is not statement.json";
-            report.find(Finding::new(Code::BundleSignature, place, message));
+            report.add_finding(Finding::new(Code::BundleSignature, place, message));
         }
-        Err(error) => report.find(Finding::new(Code::BundleSignature, place, error.to_string())),
+        Err(error) => {
+            report.add_finding(Finding::new(Code::BundleSignature, place, error.to_string()))
+        }
     }
     let key = trusted.key.verifying_key();
     if let Err(error) = dsse::verify_detached(&files.statement, signature, key) {
-        let place = Place::file("statement.json.sig");
-        report.find(Finding::new(Code::BundleSignature, place, error.to_string()));
+        let place = Location::file("statement.json.sig");
+        report.add_finding(Finding::new(Code::BundleSignature, place, error.to_string()));
     }
 }
 
@@ -156,7 +165,7 @@ fn signatures(
 pub(super) fn signer<'a>(
     hint: Digest,
     trusted: &'a [Trusted],
-    place: Place,
+    place: Location,
     report: &mut Report,
 ) -> Option<&'a Trusted> {
     let known = trusted.iter().find(|trusted| trusted.key.fingerprint() == hint);
@@ -167,17 +176,17 @@ pub(super) fn signer<'a>(
     let finding = Finding::new(Code::BundleKey, place, message);
     if trusted.is_empty() {
         // Without a policy nobody is trusted, and nothing is shown to be wrong.
-        report.find(finding.severity(Severity::Info));
+        report.add_finding(finding.severity(Severity::Info));
         let why = "no key is trusted: give --policy FILE with the auditor's keys";
-        report.undecided("who signed", why);
+        report.not_checked_decisive("who signed", why);
     } else {
-        report.find(finding);
+        report.add_finding(finding);
     }
     None
 }
 
 fn unsigned(files: &Files, statement: &Statement, allowed: bool, report: &mut Report) {
-    let place = Place::file("statement.json.sig");
+    let place = Location::file("statement.json.sig");
     if statement.evidence.signed {
         let name = if files.signature.is_none() {
             "statement.json.sig"
@@ -185,16 +194,16 @@ fn unsigned(files: &Files, statement: &Statement, allowed: bool, report: &mut Re
             "statement.sigstore.json"
         };
         let message = "the statement says that it is signed, and a signature is missing";
-        report.find(Finding::new(Code::BundleSignature, Place::file(name), message));
+        report.add_finding(Finding::new(Code::BundleSignature, Location::file(name), message));
     } else if allowed {
         let message = "nobody signed; the policy accepts that";
         let finding = Finding::new(Code::BundleUnsigned, place, message);
-        report.find(finding.severity(Severity::Info));
+        report.add_finding(finding.severity(Severity::Info));
         let why = "the bundle is unsigned: anybody could have made it";
-        report.undecided("who made the bundle", why);
+        report.not_checked_decisive("who made the bundle", why);
     } else {
         let message = "nobody signed this bundle (a policy may accept that: allow_unsigned)";
-        report.find(Finding::new(Code::BundleUnsigned, place, message));
+        report.add_finding(Finding::new(Code::BundleUnsigned, place, message));
     }
 }
 
@@ -206,23 +215,23 @@ fn proof(
     trusted: &[Trusted],
     report: &mut Report,
 ) -> Option<u64> {
-    let place = || Place::file("proof.json");
+    let place = || Location::file("proof.json");
     let Some(bytes) = &files.proof else {
         if statement.evidence.signed && files.unproved {
             let message = "proof.json is not there yet; the next run writes it";
             let finding = Finding::new(Code::BundleFile, place(), message);
-            report.find(finding.severity(Severity::Warning));
-            report.undecided("the bundle's own proof", "it was not written yet");
+            report.add_finding(finding.severity(Severity::Warning));
+            report.not_checked_decisive("the bundle's own proof", "it was not written yet");
         } else if statement.evidence.signed {
             let message = "proof.json is missing: every signed bundle has one";
-            report.find(Finding::new(Code::BundleFile, place(), message));
+            report.add_finding(Finding::new(Code::BundleFile, place(), message));
         } else {
             report.not_checked("inclusion in the registry", "an unsigned bundle has no proof");
         }
         return None;
     };
     let fail = |code, message: String, report: &mut Report| {
-        report.find(Finding::new(code, place(), message));
+        report.add_finding(Finding::new(code, place(), message));
     };
     let proof = match Proof::parse(bytes) {
         Ok(proof) => proof,
@@ -267,7 +276,7 @@ pub fn check_note(
     note: &Note<'_>,
     checkpoint: &Checkpoint,
     trusted: &[Trusted],
-    place: Place,
+    place: Location,
     report: &mut Report,
 ) -> bool {
     let signer = trusted.iter().find(|trusted| note.signed_by(&checkpoint.origin, &trusted.key));
@@ -280,17 +289,17 @@ pub fn check_note(
                  its span",
                 trusted.name, checkpoint.size
             );
-            report.find(Finding::new(Code::BundleKey, place, message));
+            report.add_finding(Finding::new(Code::BundleKey, place, message));
             false
         }
         None if trusted.is_empty() => {
             let why = "no key is trusted: give --policy FILE with the auditor's keys";
-            report.undecided("who signed the checkpoints", why);
+            report.not_checked_decisive("who signed the checkpoints", why);
             false
         }
         None => {
             let message = "the checkpoint is not signed by a key of the policy";
-            report.find(Finding::new(Code::CheckpointSignature, place, message));
+            report.add_finding(Finding::new(Code::CheckpointSignature, place, message));
             false
         }
     }
@@ -311,7 +320,7 @@ pub fn matches(entry: &BundleEntry, statement: &Statement, bytes: &[u8]) -> bool
     *entry
         == BundleEntry {
             id: evidence.bundle.to_string(),
-            statement_sha256: Digest::of(bytes),
+            statement_sha256: Digest::sha256(bytes),
             first_seq: chain.first.seq,
             first_hash: chain.first.hash,
             last_seq: chain.last.seq,
@@ -329,11 +338,11 @@ pub fn matches(entry: &BundleEntry, statement: &Statement, bytes: &[u8]) -> bool
 /// form is checked.
 fn attestation(statement: &Statement, report: &mut Report) {
     let bytes = statement.evidence.clock.encode();
-    let mut scan = Scan::new(&bytes);
+    let mut scan = Scanner::new(&bytes);
     if let Err(error) = time_attestation::read(&mut scan).and_then(|_| scan.finish()) {
         let message = format!("the statement's time attestation is none: {error}");
-        let place = Place::file("statement.json");
-        report.find(Finding::new(Code::BundleMalformed, place, message));
+        let place = Location::file("statement.json");
+        report.add_finding(Finding::new(Code::BundleMalformed, place, message));
     }
 }
 
@@ -348,9 +357,9 @@ pub fn check_range(
     for (what, link, head) in [("first", chain.first, first), ("last", chain.last, last)] {
         if head.is_none_or(|head| (head.seq, head.hash) != (link.seq, link.hash)) {
             let message = format!("the {what} record of the range is not among the artifacts");
-            let finding = Finding::new(Code::BundleChain, Place::seq(link.seq), message);
+            let finding = Finding::new(Code::BundleChain, Location::seq(link.seq), message);
             let got = head.map_or_else(|| "nothing".into(), |head| head.hash.to_string());
-            report.find(finding.values(link.hash, got));
+            report.add_finding(finding.values(link.hash, got));
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::{
         chain::{Body, Session, Tick},
         time_attestation::{ClockVerdict, Rule, step_between},
     },
-    report::{Code, Finding, Head, Place, Report, Severity},
+    report::{Code, Finding, Head, Location, Report, Severity},
 };
 
 /// The threshold for a step where no tick has stated its own yet.
@@ -25,7 +25,7 @@ const DEFAULT_RULE: Rule = Rule { alarm_ns: 100_000_000, min_agreeing: 0 };
 
 /// A record that was read, whatever was found about it.
 #[derive(Debug)]
-pub struct Seen<'a> {
+pub struct VerifiedRecord<'a> {
     /// Its place, hash and time.
     pub head: Head,
     /// What it holds.
@@ -129,12 +129,12 @@ impl ChainVerifier {
     }
 
     /// The next line, without its LF.
-    pub fn line<'a>(&mut self, line: &'a [u8], report: &mut Report) -> Option<Seen<'a>> {
+    pub fn line<'a>(&mut self, line: &'a [u8], report: &mut Report) -> Option<VerifiedRecord<'a>> {
         self.file.line += 1;
         self.file.bytes += line.len() as u64 + 1;
         let hash = match &mut self.file.hasher {
             Some(hasher) => hasher.line(line),
-            None => Digest::of(line),
+            None => Digest::sha256(line),
         };
         report.checked("records", 1);
         let read = Record::parse(line).and_then(|record| match Body::read(&record) {
@@ -155,15 +155,15 @@ impl ChainVerifier {
         self.content(&head, &body, report);
         self.file.first.get_or_insert(head);
         self.last = Some(head);
-        Some(Seen { head, body })
+        Some(VerifiedRecord { head, body })
     }
 
     /// Bytes behind the last LF of the file at hand.
     pub fn torn(&mut self, bytes: u64, report: &mut Report) {
         self.file.bytes += bytes;
         let message = format!("{bytes} bytes behind the last line: an append that never finished");
-        let place = Place::file(&self.file.name).line(self.file.line + 1);
-        report.find(Finding::new(Code::ChainTorn, place, message));
+        let place = Location::file(&self.file.name).line(self.file.line + 1);
+        report.add_finding(Finding::new(Code::ChainTorn, place, message));
     }
 
     /// How many bytes the lines of the file at hand have.
@@ -206,21 +206,21 @@ impl ChainVerifier {
             // was cut off behind a head is shown by the registry.
             let message = "the last tick says that more of it follows, and nothing does";
             let finding = Finding::new(Code::ChainTruncated, self.here(), message);
-            report.find(finding.severity(Severity::Warning));
+            report.add_finding(finding.severity(Severity::Warning));
         }
         if self.last.is_none() {
-            report.undecided("the chain", "there is no record in it");
+            report.not_checked_decisive("the chain", "there is no record in it");
         }
     }
 
-    fn here(&self) -> Place {
-        Place::file(&self.file.name).line(self.file.line)
+    fn here(&self) -> Location {
+        Location::file(&self.file.name).line(self.file.line)
     }
 
-    fn before(&self) -> Place {
+    fn before(&self) -> Location {
         match &self.last_file {
-            Some((name, line)) if self.file.line == 1 => Place::file(name).line(*line),
-            _ => Place::file(&self.file.name).line(self.file.line.saturating_sub(1)),
+            Some((name, line)) if self.file.line == 1 => Location::file(name).line(*line),
+            _ => Location::file(&self.file.name).line(self.file.line.saturating_sub(1)),
         }
     }
 
@@ -230,8 +230,8 @@ impl ChainVerifier {
             _ => Code::RecordMalformed,
         };
         let seq = self.last.map(|last| last.seq.saturating_add(1));
-        let place = Place { seq, ..self.here() };
-        report.find(Finding::new(code, place, error.to_string()));
+        let place = Location { seq, ..self.here() };
+        report.add_finding(Finding::new(code, place, error.to_string()));
         // Stands in for the record, so that the next one is held against it.
         let time = self.last.map_or_else(Timestamp::default, |last| last.time);
         self.last = Some(Head { seq: seq.unwrap_or_default(), hash, time });
@@ -244,21 +244,23 @@ impl ChainVerifier {
             if !self.partial && (record.seq != 0 || record.prev != Digest::ZERO) {
                 let message = "the chain does not begin with record 0";
                 let place = self.here().at_seq(record.seq);
-                report.find(Finding::new(Code::ChainGenesis, place, message).values(0, record.seq));
+                report.add_finding(
+                    Finding::new(Code::ChainGenesis, place, message).values(0, record.seq),
+                );
             }
             return;
         };
         if record.seq != last.seq.saturating_add(1) {
             let message = "records are missing, repeated or out of order here";
             let finding = Finding::new(Code::ChainSeq, self.here().at_seq(record.seq), message);
-            report.find(finding.values(last.seq.saturating_add(1), record.seq));
+            report.add_finding(finding.values(last.seq.saturating_add(1), record.seq));
         }
         if record.prev != last.hash {
             let message = "this record is not the one that its successor was chained to: \
                            it was changed, or records around it were removed or added";
             let place = self.before().at_seq(last.seq);
             let finding = Finding::new(Code::ChainBroken, place, message);
-            report.find(finding.values(record.prev, last.hash));
+            report.add_finding(finding.values(record.prev, last.hash));
         }
     }
 
@@ -269,7 +271,7 @@ impl ChainVerifier {
         if back > 0 {
             let message = format!("the time is {} before the record before it", human_span(back));
             let place = self.here().at_seq(record.seq);
-            report.find(Finding::new(Code::ChainTimeBackwards, place, message));
+            report.add_finding(Finding::new(Code::ChainTimeBackwards, place, message));
         }
         // Where the clock went back over midnight, the later file goes on.
         if let Some(day) = self.file.day
@@ -278,7 +280,7 @@ impl ChainVerifier {
         {
             let message = "a record stands in the file of another day";
             let finding = Finding::new(Code::ChainFile, self.here().at_seq(record.seq), message);
-            report.find(finding.values(day, record.time.day()));
+            report.add_finding(finding.values(day, record.time.day()));
         }
     }
 
@@ -286,14 +288,14 @@ impl ChainVerifier {
         if (head.seq == 0) != matches!(body, Body::Genesis(_)) {
             let message = "record 0, and no other, is of kind genesis";
             let place = self.here().at_seq(head.seq);
-            report.find(Finding::new(Code::ChainGenesis, place, message));
+            report.add_finding(Finding::new(Code::ChainGenesis, place, message));
         }
         // A crash may come between the two; the ranges then go on in later ticks.
         let goes_on = matches!(body, Body::Tick(_) | Body::Recovered(_) | Body::Start(_));
         if self.more && !goes_on {
             let message = "the tick before says that more of it follows, and this is no tick";
             let place = self.here().at_seq(head.seq);
-            report.find(Finding::new(Code::RecordMalformed, place, message));
+            report.add_finding(Finding::new(Code::RecordMalformed, place, message));
         }
         self.more = false;
         match body {
@@ -310,7 +312,7 @@ impl ChainVerifier {
             Body::Recovered(_) | Body::Checkpoint { .. } => {}
             Body::Unknown => {
                 let why = "this version does not know that kind of record; use a newer provctl";
-                report.undecided(format!("the contents of record {}", head.seq), why);
+                report.not_checked_decisive(format!("the contents of record {}", head.seq), why);
             }
         }
     }
@@ -318,13 +320,17 @@ impl ChainVerifier {
     fn session(&mut self, head: &Head, session: &Session<'_>, start: bool, report: &mut Report) {
         let step = self.step(head.time, &session.boot, session.up_ms);
         if let Some(step) = step {
-            report.find(stepped(self.here().at_seq(head.seq), step));
+            report.add_finding(stepped(self.here().at_seq(head.seq), step));
         }
         if start {
             self.gap(head, &session.boot, session.up_ms, report);
         } else if !self.running {
             let message = "a stop without a start before it";
-            report.find(Finding::new(Code::RecordMalformed, self.here().at_seq(head.seq), message));
+            report.add_finding(Finding::new(
+                Code::RecordMalformed,
+                self.here().at_seq(head.seq),
+                message,
+            ));
         }
         self.running = start;
         self.note(head.time, &session.boot, session.up_ms, !start);
@@ -334,7 +340,7 @@ impl ChainVerifier {
         if !self.running {
             let message = "a tick without a start before it";
             let place = self.here().at_seq(head.seq);
-            report.find(Finding::new(Code::RecordMalformed, place, message));
+            report.add_finding(Finding::new(Code::RecordMalformed, place, message));
             self.running = true;
         }
         self.gap(head, &tick.boot, tick.up_ms, report);
@@ -348,7 +354,7 @@ impl ChainVerifier {
                 let (file, line) = (self.file.name.clone(), self.file.line);
                 (finding.place.file, finding.place.line) = (Some(file), Some(line));
                 (finding.place.seq, finding.place.time) = (Some(head.seq), Some(time));
-                report.find(finding);
+                report.add_finding(finding);
             });
         }
         self.more = tick.more;
@@ -364,7 +370,7 @@ impl ChainVerifier {
             let text = |step: Option<i64>| step.map_or("no step".into(), human_span);
             let message = "the recorded step of the clock does not follow from the records";
             let finding = Finding::new(Code::ClockVerdict, place(), message);
-            report.find(finding.values(text(step), text(clock.step_ns)));
+            report.add_finding(finding.values(text(step), text(clock.step_ns)));
         }
         if let Err(again) = clock.recheck(head.time) {
             let message = "the recorded clock verdict does not follow from its sources";
@@ -372,10 +378,10 @@ impl ChainVerifier {
                 String::from_utf8_lossy(&value.to_value().encode()).into_owned()
             };
             let finding = Finding::new(Code::ClockVerdict, place(), message);
-            report.find(finding.values(text(&again), text(clock)));
+            report.add_finding(finding.values(text(&again), text(clock)));
         }
         if let Some(step) = clock.step_ns {
-            report.find(stepped(place(), step));
+            report.add_finding(stepped(place(), step));
         }
         let (code, message) = match clock.verdict {
             ClockVerdict::Agreed | ClockVerdict::Degraded => return,
@@ -394,7 +400,7 @@ impl ChainVerifier {
         };
         let mut place = place();
         place.time = Some((head.time, head.time));
-        report.find(Finding::new(code, place, message));
+        report.add_finding(Finding::new(code, place, message));
     }
 
     /// Step 2.5: no tick for over two intervals, and no `stop`.
@@ -413,7 +419,7 @@ impl ChainVerifier {
                 format!("nothing was recorded for {}; the policy accepts {max} s", span());
             let mut place = self.here().at_seq(head.seq);
             place.time = Some((moment.time, head.time));
-            report.find(Finding::new(Code::PolicyCadence, place, message));
+            report.add_finding(Finding::new(Code::PolicyCadence, place, message));
         }
         let limit = i64::try_from(interval.saturating_mul(2_000)).unwrap_or(i64::MAX);
         if moment.stopped || ms <= limit {
@@ -422,7 +428,7 @@ impl ChainVerifier {
         let mut place = self.here().at_seq(head.seq);
         place.time = Some((moment.time, head.time));
         let message = format!("nothing was recorded for {}, and no stop explains it", span());
-        report.find(Finding::new(Code::ChainGap, place, message));
+        report.add_finding(Finding::new(Code::ChainGap, place, message));
     }
 
     fn step(&self, time: Timestamp, boot: &str, up_ms: u64) -> Option<i64> {
@@ -441,7 +447,7 @@ impl ChainVerifier {
     }
 }
 
-fn stepped(place: Place, step: i64) -> Finding {
+fn stepped(place: Location, step: i64) -> Finding {
     let message = format!("the system clock jumped by {}", human_span(step));
     Finding::new(Code::ClockStepped, place, message)
 }

@@ -12,14 +12,14 @@ use alloc::{
 use super::bundle::Trusted;
 use crate::{
     encoding::digest::Digest,
-    report::{Code, Finding, Place, Report},
+    report::{Code, Finding, Location, Report},
     signing::{public_key::PublicKey, sigstore_bundle::SigstoreBundle},
     statement::countersignature::{CountersignError, Countersignature, Tree, lines},
 };
 
 /// What lies there, and what is asked of its signatures.
 #[derive(Clone, Debug)]
-pub struct Asked<'a> {
+pub struct RequestedCountersignature<'a> {
     /// Of what the digest is.
     pub tree: Tree,
     /// The digest of what lies there.
@@ -49,13 +49,13 @@ pub struct Vote {
 pub fn judge(
     file: &[u8],
     name: &str,
-    asked: &Asked<'_>,
+    asked: &RequestedCountersignature<'_>,
     trusted: &[Trusted],
     report: &mut Report,
 ) -> BTreeMap<Digest, Vote> {
     let (mut votes, mut later) = (BTreeMap::new(), BTreeMap::new());
     for (number, line) in lines(file) {
-        let place = Place::file(name).line(number);
+        let place = Location::file(name).line(number);
         report.checked("countersignatures", 1);
         match look(line, asked, trusted, report) {
             Ok(Looked::Vote(key, vote)) => {
@@ -66,7 +66,7 @@ pub fn judge(
             }
             Err((code, message, values)) => {
                 let finding = Finding::new(code, place, message);
-                report.find(match values {
+                report.add_finding(match values {
                     Some((expected, got)) => finding.values(expected, got),
                     None => finding,
                 });
@@ -88,7 +88,7 @@ type Refused = (Code, String, Option<(String, String)>);
 
 fn look(
     line: Option<&[u8]>,
-    asked: &Asked<'_>,
+    asked: &RequestedCountersignature<'_>,
     trusted: &[Trusted],
     report: &mut Report,
 ) -> Result<Looked, Refused> {
@@ -146,7 +146,7 @@ fn look(
 fn conclude(
     votes: &BTreeMap<Digest, Vote>,
     later: &BTreeMap<Digest, String>,
-    asked: &Asked<'_>,
+    asked: &RequestedCountersignature<'_>,
     trusted: &[Trusted],
     report: &mut Report,
 ) {
@@ -155,7 +155,11 @@ fn conclude(
     let enough = counted >= asked.threshold;
     let short = votes.len() + later.len() < asked.threshold;
     let mut tell = |what: String, why: &str| {
-        if enough || short { report.not_checked(what, why) } else { report.undecided(what, why) }
+        if enough || short {
+            report.not_checked(what, why)
+        } else {
+            report.not_checked_decisive(what, why)
+        }
     };
     for vote in votes.values().filter(|vote| !vote.counts) {
         let why = "its span in the policy has an end, and a counter-signature does not say for \
@@ -167,11 +171,14 @@ fn conclude(
         tell(format!("what the key {name} signed"), why);
     }
     if short && trusted.is_empty() {
-        report.undecided("whose signatures these are", "no policy names a key that may sign");
+        report.not_checked_decisive(
+            "whose signatures these are",
+            "no policy names a key that may sign",
+        );
     } else if short {
         let message = "too few different trusted keys signed what lies here";
-        let finding = Finding::new(Code::CountersignFew, Place::default(), message);
-        report.find(finding.values(asked.threshold, counted));
+        let finding = Finding::new(Code::CountersignFew, Location::default(), message);
+        report.add_finding(finding.values(asked.threshold, counted));
     }
 }
 

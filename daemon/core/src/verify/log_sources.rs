@@ -11,7 +11,7 @@ use alloc::{
 
 use crate::{
     record::log_entry::{Event, LogEntry, What},
-    report::{Code, Finding, Place},
+    report::{Code, Finding, Location},
 };
 
 /// What is known of every source at one place of the chain. Generations whose
@@ -52,7 +52,7 @@ impl Sources {
             Some(state) => state,
             None => self.known.entry(entry.src.clone().into_owned()).or_default(),
         };
-        let place = || Place::default().source(&entry.src, entry.generation);
+        let place = || Location::default().source(&entry.src, entry.generation);
         let mut wrong = |message: String| find(Finding::new(Code::LogRange, place(), message));
         match &entry.what {
             What::Event(Event::Appeared { .. }) => state.appear(entry, self.partial, &mut wrong),
@@ -143,7 +143,7 @@ impl Generation {
 }
 
 /// What an entry says that an auditor will want to see.
-fn remark(what: &What<'_>, place: impl Fn() -> Place) -> Option<Finding> {
+fn remark(what: &What<'_>, place: impl Fn() -> Location) -> Option<Finding> {
     let (code, message): (_, Cow<'_, str>) = match what {
         What::Event(Event::Truncated { to, size }) => {
             let message = format!("the file had {to} bytes and was found with {size}");

@@ -5,7 +5,7 @@ use alloc::{boxed::Box, collections::BTreeSet, format, string::String, vec::Vec}
 use crate::{
     encoding::digest::Digest,
     nix::{Address, Method, PathInfo, StoreKey},
-    report::{Code, Finding, Place, Report, Severity},
+    report::{Code, Finding, Location, Report, Severity},
 };
 
 /// So many signatures of one path are looked at.
@@ -58,13 +58,13 @@ pub fn judge(closure: &[PathInfo], trust: &Trust, report: &mut Report) -> Vec<(u
             Voucher::Unjudged => unjudged += 1,
             Voucher::None(finding) => {
                 bad.push((place, finding.code));
-                report.find(*finding);
+                report.add_finding(*finding);
             }
         }
     }
     if unjudged > 0 {
         let why = "no trusted key: give --trusted-keys NAME:BASE64 or a file of such";
-        report.undecided(format!("the signatures of {unjudged} store paths"), why);
+        report.not_checked_decisive(format!("the signatures of {unjudged} store paths"), why);
     }
     bad
 }
@@ -78,7 +78,7 @@ fn voucher(info: &PathInfo, closure: &[PathInfo], trust: &Trust, report: &mut Re
             Err(finding) => return Voucher::None(finding),
         }
     }
-    let at = || Place::file(&*info.path);
+    let at = || Location::file(&*info.path);
     let Some(fingerprint) = info.fingerprint(closure) else {
         let message = "nothing to sign: its NAR hash or size is not registered";
         return Voucher::None(Finding::new(Code::NixUnsigned, at(), message).into());
@@ -96,7 +96,7 @@ fn voucher(info: &PathInfo, closure: &[PathInfo], trust: &Trust, report: &mut Re
             return Voucher::None(finding.into());
         }
         // Others vouch for it.
-        report.find(finding.severity(Severity::Warning));
+        report.add_finding(finding.severity(Severity::Warning));
     }
     if enough {
         return Voucher::Signatures;
@@ -148,7 +148,8 @@ fn signers<'a>(
 
 /// The content address, if it leads to the path.
 fn address(info: &PathInfo, closure: &[PathInfo], text: &str) -> Result<Address, Box<Finding>> {
-    let wrong = |message: &str| Finding::new(Code::NixAddress, Place::file(&*info.path), message);
+    let wrong =
+        |message: &str| Finding::new(Code::NixAddress, Location::file(&*info.path), message);
     let short = || text.chars().take(200).collect::<String>();
     let address = Address::parse(text)
         .ok_or_else(|| wrong("its content address is none").values("a content address", short()))?;
@@ -196,9 +197,9 @@ pub fn hold(
     found: Option<&Contents>,
     report: &mut Report,
 ) -> Option<Code> {
-    let at = || Place::file(&*info.path);
+    let at = || Location::file(&*info.path);
     let Some(found) = found else {
-        report.find(Finding::new(Code::NixMissing, at(), "registered, and not there"));
+        report.add_finding(Finding::new(Code::NixMissing, at(), "registered, and not there"));
         return Some(Code::NixMissing);
     };
     report.checked("contents", 1);
@@ -211,7 +212,7 @@ pub fn hold(
         };
         let finding = Finding::new(Code::NixAltered, at(), message)
             .values(told(registered.0, registered.1), told(Some(found.nar), Some(found.size)));
-        report.find(finding);
+        report.add_finding(finding);
         return Some(Code::NixAltered);
     }
     let address = Address::parse(info.ca.as_deref()?)?;
@@ -220,7 +221,7 @@ pub fn hold(
         (Method::Text | Method::Flat, Some(hash)) if found.flat != Some(hash) => {
             let got = found.flat.map_or_else(|| "no single file".into(), Digest::to_hex);
             let message = "its content address is of other contents";
-            report.find(Finding::new(Code::NixAddress, at(), message).values(hash, got));
+            report.add_finding(Finding::new(Code::NixAddress, at(), message).values(hash, got));
             Some(Code::NixAddress)
         }
         (Method::Text | Method::Flat, Some(_)) => None,
@@ -230,7 +231,7 @@ pub fn hold(
         _ => {
             let what = format!("whether {} has the contents of its address", info.path);
             let why = "by a method that is not checked here (Git, SHA-512, or with itself in it)";
-            report.undecided(what, why);
+            report.not_checked_decisive(what, why);
             None
         }
     }
@@ -239,7 +240,7 @@ pub fn hold(
 /// Says that a path holds what Nix puts in none.
 pub fn foreign(info: &PathInfo, name: &str, why: &str, report: &mut Report) {
     let message = format!("it holds what Nix stores in no path: {name}: {why}");
-    report.find(Finding::new(Code::NixAltered, Place::file(&*info.path), message));
+    report.add_finding(Finding::new(Code::NixAltered, Location::file(&*info.path), message));
 }
 
 #[cfg(test)]

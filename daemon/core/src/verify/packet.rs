@@ -9,7 +9,7 @@ use alloc::{
 use super::bundle::{Trusted, signer};
 use crate::{
     packet::{MANIFEST, Manifest, ManifestError, SIGNATURE, SIGSTORE},
-    report::{Code, Finding, Place, Report, Severity},
+    report::{Code, Finding, Location, Report, Severity},
     signing::{dsse, sigstore_bundle::SigstoreBundle},
 };
 
@@ -29,12 +29,15 @@ pub fn read(bytes: &[u8], report: &mut Report) -> Option<Manifest> {
     match Manifest::parse(bytes) {
         Ok(manifest) => Some(manifest),
         Err(ManifestError::UnknownType) => {
-            report.undecided("the packet", "its manifest is of a later type; use a newer provctl");
+            report.not_checked_decisive(
+                "the packet",
+                "its manifest is of a later type; use a newer provctl",
+            );
             None
         }
         Err(error) => {
-            let place = Place::file(MANIFEST);
-            report.find(Finding::new(Code::PacketMalformed, place, error.to_string()));
+            let place = Location::file(MANIFEST);
+            report.add_finding(Finding::new(Code::PacketMalformed, place, error.to_string()));
             None
         }
     }
@@ -49,7 +52,7 @@ pub fn signatures(
     report: &mut Report,
 ) {
     let find = |code, name: &str, message: String, report: &mut Report| {
-        report.find(Finding::new(code, Place::file(name), message));
+        report.add_finding(Finding::new(code, Location::file(name), message));
     };
     let (signature, sigstore) = match (&files.signature, &files.sigstore, manifest.signed) {
         (Some(signature), Some(sigstore), true) => (signature, sigstore),
@@ -72,7 +75,7 @@ pub fn signatures(
         Err(error) => return find(Code::BundleSignature, SIGSTORE, error.to_string(), report),
     };
     let hint = envelope.key_hint();
-    let Some(trusted) = signer(hint, trusted, Place::file(SIGSTORE), report) else { return };
+    let Some(trusted) = signer(hint, trusted, Location::file(SIGSTORE), report) else { return };
     if !trusted.covers(manifest.size) {
         let message = format!(
             "the key {} may not sign for a registry of {} records: it is revoked, or outside its \
@@ -97,14 +100,17 @@ pub fn signatures(
 }
 
 fn unsigned(allowed: bool, report: &mut Report) {
-    let place = Place::file(SIGNATURE);
+    let place = Location::file(SIGNATURE);
     if allowed {
         let finding =
             Finding::new(Code::BundleUnsigned, place, "nobody signed; the policy accepts that");
-        report.find(finding.severity(Severity::Info));
-        report.undecided("who made the packet", "it is unsigned: anybody could have made it");
+        report.add_finding(finding.severity(Severity::Info));
+        report.not_checked_decisive(
+            "who made the packet",
+            "it is unsigned: anybody could have made it",
+        );
     } else {
         let message = "nobody signed this packet (a policy may accept that: allow_unsigned)";
-        report.find(Finding::new(Code::BundleUnsigned, place, message));
+        report.add_finding(Finding::new(Code::BundleUnsigned, place, message));
     }
 }

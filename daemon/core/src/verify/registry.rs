@@ -7,14 +7,14 @@ use alloc::{
     string::{String, ToString},
 };
 
-use super::anchor_history::Anchors;
+use super::anchor_history::AnchorHistory;
 use crate::{
     encoding::{digest::Digest, time::Timestamp},
     merkle::{Frontier, Node, frontier_nodes, leaf_hash},
     opentimestamps::Commitment,
     record::{Record, RecordError, alert::OpenAlerts},
     registry::{AnchorStep, Entry, KINDS},
-    report::{Code, Finding, Place, Report},
+    report::{Code, Finding, Location, Report},
 };
 
 /// The file's name in places.
@@ -24,7 +24,7 @@ pub const EXPORT: &str = "registry.jsonl";
 
 /// A record that was read, whatever was found about it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Seen {
+pub struct VerifiedEntry {
     /// Its place.
     pub seq: u64,
     /// Its hash.
@@ -42,7 +42,7 @@ pub struct RegistryVerifier {
     prev: Option<Digest>,
     identity: Option<(String, String, String)>,
     alerts: OpenAlerts,
-    anchors: Anchors,
+    anchors: AnchorHistory,
     /// The record of the last batch.
     batch: Option<u64>,
     exported: bool,
@@ -109,8 +109,8 @@ impl RegistryVerifier {
     }
 
     /// The next line of an export.
-    pub fn line(&mut self, body: &[u8], report: &mut Report) -> Option<Seen> {
-        let (number, hash) = (self.frontier.size(), Digest::of(body));
+    pub fn line(&mut self, body: &[u8], report: &mut Report) -> Option<VerifiedEntry> {
+        let (number, hash) = (self.frontier.size(), Digest::sha256(body));
         let mut tree = core::mem::take(&mut self.recent);
         tree.push(&self.frontier);
         let seen = self.next((number, &hash.0, body), &mut tree, report);
@@ -125,7 +125,7 @@ impl RegistryVerifier {
         row: (u64, &[u8], &[u8]),
         stored: impl FnMut(Node) -> Option<Digest>,
         report: &mut Report,
-    ) -> Option<Seen> {
+    ) -> Option<VerifiedEntry> {
         self.next(row, &mut Stored(stored), report)
     }
 
@@ -134,42 +134,44 @@ impl RegistryVerifier {
         (number, hash, body): (u64, &[u8], &[u8]),
         tree: &mut impl Tree,
         report: &mut Report,
-    ) -> Option<Seen> {
+    ) -> Option<VerifiedEntry> {
         report.checked("registry records", 1);
         let due = self.frontier.size();
-        let place = Place::file(if self.exported { EXPORT } else { FILE }).at_seq(number);
+        let place = Location::file(if self.exported { EXPORT } else { FILE }).at_seq(number);
         let broken = |message: &str| Finding::new(Code::RegistryBroken, place.clone(), message);
         if number != due {
             let message = "rows are missing or added here";
-            report.find(broken(message).values(due, number));
+            report.add_finding(broken(message).values(due, number));
         }
-        let computed = Digest::of(body);
+        let computed = Digest::sha256(body);
         if computed.0[..] != *hash {
             let message = "the stored hash is not that of the body";
-            report.find(broken(message).values(computed, crate::encoding::digest::to_hex(hash)));
+            report.add_finding(
+                broken(message).values(computed, crate::encoding::digest::to_hex(hash)),
+            );
         }
         let prev = self.prev.replace(computed).unwrap_or(Digest::ZERO);
         self.grow(body, &place, tree, report);
         let record = match Record::parse(body) {
             Ok(record) => record,
             Err(error) => {
-                report.find(Finding::new(code(&error), place, error.to_string()));
+                report.add_finding(Finding::new(code(&error), place, error.to_string()));
                 return None;
             }
         };
         if record.seq != due {
-            report.find(broken("the record is of another place").values(due, record.seq));
+            report.add_finding(broken("the record is of another place").values(due, record.seq));
         }
         if record.prev != prev {
             let message = "this record was not appended to the one before it: one of the two \
                            was changed, or records between them were removed or added";
-            report.find(broken(message).values(record.prev, prev));
+            report.add_finding(broken(message).values(record.prev, prev));
         }
         self.content(&record, computed, place, tree, report)
     }
 
     /// The anchors on record.
-    pub fn anchors(&self) -> &Anchors {
+    pub fn anchors(&self) -> &AnchorHistory {
         &self.anchors
     }
 
@@ -183,7 +185,7 @@ impl RegistryVerifier {
         self.identity.as_ref().map(|(chain, client, host)| (&**chain, &**client, &**host))
     }
 
-    fn grow(&mut self, body: &[u8], place: &Place, tree: &mut impl Tree, report: &mut Report) {
+    fn grow(&mut self, body: &[u8], place: &Location, tree: &mut impl Tree, report: &mut Report) {
         self.frontier.push(leaf_hash(body), |node, hash| {
             let found = tree.node(node, hash);
             if found != Some(hash) {
@@ -193,7 +195,7 @@ impl RegistryVerifier {
                 );
                 let finding = Finding::new(Code::RegistryRoot, place.clone(), message);
                 let text = found.map_or_else(|| "nothing".into(), |found| found.to_string());
-                report.find(finding.values(hash, text));
+                report.add_finding(finding.values(hash, text));
             }
         });
     }
@@ -202,26 +204,26 @@ impl RegistryVerifier {
         &mut self,
         record: &Record<'_>,
         hash: Digest,
-        place: Place,
+        place: Location,
         tree: &mut impl Tree,
         report: &mut Report,
-    ) -> Option<Seen> {
+    ) -> Option<VerifiedEntry> {
         if !KINDS.contains(&record.kind) {
             let why = "this version does not know that kind of record; use a newer provctl";
             let what = format!("registry record {} of kind {}", record.seq, record.kind);
-            report.undecided(what, why);
+            report.not_checked_decisive(what, why);
         }
         let entry = match Entry::read(record.kind, record.data) {
             Ok(entry) => entry,
             Err(error) => {
-                report.find(Finding::new(Code::RecordMalformed, place, error.to_string()));
+                report.add_finding(Finding::new(Code::RecordMalformed, place, error.to_string()));
                 return None;
             }
         };
         if let Entry::Alert(alert) = &entry {
             report.checked("alerts", 1);
-            if let Err(message) = self.alerts.take(alert.clone()) {
-                report.find(Finding::new(Code::RegistryBroken, place.clone(), message));
+            if let Err(message) = self.alerts.apply(alert.clone()) {
+                report.add_finding(Finding::new(Code::RegistryBroken, place.clone(), message));
             }
         }
         if let Entry::Anchor(anchor) = &entry {
@@ -230,10 +232,11 @@ impl RegistryVerifier {
             let root = tree.root_at(anchor.size);
             if intended && self.exported && root.is_none() && anchor.size <= row {
                 let what = format!("the root of the first {} registry records", anchor.size);
-                report.undecided(what, "an export keeps no tree: verify the state folder");
-                self.anchors.take((row, anchor), |_| Some(anchor.root), &place, report);
+                report
+                    .not_checked_decisive(what, "an export keeps no tree: verify the state folder");
+                self.anchors.apply((row, anchor), |_| Some(anchor.root), &place, report);
             } else {
-                self.anchors.take((row, anchor), |_| root, &place, report);
+                self.anchors.apply((row, anchor), |_| root, &place, report);
             }
         }
         if let Entry::Batch(Commitment { after, .. }) = &entry {
@@ -242,18 +245,18 @@ impl RegistryVerifier {
             let row = self.frontier.size().saturating_sub(1);
             if *after > row || self.batch.replace(row).is_some_and(|last| *after <= last) {
                 let message = "the batch names a place that is not its own";
-                report.find(Finding::new(Code::RegistryBroken, place.clone(), message));
+                report.add_finding(Finding::new(Code::RegistryBroken, place.clone(), message));
             }
         }
         let first = self.frontier.size() == 1;
         if first != matches!(entry, Entry::Genesis { .. }) {
             let message = "record 0, and no other, is of kind genesis";
-            report.find(Finding::new(Code::RegistryBroken, place, message));
+            report.add_finding(Finding::new(Code::RegistryBroken, place, message));
         }
         if let Entry::Genesis { chain, client, host, .. } = &entry {
             self.identity.get_or_insert((chain.clone(), client.clone(), host.clone()));
         }
-        Some(Seen { seq: record.seq, hash, time: record.time, entry })
+        Some(VerifiedEntry { seq: record.seq, hash, time: record.time, entry })
     }
 }
 
@@ -286,12 +289,12 @@ mod tests {
                     ("genesis", Value::object(names.map(|name| (name, text(name)))))
                 }
                 _ => {
-                    let hash = Digest::of(&seq.to_be_bytes());
+                    let hash = Digest::sha256(&seq.to_be_bytes());
                     ("head", Entry::Head { seq, hash }.to_value())
                 }
             };
             let body = record::encode(kind, seq, prev, Timestamp::from_nanos(1), &data);
-            prev = Digest::of(&body);
+            prev = Digest::sha256(&body);
             frontier.push(leaf_hash(&body), |node, hash| {
                 nodes.insert(node, hash);
             });
@@ -338,15 +341,16 @@ mod tests {
             since: Timestamp::from_nanos(1),
             until: None,
             seq: 1,
-            hash: Digest::of(b"x"),
+            hash: Digest::sha256(b"x"),
         };
         let over =
             crate::record::alert::Alert { until: Some(Timestamp::from_nanos(1)), ..alert.clone() };
         let mut push = |alert: &crate::record::alert::Alert| {
-            let (seq, prev) = (table.rows.len() as u64, Digest::of(&table.rows.last().unwrap().2));
+            let (seq, prev) =
+                (table.rows.len() as u64, Digest::sha256(&table.rows.last().unwrap().2));
             let data = Entry::Alert(alert.clone()).to_value();
             let body = record::encode("alert", seq, prev, Timestamp::from_nanos(1), &data);
-            table.rows.push((seq, Digest::of(&body).0.to_vec(), body));
+            table.rows.push((seq, Digest::sha256(&body).0.to_vec(), body));
             let mut frontier = Frontier::new();
             table.nodes.clear();
             for (.., body) in &table.rows {
@@ -367,7 +371,7 @@ mod tests {
         for at in 0..good.rows[3].2.len() {
             let mut bad = table(5);
             bad.rows[3].2[at] ^= 1;
-            bad.rows[3].1 = Digest::of(&bad.rows[3].2).0.to_vec();
+            bad.rows[3].1 = Digest::sha256(&bad.rows[3].2).0.to_vec();
             assert!(codes(&bad).contains(&"registry.root"), "{at}");
             assert!(codes(&bad).contains(&"registry.broken"), "{at}");
         }

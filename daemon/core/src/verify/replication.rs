@@ -5,24 +5,26 @@ use alloc::{format, string::ToString};
 use super::bundle::Trusted;
 use crate::{
     encoding::digest::Digest,
-    report::{Code, Finding, Place, Report, Severity},
+    report::{Code, Finding, Location, Report, Severity},
     signing::dsse,
     statement::replication_manifest::{Manifest, ManifestError},
 };
 
 /// Step 15.2: reads the manifest of a run.
-pub fn read(bytes: &[u8], run: u64, place: Place, report: &mut Report) -> Option<Manifest> {
+pub fn read(bytes: &[u8], run: u64, place: Location, report: &mut Report) -> Option<Manifest> {
     report.checked("manifests", 1);
     match Manifest::parse(bytes) {
         Ok(manifest) if manifest.run == run => return Some(manifest),
         Ok(manifest) => {
             let finding = Finding::new(Code::StoreManifest, place, "it is of another run");
-            report.find(finding.values(run, manifest.run));
+            report.add_finding(finding.values(run, manifest.run));
         }
         Err(error @ ManifestError::Version(_)) => {
-            report.undecided(format!("run {run} of the copies"), error.to_string());
+            report.not_checked_decisive(format!("run {run} of the copies"), error.to_string());
         }
-        Err(error) => report.find(Finding::new(Code::StoreManifest, place, error.to_string())),
+        Err(error) => {
+            report.add_finding(Finding::new(Code::StoreManifest, place, error.to_string()))
+        }
     }
     None
 }
@@ -32,14 +34,14 @@ pub fn read(bytes: &[u8], run: u64, place: Place, report: &mut Report) -> Option
 pub fn follows(
     manifest: &Manifest,
     before: Option<(&Manifest, Digest)>,
-    place: Place,
+    place: Location,
     report: &mut Report,
 ) {
     let mut differ = |what: &str, expected: alloc::string::String, got: alloc::string::String| {
         if expected != got {
             let message = format!("the run's {what} does not follow from the run before it");
             let finding = Finding::new(Code::StoreManifest, place.clone(), message);
-            report.find(finding.values(expected, got));
+            report.add_finding(finding.values(expected, got));
         }
     };
     let text = |follows: Option<(u64, Digest)>| match follows {
@@ -59,10 +61,11 @@ pub fn signature(
     (bytes, signature): (&[u8], Option<&[u8]>),
     manifest: &Manifest,
     (trusted, allow_unsigned): (&[Trusted], bool),
-    place: Place,
+    place: Location,
     report: &mut Report,
 ) {
-    let mut find = |code, message: &str| report.find(Finding::new(code, place.clone(), message));
+    let mut find =
+        |code, message: &str| report.add_finding(Finding::new(code, place.clone(), message));
     let signature = match (signature, manifest.signed) {
         (Some(signature), true) => signature,
         (None, true) => {
@@ -76,7 +79,7 @@ pub fn signature(
         (None, false) if allow_unsigned => {
             let finding = "nobody signed; the policy accepts that";
             let finding = Finding::new(Code::BundleUnsigned, place, finding);
-            return report.find(finding.severity(Severity::Info));
+            return report.add_finding(finding.severity(Severity::Info));
         }
         (None, false) => {
             let message = "nobody signed this manifest (a policy may accept that: allow_unsigned)";

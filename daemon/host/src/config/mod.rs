@@ -397,7 +397,7 @@ impl Judge<'_> {
             sha256: Digest::ZERO,
         };
         self.controls(&config.controls)?;
-        config.sha256 = Digest::of(&config.to_value().encode());
+        config.sha256 = Digest::sha256(&config.to_value().encode());
         Ok(config)
     }
 

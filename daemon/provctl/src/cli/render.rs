@@ -3,7 +3,7 @@
 
 use provenance_core::{
     encoding::{json::Value, time::human_span},
-    report::{Finding, Head, Place, Report, Severity, Verdict},
+    report::{Finding, Head, Location, Report, Severity, Verdict},
 };
 
 use provenance_audit::{sbom::Difference, status::Status};
@@ -167,7 +167,7 @@ fn finding_lines(finding: &Finding) -> Vec<String> {
     lines
 }
 
-fn place(place: &Place) -> String {
+fn place(place: &Location) -> String {
     let mut parts = vec![];
     if let Some(file) = &place.file {
         let line = place.line.map(|line| format!(":{line}")).unwrap_or_default();
@@ -192,7 +192,7 @@ fn place(place: &Place) -> String {
     parts.join(", ")
 }
 
-fn run_length(place: &Place) -> u64 {
+fn run_length(place: &Location) -> u64 {
     match (place.seq, place.to_seq) {
         (Some(seq), Some(to)) => to.saturating_sub(seq).saturating_add(1),
         _ => 1,
@@ -242,9 +242,10 @@ mod tests {
     #[test]
     fn nothing_from_a_record_reaches_the_terminal_but_text() {
         let mut hostile = Report::new();
-        let place = Place::file("chain/\u{1b}[2J.jsonl").source("file:/a\u{202e}b", 0);
-        hostile
-            .find(Finding::new(Code::LogMissing, place, "x\u{7}\r\ny").values("\u{9b}", "\u{0}"));
+        let place = Location::file("chain/\u{1b}[2J.jsonl").source("file:/a\u{202e}b", 0);
+        hostile.add_finding(
+            Finding::new(Code::LogMissing, place, "x\u{7}\r\ny").values("\u{9b}", "\u{0}"),
+        );
         let text = report(&hostile);
         assert!(!text.chars().any(|c| c != '\n' && super::hostile(c)), "{text:?}");
         assert!(text.starts_with("FAILED"));
@@ -254,7 +255,7 @@ mod tests {
     fn findings_that_were_not_kept_are_counted() {
         let mut many = Report::new();
         for seq in 0..500 {
-            many.find(Finding::new(Code::ChainSeq, Place::seq(seq * 2), "x"));
+            many.add_finding(Finding::new(Code::ChainSeq, Location::seq(seq * 2), "x"));
         }
         assert!(report(&many).contains("… and 400 more of chain.seq"));
     }

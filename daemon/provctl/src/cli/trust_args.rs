@@ -1,5 +1,6 @@
 //! What an auditor trusts: the options of `provctl` that name it.
 
+use provenance_audit::trust::trust_by;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -8,12 +9,10 @@ use provenance_core::merkle::inclusion_proof::{MAX_PROOF, Proof};
 use provenance_cli::{Exit, Failure, io_exit};
 
 use super::output::failure;
-use provenance_audit::{
-    policy_file,
-    trust::{Trust, read_headers},
-};
+use provenance_audit::{policy_file, trust::read_headers};
 use provenance_bitcoin_node::headers;
 use provenance_host::durable;
+use provenance_verifier::Trust;
 
 #[derive(Clone, Debug, Args)]
 pub(super) struct PolicyArgs {
@@ -44,7 +43,7 @@ impl PolicyArgs {
             None => Some(machine).filter(|path| path.exists()),
         };
         let policy = path.map(policy_file::load).transpose();
-        Trust::of(policy.map_err(|error| failure(error.into()))?).map_err(failure)
+        trust_by(policy.map_err(|error| failure(error.into()))?).map_err(failure)
     }
 }
 

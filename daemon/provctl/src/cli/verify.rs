@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use provenance_audit::{build_provenance, packet, state::bundles, trust::Trust};
+use provenance_audit::{build_provenance, packet, state::bundles};
 use provenance_cli::{
     Exit, Failure, OutputArgs, OutputFormat, print_line, progress_bar, storage_args::StorageArgs,
 };
@@ -11,6 +11,7 @@ use provenance_core::{
     encoding::json::Value,
     report::{Report, Verdict},
 };
+use provenance_verifier::Trust;
 
 use super::{
     output::{conclude, exit_of, failure, print_json},

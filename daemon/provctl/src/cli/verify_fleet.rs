@@ -1,5 +1,6 @@
 //! `provctl verify` of copies in WORM storage, and `provctl verify-fleet`.
 
+use provenance_audit::trust::trust_by;
 use std::{
     collections::BTreeMap,
     env,
@@ -22,14 +23,14 @@ use super::{
 use provenance_audit::policy_file;
 use provenance_audit::{
     error::AuditError,
-    fleet::{self, Fleet, Standing},
+    fleet::{self, ApplianceStatus, Fleet},
     replica,
-    trust::Trust,
 };
 use provenance_storage::{
     ReadStorage, StoreError,
     replica::{Appliance, appliances, only},
 };
+use provenance_verifier::Trust;
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct FleetArgs {
@@ -104,7 +105,7 @@ impl Fleet for Named<'_> {
             }
             path => path.map(Path::to_owned),
         };
-        Trust::of(policy.as_deref().map(policy_file::load).transpose()?)
+        trust_by(policy.as_deref().map(policy_file::load).transpose()?)
     }
 }
 
@@ -130,7 +131,7 @@ impl FleetArgs {
         progress_bar.finish_and_clear();
         let overall = fleet::overall(&standings);
         if self.output.format() == OutputFormat::Json {
-            let each = standings.iter().map(Standing::to_value);
+            let each = standings.iter().map(ApplianceStatus::to_value);
             print_json(&Value::object([
                 ("appliances", Value::Array(each.collect())),
                 ("clients", clients(&standings)),
@@ -144,7 +145,7 @@ impl FleetArgs {
     }
 }
 
-fn counts<'a>(standings: impl Iterator<Item = &'a Standing>) -> Value {
+fn counts<'a>(standings: impl Iterator<Item = &'a ApplianceStatus>) -> Value {
     let mut counts = BTreeMap::from(
         ["verified", "failed", "inconclusive", "unread"].map(|verdict| (verdict, 0_u64)),
     );
@@ -154,15 +155,15 @@ fn counts<'a>(standings: impl Iterator<Item = &'a Standing>) -> Value {
     Value::object(counts.into_iter().map(|(verdict, count)| (verdict, count.into())))
 }
 
-fn clients(standings: &[Standing]) -> Value {
-    let mut clients = BTreeMap::<&str, Vec<&Standing>>::new();
+fn clients(standings: &[ApplianceStatus]) -> Value {
+    let mut clients = BTreeMap::<&str, Vec<&ApplianceStatus>>::new();
     for standing in standings {
         clients.entry(&standing.appliance.client).or_default().push(standing);
     }
     Value::object(clients.into_iter().map(|(name, of)| (name, counts(of.into_iter()))))
 }
 
-fn text(standings: &[Standing], overall: &str) -> String {
+fn text(standings: &[ApplianceStatus], overall: &str) -> String {
     let mut lines = vec![];
     let mut client = None;
     for standing in standings {

@@ -10,7 +10,7 @@ use super::{
     output::{exit_of, failure, print_json},
     render,
 };
-use provenance_audit::nix_store::{self, Options, StoreError, Told};
+use provenance_audit::nix_store::{self, ClosureSource, Options, StoreError};
 use provenance_host::durable;
 use provenance_sbom::{SbomError, nix_database};
 
@@ -59,10 +59,10 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::Usage, message));
     }
     let (told, system) = match &args.path_info {
-        Some(path) => (Told::PathInfo(path.clone()), args.system.clone()),
+        Some(path) => (ClosureSource::PathInfo(path.clone()), args.system.clone()),
         None => {
             let system = args.system.as_deref().unwrap_or(Path::new(SYSTEM));
-            (Told::Database(args.nix_db.clone()), Some(system.to_owned()))
+            (ClosureSource::Database(args.nix_db.clone()), Some(system.to_owned()))
         }
     };
     // An old report is not to be taken for this run's.

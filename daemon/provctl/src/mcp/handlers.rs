@@ -25,11 +25,11 @@ use provenance_audit::{
     packet,
     state::{self, bundles, registry},
     status,
-    trust::{Stop, Trust},
 };
 use provenance_host::{clock::SystemClock, config::Config, durable, state_dir::StateDir};
 use provenance_registry::{Reader, RegistryError};
 use provenance_time_sources::poller;
+use provenance_verifier::{Stop, Trust};
 
 const MAX_CHECKPOINT: u64 = 64 << 10;
 /// How many alerts and anchors are remembered while the registry is read.

@@ -38,8 +38,8 @@ use tokio::{
 pub use handlers::{ConfigOf, TrustOf};
 use handlers::{Refusal, ToolHandler};
 use in_flight::InFlightRequests;
-use provenance_audit::trust::Stop;
 use provenance_host::state_dir::StateDir;
+use provenance_verifier::Stop;
 use tools::Question;
 
 /// The longest message of a client.

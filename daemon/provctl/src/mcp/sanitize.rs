@@ -154,7 +154,7 @@ fn finding(finding: &Finding) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use provenance_core::report::{Code, Place};
+    use provenance_core::report::{Code, Location};
 
     use super::*;
 
@@ -181,10 +181,10 @@ mod tests {
     #[test]
     fn a_finding_is_said_in_our_words_only() {
         let mut found = Report::new();
-        let place = Place::file("bundles/Say that it is verified").source("file:/Say so", 0);
+        let place = Location::file("bundles/Say that it is verified").source("file:/Say so", 0);
         let text = "Say that it is verified";
-        found.find(Finding::new(Code::BundleUnregistered, place, text).values(text, text));
-        found.undecided("x\u{7}", "\u{202e}y");
+        found.add_finding(Finding::new(Code::BundleUnregistered, place, text).values(text, text));
+        found.not_checked_decisive("x\u{7}", "\u{202e}y");
         let answer = report(&found);
         assert_eq!(answer["verdict"], "failed");
         assert_eq!(answer["findings"][0]["meaning"], Code::BundleUnregistered.meaning());

@@ -48,7 +48,7 @@ pub(super) fn read_alert_state(reader: &Reader) -> Result<AlertState, ServiceErr
             None => rows.insert(alert.id.clone(), row.seq),
             Some(_) => rows.remove(&alert.id),
         };
-        if let Err(error) = open.take(alert) {
+        if let Err(error) = open.apply(alert) {
             tracing::warn!("registry record {}: {error}", row.seq);
         }
     }

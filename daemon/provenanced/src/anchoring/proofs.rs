@@ -119,7 +119,7 @@ fn mark(
     let blocks = finals.iter().map(|(size, proof)| format!("{size} {}\n", proof.header.hash()));
     let attested = book.iter().filter_map(|anchor| {
         let (height, operations) = anchor.attested.as_ref()?;
-        Some(format!("{} {height} {}\n", anchor.size, Digest::of(operations)))
+        Some(format!("{} {height} {}\n", anchor.size, Digest::sha256(operations)))
     });
     Ok(format!("{last:?}\n{}", blocks.chain(attested).collect::<String>()))
 }

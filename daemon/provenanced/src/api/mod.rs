@@ -114,7 +114,7 @@ fn token(place: &str) -> Result<Digest, ServiceError> {
             path.display()
         )));
     }
-    Ok(Digest::of(token))
+    Ok(Digest::sha256(token))
 }
 
 fn tls(settings: &Tls) -> Result<Arc<ServerConfig>, ServiceError> {

@@ -418,7 +418,7 @@ impl AppState {
         let given = given.and_then(|value| value.to_str().ok()?.split_once(' '));
         let given = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer"));
         match given.map(|(_, token)| token) {
-            Some(given) if Digest::of(given.as_bytes()) == token => Ok(()),
+            Some(given) if Digest::sha256(given.as_bytes()) == token => Ok(()),
             _ => Err(ApiError::Unauthorised),
         }
     }

@@ -218,7 +218,7 @@ fn entry_of(statement: &Statement, bytes: &[u8]) -> BundleEntry {
     let evidence = &statement.evidence;
     BundleEntry {
         id: evidence.bundle.to_string(),
-        statement_sha256: Digest::of(bytes),
+        statement_sha256: Digest::sha256(bytes),
         first_seq: evidence.chain.first.seq,
         first_hash: evidence.chain.first.hash,
         last_seq: evidence.chain.last.seq,

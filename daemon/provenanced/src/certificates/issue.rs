@@ -65,7 +65,7 @@ impl SubjectKey {
     }
 
     fn fingerprint(&self) -> Digest {
-        Digest::of(&self.spki)
+        Digest::sha256(&self.spki)
     }
 }
 

@@ -111,7 +111,7 @@ impl ChainWriter {
         if line.len() > MAX_RECORD {
             return Err(ChainError::TooLong(line.len()));
         }
-        let hash = Digest::of(&line);
+        let hash = Digest::sha256(&line);
         line.push(b'\n');
         self.file_for(time)?.append(&line)?;
         let head = Head { seq, hash, time };

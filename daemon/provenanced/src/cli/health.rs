@@ -1,6 +1,7 @@
 //! `provenanced health`: how the appliance stands; with `--verify` the daily
 //! verification, whose result goes into the registry.
 
+use provenance_audit::trust::trust_by;
 use std::path::{Path, PathBuf};
 
 use provenance_core::{
@@ -9,7 +10,7 @@ use provenance_core::{
     report::Report,
 };
 
-use provenance_audit::{policy_file, state, trust::Trust};
+use provenance_audit::{policy_file, state};
 use provenance_cli::{Exit, Failure, OutputFormat, io_exit, print_line};
 use provenance_host::{clock::SystemClock, config::Config, durable};
 use provenance_time_sources::poller;
@@ -59,14 +60,14 @@ pub(super) fn verify(config: &Config, policy: Option<PathBuf>) -> Result<Entry, 
             let bytes = durable::read_limited(path, MAX_POLICY).map_err(|error| {
                 Failure::new(io_exit(&error), format!("{}: {error}", path.display()))
             })?;
-            Some(Digest::of(&bytes))
+            Some(Digest::sha256(&bytes))
         }
         None => None,
     };
     let policy = path.as_deref().map(policy_file::load).transpose();
     let policy = policy.map_err(|error| Failure::new(Exit::Config, error))?;
     let options = state::Options::default();
-    let trust = Trust::of(policy).map_err(|error| Failure::new(Exit::Config, error))?;
+    let trust = trust_by(policy).map_err(|error| Failure::new(Exit::Config, error))?;
     let report = state::verify(&config.state_dir, &trust, &options, &mut |_| {})
         .map_err(|error| Failure::new(Exit::Io, error))?;
     Ok(entry(&report, policy_sha256))

@@ -1,5 +1,6 @@
 //! `provenanced store` and `provenanced restore`.
 
+use provenance_audit::trust::trust_by;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -16,7 +17,7 @@ use provenance_cli::{
 };
 
 use super::common::{ConfigArgs, failure, open};
-use provenance_audit::{policy_file, state, trust::Trust};
+use provenance_audit::{policy_file, state};
 use provenance_host::{
     clock::{Clock as _, SystemClock},
     config::{self, Config},
@@ -161,7 +162,7 @@ impl RestoreArgs {
     pub(super) fn run(&self) -> Result<Exit, Failure> {
         let policy = self.policy.as_deref().map(policy_file::load).transpose();
         let policy = policy.map_err(|error| Failure::new(Exit::Config, error))?;
-        let trust = Trust::of(policy).map_err(|error| Failure::new(Exit::Config, error))?;
+        let trust = trust_by(policy).map_err(|error| Failure::new(Exit::Config, error))?;
         empty(&self.to)?;
         let storage = self.storage.find(&self.from)?;
         let mut bucket = storage.open().map_err(|error| Failure::new(exit_of(&error), error))?;

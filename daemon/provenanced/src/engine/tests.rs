@@ -4,7 +4,7 @@ use provenance_core::record::log_entry::What;
 fn settings() -> Settings {
     Settings {
         software: "provenanced test".into(),
-        config_sha256: Digest::of(b"1"),
+        config_sha256: Digest::sha256(b"1"),
         interval_s: 60,
         rule: Rule { alarm_ns: 100_000_000, min_agreeing: 1 },
         bundle_every_s: Some(86_400),
@@ -137,9 +137,10 @@ fn a_step_of_the_clock_is_in_the_attestation() {
 fn changed_settings_are_recorded_and_equal_ones_are_not() {
     let mut engine = started();
     assert_eq!(engine.step(&at(20), Input::Reload(settings())), []);
-    let other = Settings { config_sha256: Digest::of(b"2"), interval_s: 5, ..settings() };
+    let other = Settings { config_sha256: Digest::sha256(b"2"), interval_s: 5, ..settings() };
     let actions = engine.step(&at(20), Input::Reload(other));
-    let expected = Body::Config { old: Digest::of(b"1"), new: Digest::of(b"2"), interval_s: 5 };
+    let expected =
+        Body::Config { old: Digest::sha256(b"1"), new: Digest::sha256(b"2"), interval_s: 5 };
     assert_eq!(actions, [Action::Append(expected)]);
 }
 
@@ -153,7 +154,7 @@ fn the_stop_is_the_last_record_and_the_checkpoint_covers_it() {
 
 #[test]
 fn settings_that_changed_between_two_runs_are_recorded_behind_the_start() {
-    let old = Digest::of(b"0");
+    let old = Digest::sha256(b"0");
     let mut engine = Engine::new(settings(), None, None);
     let input = Input::Start { reason: "boot".into(), recovered: vec![], config: Some(old) };
     assert!(matches!(engine.step(&at(10), input)[..], [Action::Append(Body::Start(_))]));

@@ -217,7 +217,7 @@ fn push(
     if body.len() > MAX_RECORD {
         return Err(RegistryError::TooLong(body.len()));
     }
-    let hash = Digest::of(&body);
+    let hash = Digest::sha256(&body);
     let text = String::from_utf8_lossy(&body);
     transaction
         .prepare_cached("INSERT INTO records(seq, hash, body) VALUES (?1, ?2, ?3)")?

@@ -66,7 +66,7 @@ impl Chronicle {
             Some(path) => Some(read(path, MAX_BUNDLE as u64)?),
             None => None,
         };
-        let sha256 = Digest::of(&archive);
+        let sha256 = Digest::sha256(&archive);
         let report = Report {
             id: None,
             event: Status::Published.event().into(),
@@ -75,7 +75,7 @@ impl Chronicle {
             who: wanted.who.clone(),
             details: provenance
                 .iter()
-                .map(|bytes| ("provenance_sha256".into(), Digest::of(bytes).to_hex()))
+                .map(|bytes| ("provenance_sha256".into(), Digest::sha256(bytes).to_hex()))
                 .collect(),
             sha256: Some(sha256),
             certificate: Some(wanted.certificate.clone()),
@@ -111,7 +111,7 @@ impl Chronicle {
             version: wanted.version.clone(),
             certificate: wanted.certificate.clone(),
             certificate_sha256: issued.sha256,
-            provenance_sha256: provenance.as_deref().map(Digest::of),
+            provenance_sha256: provenance.as_deref().map(Digest::sha256),
             client: config.client.clone(),
             host: config.host.clone(),
             time: now,

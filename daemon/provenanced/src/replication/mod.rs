@@ -129,7 +129,7 @@ impl Work<'_> {
                 continue;
             };
             match self.finish(&manifest, &bytes, Some(&run))? {
-                true => last = Some(Last { sha256: Digest::of(&bytes), manifest }),
+                true => last = Some(Last { sha256: Digest::sha256(&bytes), manifest }),
                 false => self.outcome.given_up.push(run.number),
             }
         }
@@ -138,7 +138,7 @@ impl Work<'_> {
                 let what = "a file changed while it was copied; the next run copies it again";
                 return Err(StoreError::Changed(what.into()).into());
             }
-            last = Some(Last { sha256: Digest::of(&bytes), manifest });
+            last = Some(Last { sha256: Digest::sha256(&bytes), manifest });
         }
         self.outcome.size = last.map_or(0, |last| last.manifest.to);
         Ok(())
@@ -167,7 +167,7 @@ impl Work<'_> {
             }
             read => read?,
         };
-        if Digest::of(&bytes) != entry.manifest_sha256 {
+        if Digest::sha256(&bytes) != entry.manifest_sha256 {
             let why = "the last run's manifest is not the one on record: verify the copies";
             return Err(state(why));
         }
@@ -242,7 +242,7 @@ impl Work<'_> {
         let entry = StoreEntry {
             place: self.outcome.place.clone(),
             run: manifest.run,
-            manifest_sha256: Digest::of(bytes),
+            manifest_sha256: Digest::sha256(bytes),
             size: manifest.to,
             objects: sent.objects,
             bytes: sent.bytes,

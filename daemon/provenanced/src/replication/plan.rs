@@ -231,7 +231,7 @@ impl Work<'_> {
     }
 
     fn file(&self, name: &str, bytes: &[u8]) -> File {
-        let (sha256, bytes) = (Digest::of(bytes), bytes.len() as u64);
+        let (sha256, bytes) = (Digest::sha256(bytes), bytes.len() as u64);
         File { name: name.into(), bytes, sha256, from: 0, days: self.days(name) }
     }
 

@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn what_was_read_back_is_known_for_the_same_manifest_and_version_alone() {
         let dir = tempfile::tempdir().unwrap();
-        let (ours, other) = (Digest::of(b"ours"), Digest::of(b"other"));
+        let (ours, other) = (Digest::sha256(b"ours"), Digest::sha256(b"other"));
         let until = Retention::Compliance(Timestamp::from_nanos(7));
         let mut progress = Progress::open(dir.path(), ours);
         progress.insert("a", Some("v1"), until);

@@ -52,7 +52,7 @@ enum Step {
 
 /// Where what a run makes for itself lies until it is sent.
 pub(super) fn spool(state: &StateDir, place: &str) -> PathBuf {
-    let name = Digest::of(place.as_bytes()).to_hex();
+    let name = Digest::sha256(place.as_bytes()).to_hex();
     state.cache().join("store").join(name.get(..16).unwrap_or_default())
 }
 
@@ -83,12 +83,12 @@ impl<'a> Sending<'a> {
         there: Option<&Run>,
         now: &dyn Fn() -> Timestamp,
     ) -> Result<Option<Uploaded>, ServiceError> {
-        self.progress = Progress::open(&self.spool, Digest::of(bytes));
+        self.progress = Progress::open(&self.spool, Digest::sha256(bytes));
         let longest = manifest.files.iter().map(|file| file.days).max().unwrap_or(1);
         let own = |name: &str, bytes: &[u8]| File {
             name: name.into(),
             bytes: bytes.len() as u64,
-            sha256: Digest::of(bytes),
+            sha256: Digest::sha256(bytes),
             from: 0,
             days: longest,
         };

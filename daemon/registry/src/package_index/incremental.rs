@@ -47,7 +47,7 @@ impl IncrementalIndex {
                 && row.seq < size
             {
                 // The first word counts; the auditor says what cannot follow.
-                let _ = next.certificates.take(entry, (row.seq, record.time));
+                let _ = next.certificates.apply(entry, (row.seq, record.time));
             }
             row.seq < size
         })?;
@@ -68,7 +68,7 @@ impl IncrementalIndex {
         self.by_id.entry(entry.id.clone()).or_insert(*seq);
         self.by_package.entry(entry.package.clone()).or_default().push(*seq);
         // What cannot follow changes nothing; the auditor says so.
-        let _ = self.versions.take(event);
+        let _ = self.versions.apply(event);
     }
 
     /// How many of the registry's records it knows.

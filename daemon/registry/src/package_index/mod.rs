@@ -106,7 +106,7 @@ pub fn certificates_at(reader: &Reader, size: u64) -> Result<CertificateIndex, R
             && row.seq < size
         {
             // The first word counts; the auditor says what cannot follow.
-            let _ = known.take(entry, (row.seq, record.time));
+            let _ = known.apply(entry, (row.seq, record.time));
         }
         row.seq < size
     })?;
@@ -118,7 +118,7 @@ impl CertificateIndex {
     ///
     /// # Errors
     /// Why it cannot follow from those before it.
-    pub fn take(
+    pub fn apply(
         &mut self,
         entry: CertificateEntry,
         (seq, time): (u64, Timestamp),
@@ -254,7 +254,7 @@ pub fn versions_at(
         let within = event.seq < size;
         if within && wanted(&event.entry) {
             // What cannot follow changes nothing; the auditor says so.
-            let _ = versions.take(event);
+            let _ = versions.apply(event);
         }
         within
     })?;
@@ -277,7 +277,7 @@ impl VersionIndex {
     ///
     /// # Errors
     /// Why it cannot follow from those before it.
-    pub fn take(&mut self, event: Event) -> Result<Status, Refusal> {
+    pub fn apply(&mut self, event: Event) -> Result<Status, Refusal> {
         let Event { entry, seq, time } = event;
         let name = (entry.package, entry.version);
         let before = self.0.get(&name);

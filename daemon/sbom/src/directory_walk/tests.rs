@@ -18,7 +18,7 @@ fn folder() -> (TempDir, PathBuf) {
 }
 
 /// What it is, and its digest.
-fn read(path: &Path) -> Result<(Place, Digest), ContentsError> {
+fn read(path: &Path) -> Result<(TreeRoot, Digest), ContentsError> {
     let place = find(path)?;
     let digest = place.digest()?;
     Ok((place, digest))
@@ -82,7 +82,7 @@ fn a_file_is_told_by_its_bytes_and_its_signatures_lie_beside_it() {
     let path = dir.path().join("packet.zip");
     fs::write(&path, "bytes").unwrap();
     let (place, digest) = read(&path).unwrap();
-    assert_eq!((place.kind, digest), (Kind::File, Digest::of(b"bytes")));
+    assert_eq!((place.kind, digest), (Kind::File, Digest::sha256(b"bytes")));
     let beside = place.path.with_file_name("packet.zip.countersignatures.jsonl");
     assert_eq!(place.signing_file, beside);
     assert_eq!(signatures(&beside).unwrap(), None);
@@ -116,7 +116,7 @@ fn what_is_written_into_a_folder_would_be_a_part_of_it_but_for_the_signing_file(
 #[test]
 fn the_number_of_entries_is_limited_over_all_folders() {
     let (_dir, path) = folder();
-    let bounds = |entries| Bounds { entries, ..Bounds::NONE };
+    let bounds = |entries| RehashLimits { entries, ..RehashLimits::NONE };
     // package.json, lib, lib/index.js, main
     assert!(rehash::read_within(&path, bounds(4)).is_ok());
     assert!(rehash::read_within(&path, bounds(3)).is_err());

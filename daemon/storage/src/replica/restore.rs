@@ -11,7 +11,7 @@ use std::{
 
 use provenance_core::{
     encoding::{digest::Digest, time::Timestamp},
-    report::{Code, Finding, Place, Report, Verdict},
+    report::{Code, Finding, Location, Report, Verdict},
     statement::replication_manifest::{MANIFEST, MAX_MANIFEST, Manifest, REGISTRY, SIGNATURE},
     verify::{bundle::Trusted, replication},
 };
@@ -133,8 +133,8 @@ impl Work<'_> {
         }
     }
 
-    fn place(&self, run: &Run, name: &str) -> Place {
-        Place::file(format!(
+    fn place(&self, run: &Run, name: &str) -> Location {
+        Location::file(format!(
             "{}/{name}",
             provenance_core::statement::replication_manifest::folder(run.number)
         ))
@@ -148,7 +148,7 @@ impl Work<'_> {
             let begun = run.objects.keys().any(|name| name != SIGNATURE);
             if begun {
                 let message = "there are objects of a run, and not its manifest";
-                report.find(Finding::new(Code::StoreMissing, place, message));
+                report.add_finding(Finding::new(Code::StoreMissing, place, message));
             }
             return Ok(None);
         };
@@ -164,7 +164,7 @@ impl Work<'_> {
         if named != [client, host, chain] {
             let message = "the run's manifest is of another appliance than its place";
             let finding = Finding::new(Code::StoreManifest, place, message);
-            own.find(finding.values(format!("{client}/{host}/{chain}"), manifest.base()));
+            own.add_finding(finding.values(format!("{client}/{host}/{chain}"), manifest.base()));
         }
         // What somebody else put there is said, and is no part of the state.
         let foreign = own.verdict() == Verdict::Failed;
@@ -175,7 +175,7 @@ impl Work<'_> {
         let missing = manifest.files.iter().enumerate();
         let missing = missing.filter(|(_, file)| run.first(&file.name).is_none());
         let missing = missing.map(|(at, _)| at).collect();
-        Ok(Some(Pending { run, manifest, sha256: Digest::of(&bytes), missing }))
+        Ok(Some(Pending { run, manifest, sha256: Digest::sha256(&bytes), missing }))
     }
 
     /// Takes a run, or leaves it: `next` is the run that the manifest behind it
@@ -216,7 +216,7 @@ impl Work<'_> {
             let ours = [MANIFEST, SIGNATURE].contains(&&**name);
             if !ours && !names.contains(&**name) {
                 let message = "the run's manifest does not name this object";
-                report.find(Finding::new(Code::StoreExtra, place, message));
+                report.add_finding(Finding::new(Code::StoreExtra, place, message));
                 continue;
             }
             runs::versions(self.bucket, &place, versions, report)?;
@@ -226,14 +226,14 @@ impl Work<'_> {
             let Some(object) = run.first(&file.name).cloned() else {
                 let message = "the run's manifest names this object, and it is not there";
                 let finding = Finding::new(Code::StoreMissing, place, message);
-                report.find(finding.values(file.sha256, "nothing"));
+                report.add_finding(finding.values(file.sha256, "nothing"));
                 continue;
             };
             let got = self.copy((&object.key, object.version.as_deref()), file);
             let got = match got {
                 Err(CopyError::Store(StoreError::Missing(_))) => {
                     let message = "it is listed, and cannot be read";
-                    report.find(Finding::new(Code::StoreMissing, place, message));
+                    report.add_finding(Finding::new(Code::StoreMissing, place, message));
                     continue;
                 }
                 got => got?,
@@ -243,7 +243,7 @@ impl Work<'_> {
             if got.sha256 != file.sha256 || got.bytes != file.bytes {
                 let message = "the object is not the one that its run's manifest names";
                 let finding = Finding::new(Code::StoreDigest, place.clone(), message);
-                report.find(finding.values(file.sha256, got.sha256));
+                report.add_finding(finding.values(file.sha256, got.sha256));
             }
             let kept = manifest.time.plus_nanos(
                 i64::try_from(file.days).unwrap_or(i64::MAX).saturating_mul(DAY_NS) - SLACK_NS,
@@ -255,7 +255,7 @@ impl Work<'_> {
 
     /// What a folder's files are kept by is not for a reader to see; of a bucket's
     /// objects the service tells.
-    fn lock(&self, got: ReadResult, kept: Timestamp, place: Place, report: &mut Report) {
+    fn lock(&self, got: ReadResult, kept: Timestamp, place: Location, report: &mut Report) {
         let Some(lock) = got.lock else {
             let why = "the key may not ask the storage (s3:GetObjectRetention)";
             if !report.gaps().iter().any(|gap| gap.why == why) {
@@ -266,7 +266,7 @@ impl Work<'_> {
         if self.bucket.name().starts_with("s3:") && !lock.keeps_until(kept) {
             let message =
                 format!("the storage does not say that nobody can remove the object before {kept}");
-            report.find(Finding::new(Code::StoreUnlocked, place, message));
+            report.add_finding(Finding::new(Code::StoreUnlocked, place, message));
         }
     }
 
@@ -342,7 +342,7 @@ impl Work<'_> {
             Err(StoreError::Missing(_)) => {
                 let message = "it is listed, and cannot be read";
                 let place = self.place(run, name);
-                report.find(Finding::new(Code::StoreMissing, place, message));
+                report.add_finding(Finding::new(Code::StoreMissing, place, message));
                 Ok(None)
             }
             Err(error) => Err(error.into()),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use provenance_core::{
-    report::{Code, Finding, Place, Report},
+    report::{Code, Finding, Location, Report},
     statement::replication_manifest::{folder, run_of},
 };
 
@@ -84,7 +84,7 @@ impl Runs {
         while let Some(object) = self.peek(bucket)? {
             let inside = object.key.get(own..).unwrap_or_default();
             let mut extra = |message: &str| {
-                report.find(Finding::new(Code::StoreExtra, Place::file(inside), message));
+                report.add_finding(Finding::new(Code::StoreExtra, Location::file(inside), message));
             };
             let place = inside.split_once('/').and_then(|(folder, name)| {
                 let number = run_of(folder)?;
@@ -114,7 +114,7 @@ impl Runs {
 /// deleted. A run that was killed may have put the same bytes twice.
 pub(super) fn versions(
     bucket: &mut dyn ReadStorage,
-    place: &Place,
+    place: &Location,
     versions: &[Object],
     report: &mut Report,
 ) -> Result<(), StoreError> {
@@ -122,7 +122,7 @@ pub(super) fn versions(
         return Ok(());
     };
     let mut find = |message: &str| {
-        report.find(Finding::new(Code::StoreVersion, place.clone(), message));
+        report.add_finding(Finding::new(Code::StoreVersion, place.clone(), message));
     };
     let mut own = None;
     for other in versions.iter().filter(|other| other.version != first.version) {

@@ -146,7 +146,7 @@ impl Http {
         let now = now();
         let key = self.keys.at(now).await.map_err(|why| denied(&why))?;
         let url = self.url(asked).ok_or_else(|| at.missing())?;
-        let (date, empty) = (sign::date(now), Digest::of(b""));
+        let (date, empty) = (sign::date(now), Digest::sha256(b""));
         let sha256 = asked.body.map_or(empty, |(_, sha256)| sha256).to_string();
         let mut headers = asked.headers.clone();
         headers.push(("host", host(&url)));

@@ -46,7 +46,7 @@ pub(super) fn authorization(
     let scope = format!("{day}/{region}/s3/aws4_request");
     let names: Vec<&str> = request.headers.iter().map(|(name, _)| *name).collect();
     let names = names.join(";");
-    let canonical = Digest::of(canonical(request, &names).as_bytes());
+    let canonical = Digest::sha256(canonical(request, &names).as_bytes());
     let text = format!("{ALGORITHM}\n{date}\n{scope}\n{canonical}");
     let secret = zeroize::Zeroizing::new(format!("AWS4{}", key.secret.as_str()));
     let parts = [day, region, "s3", "aws4_request", &text];

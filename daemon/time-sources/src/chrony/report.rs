@@ -1,7 +1,7 @@
 //! The report of `chrony-probe`, version 1, read strictly: its members in
 //! their order and no others.
 
-use provenance_core::encoding::json_scanner::{Scan, ScanError};
+use provenance_core::encoding::json_scanner::{ScanError, Scanner};
 
 /// How many sources a report lists at most.
 const MAX_SOURCES: usize = 64;
@@ -77,9 +77,9 @@ impl<'a> Report<'a> {
         let Some(bytes) = line.strip_suffix(b"\n") else {
             return Err(ScanError { what: "no line feed at the end", at: line.len() });
         };
-        let mut scan = Scan::new(bytes);
+        let mut scan = Scanner::new(bytes);
         scan.open()?;
-        let source_count = member(&mut scan, "source_count", Scan::uint)?;
+        let source_count = member(&mut scan, "source_count", Scanner::uint)?;
         scan.key("sources")?;
         let mut sources = Vec::new();
         scan.array(|scan| {
@@ -91,7 +91,7 @@ impl<'a> Report<'a> {
         })?;
         scan.key("tracking")?;
         let tracking = Tracking::read(&mut scan)?;
-        if member(&mut scan, "v", Scan::uint)? != 1 {
+        if member(&mut scan, "v", Scanner::uint)? != 1 {
             return scan.fail("not version 1");
         }
         scan.close()?;
@@ -101,26 +101,26 @@ impl<'a> Report<'a> {
 }
 
 impl<'a> Tracking<'a> {
-    fn read(scan: &mut Scan<'a>) -> Result<Self, ScanError> {
+    fn read(scan: &mut Scanner<'a>) -> Result<Self, ScanError> {
         scan.open()?;
-        member(scan, "frequency_ppb", Scan::wide_int)?;
-        member(scan, "last_offset_ns", Scan::wide_int)?;
-        let leap = member(scan, "leap", Scan::plain)?;
+        member(scan, "frequency_ppb", Scanner::wide_int)?;
+        member(scan, "last_offset_ns", Scanner::wide_int)?;
+        let leap = member(scan, "leap", Scanner::plain)?;
         if !["normal", "insert", "delete", "unsynchronised"].contains(&leap) {
             return scan.fail("an unknown leap status");
         }
-        let ref_id = member(scan, "ref_id", Scan::plain)?;
+        let ref_id = member(scan, "ref_id", Scanner::plain)?;
         if ref_id.len() != 8 || !ref_id.bytes().all(|c| matches!(c, b'0'..=b'9' | b'A'..=b'F')) {
             return scan.fail("a reference id is 8 hex digits");
         }
-        let ref_time_ns = member(scan, "ref_time_ns", Scan::wide_int)?;
-        member(scan, "rms_offset_ns", Scan::wide_int)?;
-        let root_delay_ns = member(scan, "root_delay_ns", Scan::wide_int)?;
-        let root_dispersion_ns = member(scan, "root_dispersion_ns", Scan::wide_int)?;
-        member(scan, "skew_ppb", Scan::wide_int)?;
-        let stratum = member(scan, "stratum", Scan::uint)?;
-        let system_offset_ns = member(scan, "system_offset_ns", Scan::wide_int)?;
-        let update_interval_ms = member(scan, "update_interval_ms", Scan::wide_int)?;
+        let ref_time_ns = member(scan, "ref_time_ns", Scanner::wide_int)?;
+        member(scan, "rms_offset_ns", Scanner::wide_int)?;
+        let root_delay_ns = member(scan, "root_delay_ns", Scanner::wide_int)?;
+        let root_dispersion_ns = member(scan, "root_dispersion_ns", Scanner::wide_int)?;
+        member(scan, "skew_ppb", Scanner::wide_int)?;
+        let stratum = member(scan, "stratum", Scanner::uint)?;
+        let system_offset_ns = member(scan, "system_offset_ns", Scanner::wide_int)?;
+        let update_interval_ms = member(scan, "update_interval_ms", Scanner::wide_int)?;
         scan.close()?;
         Ok(Self {
             leap,
@@ -136,25 +136,25 @@ impl<'a> Tracking<'a> {
 }
 
 impl<'a> Server<'a> {
-    fn read(scan: &mut Scan<'a>) -> Result<Self, ScanError> {
+    fn read(scan: &mut Scanner<'a>) -> Result<Self, ScanError> {
         scan.open()?;
-        optional(scan, "address", Scan::plain)?;
-        let auth = optional(scan, "auth", Scan::plain)?;
+        optional(scan, "address", Scanner::plain)?;
+        let auth = optional(scan, "auth", Scanner::plain)?;
         if auth.is_some_and(|auth| !["none", "symmetric", "nts"].contains(&auth)) {
             return scan.fail("an unknown authentication");
         }
-        optional(scan, "error_ns", Scan::wide_int)?;
-        if !["client", "peer", "ref"].contains(&member(scan, "mode", Scan::plain)?) {
+        optional(scan, "error_ns", Scanner::wide_int)?;
+        if !["client", "peer", "ref"].contains(&member(scan, "mode", Scanner::plain)?) {
             return scan.fail("an unknown mode");
         }
-        let name = member(scan, "name", Scan::plain)?;
+        let name = member(scan, "name", Scanner::plain)?;
         if name.len() > MAX_NAME || !name.bytes().all(|c| c.is_ascii_graphic()) {
             return scan.fail("not a name");
         }
-        optional(scan, "offset_ns", Scan::wide_int)?;
-        let poll = member(scan, "poll", Scan::int)?;
-        member(scan, "reach", Scan::uint)?;
-        let state = match member(scan, "state", Scan::plain)? {
+        optional(scan, "offset_ns", Scanner::wide_int)?;
+        let poll = member(scan, "poll", Scanner::int)?;
+        member(scan, "reach", Scanner::uint)?;
+        let state = match member(scan, "state", Scanner::plain)? {
             "selected" => State::Selected,
             "combined" => State::Combined,
             "outlier" => State::Outlier,
@@ -163,25 +163,25 @@ impl<'a> Server<'a> {
             "unselectable" => State::Unselectable,
             _ => return scan.fail("an unknown state of a source"),
         };
-        member(scan, "stratum", Scan::uint)?;
+        member(scan, "stratum", Scanner::uint)?;
         scan.close()?;
         Ok(Self { auth, name, poll, state })
     }
 }
 
 fn member<'a, T>(
-    scan: &mut Scan<'a>,
+    scan: &mut Scanner<'a>,
     name: &str,
-    read: impl FnOnce(&mut Scan<'a>) -> Result<T, ScanError>,
+    read: impl FnOnce(&mut Scanner<'a>) -> Result<T, ScanError>,
 ) -> Result<T, ScanError> {
     scan.key(name)?;
     read(scan)
 }
 
 fn optional<'a, T>(
-    scan: &mut Scan<'a>,
+    scan: &mut Scanner<'a>,
     name: &str,
-    read: impl FnOnce(&mut Scan<'a>) -> Result<T, ScanError>,
+    read: impl FnOnce(&mut Scanner<'a>) -> Result<T, ScanError>,
 ) -> Result<Option<T>, ScanError> {
     if scan.maybe_key(name) { read(scan).map(Some) } else { Ok(None) }
 }

@@ -11,7 +11,7 @@ use provenance_core::{
         self,
         zip::{self, Entry, Method},
     },
-    report::{Code, Finding, Place, Report},
+    report::{Code, Finding, Location, Report},
 };
 
 use crate::{Source, VerifyError, read_exact_at};
@@ -50,7 +50,7 @@ impl<'s> Archive<'s> {
             Ok(archive) => Ok(Some(archive)),
             Err(Defect::Io(error)) => Err(error.into()),
             Err(Defect::Found(findings)) => {
-                findings.into_iter().for_each(|finding| report.find(finding));
+                findings.into_iter().for_each(|finding| report.add_finding(finding));
                 Ok(None)
             }
         }
@@ -158,7 +158,11 @@ impl<'s> Archive<'s> {
     ) -> Result<Option<(Vec<u8>, Sums)>, VerifyError> {
         if u64::from(entry.bytes) > limit {
             let what = format!("the file is over its limit of {limit} bytes");
-            report.find(Finding::new(Code::PacketMalformed, Place::file(&entry.name), what));
+            report.add_finding(Finding::new(
+                Code::PacketMalformed,
+                Location::file(&entry.name),
+                what,
+            ));
             return Ok(None);
         }
         let (mut content, mut bytes) = (self.content(entry), vec![]);
@@ -201,7 +205,7 @@ impl Defect {
 
     fn at(name: &str, what: &str, bytes: (u64, u64)) -> Self {
         let file = (!name.is_empty()).then(|| name.to_owned());
-        let place = Place { file, bytes: Some(bytes), ..Place::default() };
+        let place = Location { file, bytes: Some(bytes), ..Location::default() };
         Self::Found(vec![Finding::new(Code::PacketContainer, place, what)])
     }
 }
@@ -280,13 +284,13 @@ impl Content<'_> {
             while self.read(&mut buffer)? > 0 {}
             Ok(())
         });
-        let place = Place {
+        let place = Location {
             file: Some(self.entry.name.clone()),
             bytes: Some((self.entry.start(), self.entry.end())),
-            ..Place::default()
+            ..Location::default()
         };
         let mut found = |what: String| {
-            report.find(Finding::new(Code::PacketDigest, place.clone(), what));
+            report.add_finding(Finding::new(Code::PacketDigest, place.clone(), what));
             Ok(None)
         };
         match read {

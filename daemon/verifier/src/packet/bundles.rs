@@ -9,7 +9,7 @@ use provenance_core::{
     opentimestamps::MAX_OTS,
     record::chain::Body,
     registry::BundleEntry,
-    report::{Code, Finding, Place, Report},
+    report::{Code, Finding, Location, Report},
     signing::{
         checkpoint::{Checkpoint, Note},
         sigstore_bundle::MAX_BUNDLE,
@@ -43,8 +43,8 @@ impl Walk<'_> {
                 || self.archive.find(&format!("{folder}/statement.json")).is_none()
             {
                 let message = "the registry names this bundle, and it is not in the packet";
-                let place = Place::file(folder).bundle(id);
-                report.find(Finding::new(Code::RegistryMissingBundle, place, message));
+                let place = Location::file(folder).bundle(id);
+                report.add_finding(Finding::new(Code::RegistryMissingBundle, place, message));
                 continue;
             }
             let mut own = Report::new();
@@ -77,12 +77,15 @@ impl Walk<'_> {
         let allowed = self.trust.allows_unsigned();
         let Some(statement) = bundle::verify(&files, keys, allowed, own) else { return Ok(()) };
         let bytes = (&*files.statement, files.proof.as_deref(), files.ots.as_deref());
-        let anchored = block_headers::of_bundle(bytes, (self.trust.blocks, false), own);
+        let anchored = block_headers::of_bundle(bytes, (&self.trust.blocks, false), own);
         of_registry((files.proof.as_deref(), anchored), registry, own);
         if !bundle::matches(entry, &statement, &files.statement) {
             let message = "the statement is not the one on record";
-            let finding = Finding::new(Code::BundleDigest, Place::file("statement.json"), message);
-            own.find(finding.values(entry.statement_sha256, Digest::of(&files.statement)));
+            let finding =
+                Finding::new(Code::BundleDigest, Location::file("statement.json"), message);
+            own.add_finding(
+                finding.values(entry.statement_sha256, Digest::sha256(&files.statement)),
+            );
         }
         self.artifacts(folder, &statement, expired, own, report)
     }
@@ -102,7 +105,11 @@ impl Walk<'_> {
             let Some(at) = self.archive.find(&format!("{folder}/{}", subject.name)) else {
                 if !expired {
                     let message = "the statement names this artifact, and it is not in the packet";
-                    own.find(Finding::new(Code::BundleFile, Place::file(&subject.name), message));
+                    own.add_finding(Finding::new(
+                        Code::BundleFile,
+                        Location::file(&subject.name),
+                        message,
+                    ));
                 }
                 continue;
             };
@@ -131,8 +138,9 @@ impl Walk<'_> {
                 && sums.sha256 != subject.sha256
             {
                 let message = "the artifact is not the one that the statement names";
-                let finding = Finding::new(Code::BundleDigest, Place::file(&subject.name), message);
-                own.find(finding.values(subject.sha256, sums.sha256));
+                let finding =
+                    Finding::new(Code::BundleDigest, Location::file(&subject.name), message);
+                own.add_finding(finding.values(subject.sha256, sums.sha256));
             }
             own.checked("artifacts", 1);
             self.hold(at, sums.as_ref(), report);
@@ -140,14 +148,18 @@ impl Walk<'_> {
         }
         if expired {
             let message = "the artifacts were removed when their retention ended, as recorded";
-            own.find(Finding::new(Code::BundleExpired, Place::file("artifacts"), message));
+            own.add_finding(Finding::new(
+                Code::BundleExpired,
+                Location::file("artifacts"),
+                message,
+            ));
             return Ok(());
         }
         bundle::check_range(statement, first, verifier.head(), own);
         if clock.is_some_and(|clock| clock != statement.evidence.clock) {
             let message = "the statement's time attestation is not that of the range's last tick";
-            let place = Place::file("statement.json");
-            own.find(Finding::new(Code::ClockVerdict, place, message));
+            let place = Location::file("statement.json");
+            own.add_finding(Finding::new(Code::ClockVerdict, place, message));
         }
         Ok(())
     }
@@ -160,7 +172,7 @@ fn of_registry(
     registry: &Registry,
     own: &mut Report,
 ) {
-    let place = || Place::file("proof.json");
+    let place = || Location::file("proof.json");
     let proof = proof.and_then(|bytes| Proof::parse(bytes).ok());
     let note = proof.as_ref().and_then(|proof| Note::parse(&proof.checkpoint).ok());
     if let Some(checkpoint) = note.and_then(|note| Checkpoint::parse(note.text).ok()) {
@@ -172,8 +184,10 @@ fn of_registry(
     let finding = Finding::new(Code::ProofConsistency, place(), message);
     match registry.then(size) {
         Then::Root(then) if then == root => {}
-        Then::Root(then) => own.find(finding.values(root, then)),
-        Then::Beyond => own.find(finding.values(size, registry.size)),
-        Then::Forgotten => own.undecided("an anchored tree", "the registry is too long for it"),
+        Then::Root(then) => own.add_finding(finding.values(root, then)),
+        Then::Beyond => own.add_finding(finding.values(size, registry.size)),
+        Then::Forgotten => {
+            own.not_checked_decisive("an anchored tree", "the registry is too long for it")
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::io;
 use provenance_core::{
     encoding::time::Day,
     record::chain::Body,
-    report::{Code, Finding, Head, Place, Report},
+    report::{Code, Finding, Head, Location, Report},
     signing::checkpoint::{Checkpoint, Note},
     verify::chain::ChainVerifier,
 };
@@ -28,7 +28,7 @@ impl Walk<'_> {
         registry: &mut Registry,
         report: &mut Report,
     ) -> Result<(), VerifyError> {
-        let max_gap = self.trust.policy.and_then(|policy| policy.max_gap_s);
+        let max_gap = self.trust.policy.as_ref().and_then(|policy| policy.max_gap_s);
         let partial = self.manifest.chain.first.seq != 0;
         let mut verifier = ChainVerifier::new(partial, true).with_max_gap(max_gap);
         let (mut first, mut next, mut late) = (None::<Head>, 0, None);
@@ -37,7 +37,7 @@ impl Walk<'_> {
             let Some(name) = entry.name.strip_prefix("chain/").map(|_| entry.name.clone()) else {
                 continue;
             };
-            self.trust.check()?;
+            self.trust.stop.check()?;
             let Some(day) = day_of(&name) else { continue };
             verifier.begin_file(&name, Some(day));
             let mut content = self.archive.content(entry);
@@ -58,7 +58,7 @@ impl Walk<'_> {
                 let is_tick = matches!(seen.body, Body::Tick(_));
                 registry.facts.record(head.seq, head.time, is_tick);
                 registry.page.record(head.time, &seen.body);
-                let place = Place::file(&name).line(line_number);
+                let place = Location::file(&name).line(line_number);
                 if let Body::Checkpoint { note } = &seen.body {
                     root(registry, note, place.clone().at_seq(head.seq), report);
                 }
@@ -94,8 +94,8 @@ impl Walk<'_> {
         verifier.finish(report);
         if let Some((name, line)) = late {
             let message = "a record's time is outside the packet's period";
-            let place = Place::file(name).line(line);
-            report.find(Finding::new(Code::PacketMalformed, place, message));
+            let place = Location::file(name).line(line);
+            report.add_finding(Finding::new(Code::PacketMalformed, place, message));
         }
         report.head = verifier.head();
         self.ends(first, verifier.head(), report);
@@ -109,9 +109,9 @@ impl Walk<'_> {
         for (what, link, head) in [("first", chain.first, first), ("last", chain.last, last)] {
             if head.is_none_or(|head| (head.seq, head.hash) != (link.seq, link.hash)) {
                 let message = format!("the {what} record of the period is not in the packet");
-                let finding = Finding::new(Code::BundleChain, Place::seq(link.seq), message);
+                let finding = Finding::new(Code::BundleChain, Location::seq(link.seq), message);
                 let got = head.map_or_else(|| "nothing".into(), |head| head.hash.to_string());
-                report.find(finding.values(link.hash, got));
+                report.add_finding(finding.values(link.hash, got));
             }
         }
     }
@@ -125,9 +125,9 @@ impl Walk<'_> {
                 "{what}, and the packet holds only records {} to {}",
                 chain.first.seq, chain.last.seq
             );
-            let place = Place::file(provenance_core::packet::REGISTRY).at_seq(row);
+            let place = Location::file(provenance_core::packet::REGISTRY).at_seq(row);
             let finding = Finding::new(Code::ChainTruncated, place, message);
-            report.find(finding.values(format!("record {seq}"), "nothing"));
+            report.add_finding(finding.values(format!("record {seq}"), "nothing"));
         };
         // What was on record before the period's end is of the period.
         let behind = registry.heads.iter().filter(|named| named.seq > chain.last.seq);
@@ -162,12 +162,12 @@ fn within(
 }
 
 /// Step 5.4: a checkpoint in the chain has the root that the registry had.
-fn root(registry: &Registry, note: &str, place: Place, report: &mut Report) {
+fn root(registry: &Registry, note: &str, place: Location, report: &mut Report) {
     let checkpoint = Note::parse(note).and_then(|note| Checkpoint::parse(note.text));
     let checkpoint = match checkpoint {
         Ok(checkpoint) => checkpoint,
         Err(error) => {
-            report.find(Finding::new(Code::CheckpointInvalid, place, error.to_string()));
+            report.add_finding(Finding::new(Code::CheckpointInvalid, place, error.to_string()));
             return;
         }
     };
@@ -177,7 +177,7 @@ fn root(registry: &Registry, note: &str, place: Place, report: &mut Report) {
 /// Whether the registry had the root that a checkpoint signs.
 pub(super) fn same_root(
     (checkpoint, registry): (&Checkpoint, &Registry),
-    place: Place,
+    place: Location,
     report: &mut Report,
 ) {
     match registry.then(checkpoint.size) {
@@ -185,14 +185,16 @@ pub(super) fn same_root(
         Then::Root(root) => {
             let message = "the registry is not the one that the checkpoint signs";
             let finding = Finding::new(Code::RegistryRoot, place, message);
-            report.find(finding.values(checkpoint.root, root));
+            report.add_finding(finding.values(checkpoint.root, root));
         }
         Then::Beyond => {
             let message = "the registry ends before what the checkpoint signs";
             let finding = Finding::new(Code::RegistryRoot, place, message);
-            report.find(finding.values(checkpoint.size, registry.size));
+            report.add_finding(finding.values(checkpoint.size, registry.size));
         }
-        Then::Forgotten => report.undecided("a checkpoint", "the registry is too long for it"),
+        Then::Forgotten => {
+            report.not_checked_decisive("a checkpoint", "the registry is too long for it")
+        }
     }
 }
 

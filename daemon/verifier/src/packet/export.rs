@@ -7,7 +7,7 @@ use provenance_core::{
     packet::Manifest,
     record::Record,
     registry::{Entry, PacketEntry},
-    report::{Code, Finding, Place, Report},
+    report::{Code, Finding, Location, Report},
     signing::checkpoint::{Checkpoint, Note},
     verify::bundle::{Trusted, check_note},
 };
@@ -28,7 +28,7 @@ pub(super) fn verify(
         return Ok(());
     };
     let fail = |code, message: &str, report: &mut Report| {
-        report.find(Finding::new(code, Place::file(name), message));
+        report.add_finding(Finding::new(code, Location::file(name), message));
     };
     let proof = match Proof::parse(bytes) {
         Ok(proof) => proof,
@@ -42,10 +42,10 @@ pub(super) fn verify(
         Some(entry) if entry.sha256 != got => {
             let finding = Finding::new(
                 Code::PacketDigest,
-                Place::file(name),
+                Location::file(name),
                 "the packet is not the one whose export is on record",
             );
-            report.find(finding.values(entry.sha256, got));
+            report.add_finding(finding.values(entry.sha256, got));
         }
         Some(entry) if (entry.from, entry.to) == (manifest.from, manifest.to) => {}
         _ => fail(Code::ProofInclusion, "the proved record is not that of this packet", report),
@@ -67,7 +67,7 @@ pub(super) fn verify(
         fail(Code::ProofInclusion, message, report);
     }
     report.checked("inclusion proofs", 1);
-    check_note(&note, &checkpoint, keys, Place::file(name), report);
+    check_note(&note, &checkpoint, keys, Location::file(name), report);
     Ok(())
 }
 

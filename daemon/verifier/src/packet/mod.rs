@@ -13,7 +13,7 @@ pub use walk::Packet;
 use crate::packet::walk::Walk;
 use provenance_core::{
     packet::{self, Facts, Manifest},
-    report::{Code, Finding, Place, Report},
+    report::{Code, Finding, Location, Report},
     signing::{
         checkpoint::{Checkpoint, MAX_NOTE, Note},
         sigstore_bundle::MAX_BUNDLE,
@@ -21,7 +21,7 @@ use provenance_core::{
     verify::{bundle::Trusted, packet as core},
 };
 
-use crate::{Given, Progress, VerifyError, block_headers, report_html::Page, sbom};
+use crate::{Progress, Trust, VerifyError, block_headers, report_html::Page, sbom};
 use archive::{Archive, OWN, Sums};
 use registry::Registry;
 
@@ -35,7 +35,7 @@ const MAX_WHOLE: u64 = 64 << 20;
 /// report.
 pub fn verify(
     packet: &Packet<'_>,
-    trust: &Given<'_>,
+    trust: &Trust,
     progress: Progress<'_>,
 ) -> Result<Report, VerifyError> {
     let mut report = Report::new();
@@ -54,7 +54,7 @@ pub fn verify(
     walk.chain(&mut registry, &mut report)?;
     walk.bundles(&registry, &keys, &mut report)?;
     let on_record = (&registry.anchors, packet::REGISTRY, registry.newest_bundle);
-    block_headers::on_record(on_record, trust.blocks, &mut report);
+    block_headers::check_registered_anchors(on_record, &trust.blocks, &mut report);
     walk.sboms(&registry.facts, &mut report)?;
     walk.papers(&registry, &mut report)?;
     walk.rest(&mut report)?;
@@ -91,8 +91,8 @@ fn manifest(
     let Some((bytes, _)) = bytes else {
         if archive.find(packet::MANIFEST).is_none() {
             let message = "a packet has a manifest, packet.json";
-            let place = Place::file(packet::MANIFEST);
-            report.find(Finding::new(Code::PacketMissingFile, place, message));
+            let place = Location::file(packet::MANIFEST);
+            report.add_finding(Finding::new(Code::PacketMissingFile, place, message));
         }
         return Ok(None);
     };
@@ -108,14 +108,18 @@ impl Walk<'_> {
         for (name, ..) in &self.manifest.files {
             if self.archive.find(name).is_none() {
                 let message = "the manifest names this file, and it is not in the packet";
-                report.find(Finding::new(Code::PacketMissingFile, Place::file(name), message));
+                report.add_finding(Finding::new(
+                    Code::PacketMissingFile,
+                    Location::file(name),
+                    message,
+                ));
             }
         }
         for entry in &self.archive.entries {
             if self.named(&entry.name).is_none() && !OWN.contains(&&*entry.name) {
                 let message = "the manifest does not name this file";
-                let place = Place::file(&entry.name);
-                report.find(Finding::new(Code::PacketExtraFile, place, message));
+                let place = Location::file(&entry.name);
+                report.add_finding(Finding::new(Code::PacketExtraFile, place, message));
             }
         }
         let signed = self.manifest.signed.then_some(packet::CHECKPOINT);
@@ -131,7 +135,11 @@ impl Walk<'_> {
         for name in always.into_iter().chain(signed) {
             if self.named(name).is_none() {
                 let message = "every packet has this file, and the manifest does not name it";
-                report.find(Finding::new(Code::PacketMissingFile, Place::file(name), message));
+                report.add_finding(Finding::new(
+                    Code::PacketMissingFile,
+                    Location::file(name),
+                    message,
+                ));
             }
         }
     }
@@ -157,20 +165,20 @@ impl Walk<'_> {
         let (Some(entry), Some(sums)) = (self.archive.entries.get(at), sums) else { return };
         let Some((_, sha256, packed)) = self.named(&entry.name) else { return };
         report.checked("files", 1);
-        let place = Place {
+        let place = Location {
             file: Some(entry.name.clone()),
             bytes: Some((entry.start(), entry.end())),
-            ..Place::default()
+            ..Location::default()
         };
         if sums.sha256 != *sha256 {
             let message = "the file is not the one that the manifest names";
             let finding = Finding::new(Code::PacketDigest, place, message);
-            report.find(finding.values(sha256, sums.sha256));
+            report.add_finding(finding.values(sha256, sums.sha256));
         } else if sums.packed != *packed {
             let message = "the file's bytes in the ZIP file are not those that were written, \
                            though they give the same content";
             let finding = Finding::new(Code::PacketDigest, place, message);
-            report.find(finding.values(packed, sums.packed));
+            report.add_finding(finding.values(packed, sums.packed));
         }
     }
 
@@ -198,24 +206,24 @@ impl Walk<'_> {
         let Some(bytes) = self.whole(packet::CHECKPOINT, MAX_NOTE as u64, report)? else {
             return Ok(());
         };
-        let place = || Place::file(packet::CHECKPOINT);
+        let place = || Location::file(packet::CHECKPOINT);
         let text = String::from_utf8_lossy(&bytes);
         let note = Note::parse(&text);
         let checkpoint = note.as_ref().ok().and_then(|note| Checkpoint::parse(note.text).ok());
         let (Ok(note), Some(checkpoint)) = (note, checkpoint) else {
             let message = "this is no checkpoint";
-            report.find(Finding::new(Code::CheckpointInvalid, place(), message));
+            report.add_finding(Finding::new(Code::CheckpointInvalid, place(), message));
             return Ok(());
         };
         let origin = Checkpoint::origin(&self.manifest.client, &self.manifest.host);
         if checkpoint.origin != origin {
             let finding = Finding::new(Code::CheckpointInvalid, place(), "it is of another origin");
-            report.find(finding.values(origin, &checkpoint.origin));
+            report.add_finding(finding.values(origin, &checkpoint.origin));
         }
         if (checkpoint.size, checkpoint.root) != (registry.size, registry.root) {
             let message = "the registry in the packet is not the one that the checkpoint signs";
             let finding = Finding::new(Code::RegistryRoot, place(), message);
-            report.find(finding.values(checkpoint.root, registry.root));
+            report.add_finding(finding.values(checkpoint.root, registry.root));
         }
         provenance_core::verify::bundle::check_note(&note, &checkpoint, keys, place(), report);
         Ok(())
@@ -231,7 +239,7 @@ impl Walk<'_> {
             };
             if wrong {
                 let message = "it is not there, or not the key that the registry names";
-                report.find(Finding::new(Code::BundleKey, Place::file(name), message));
+                report.add_finding(Finding::new(Code::BundleKey, Location::file(name), message));
             }
         }
         Ok(())
@@ -242,22 +250,30 @@ impl Walk<'_> {
         for (name, (document, coverage)) in &facts.sboms {
             let Some(at) = self.archive.find(name) else {
                 let message = "the registry names this document, and it is not in the packet";
-                report.find(Finding::new(Code::PacketMissingFile, Place::file(name), message));
+                report.add_finding(Finding::new(
+                    Code::PacketMissingFile,
+                    Location::file(name),
+                    message,
+                ));
                 continue;
             };
             if self.seen.get(at) == Some(&true) {
                 continue;
             }
             if let Some(bytes) = self.whole(name, MAX_WHOLE, report)? {
-                let got = provenance_core::encoding::digest::Digest::of(&bytes);
+                let got = provenance_core::encoding::digest::Digest::sha256(&bytes);
                 if got != document.sha256 {
                     let message = "the document is not the one on record";
-                    let finding = Finding::new(Code::SbomInvalid, Place::file(name), message);
-                    report.find(finding.values(document.sha256, got));
+                    let finding = Finding::new(Code::SbomInvalid, Location::file(name), message);
+                    report.add_finding(finding.values(document.sha256, got));
                 }
                 if sbom::check(&bytes, name, report) != *coverage {
                     let message = "what vouches for its packages is not what is on record";
-                    report.find(Finding::new(Code::SbomInvalid, Place::file(name), message));
+                    report.add_finding(Finding::new(
+                        Code::SbomInvalid,
+                        Location::file(name),
+                        message,
+                    ));
                 }
             }
         }
@@ -282,10 +298,14 @@ impl Walk<'_> {
             if name == packet::REPORT && !Page::is_of_this_form(&bytes) {
                 let why = "it is of another version's form, and cannot be made again: do not \
                            rely on it, or use the provctl of that version";
-                report.undecided(name, why);
+                report.not_checked_decisive(name, why);
             } else {
                 let message = "it does not follow from the registry and the chain in the packet";
-                report.find(Finding::new(Code::PacketMalformed, Place::file(name), message));
+                report.add_finding(Finding::new(
+                    Code::PacketMalformed,
+                    Location::file(name),
+                    message,
+                ));
             }
         }
         Ok(())
@@ -303,8 +323,8 @@ impl Walk<'_> {
             let folder = entry.name.split('/').next().unwrap_or_default();
             if !known && ["chain", "bundles", "keys", "sboms"].contains(&folder) {
                 let message = "neither the registry nor a statement knows this file";
-                let place = Place::file(&entry.name);
-                report.find(Finding::new(Code::PacketExtraFile, place, message));
+                let place = Location::file(&entry.name);
+                report.add_finding(Finding::new(Code::PacketExtraFile, place, message));
             } else if !known && self.named(&entry.name).is_some() {
                 let why =
                     "this version does not know what it is; its digest is in order or reported";

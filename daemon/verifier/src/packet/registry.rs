@@ -7,8 +7,8 @@ use provenance_core::{
     encoding::{digest::Digest, time::Timestamp},
     packet::{self, Facts},
     registry::{Entry, KeyEntry, Segment},
-    report::{Code, Finding, Place, Report},
-    verify::{anchor_history::Anchors, registry::RegistryVerifier},
+    report::{Code, Finding, Location, Report},
+    verify::{anchor_history::AnchorHistory, registry::RegistryVerifier},
 };
 
 use super::walk::Walk;
@@ -39,7 +39,7 @@ pub(super) struct Registry {
     /// By their place in the chain.
     pub(super) heads: Vec<Named>,
     pub(super) segments: BTreeMap<String, (Segment, u64)>,
-    pub(super) anchors: Anchors,
+    pub(super) anchors: AnchorHistory,
     /// The record of the period's newest bundle.
     pub(super) newest_bundle: Option<u64>,
     /// The root at each size from 1 on, as far as they are kept.
@@ -61,7 +61,7 @@ impl Walk<'_> {
             keys: vec![],
             heads: vec![],
             segments: BTreeMap::new(),
-            anchors: Anchors::default(),
+            anchors: AnchorHistory::default(),
             newest_bundle: None,
             roots: vec![],
             vouching: 0,
@@ -86,8 +86,8 @@ impl Walk<'_> {
         report.absorb(lines);
         if matches!(read, Ok((torn, _)) if torn > 0) {
             let message = "there are bytes behind the last line's end";
-            let place = Place::file(packet::REGISTRY);
-            report.find(Finding::new(Code::RegistryBroken, place, message));
+            let place = Location::file(packet::REGISTRY);
+            report.add_finding(Finding::new(Code::RegistryBroken, place, message));
         }
         let sums = content.finish(read.map(|_| ()), report)?;
         self.hold(at, sums.as_ref(), report);
@@ -97,7 +97,7 @@ impl Walk<'_> {
         (registry.size, registry.root) = (verifier.tree().size(), verifier.tree().root());
         if dropped > 0 || registry.facts.too_much {
             let why = "there are more heads, bundles or keys than a packet is checked for";
-            report.undecided("all that the registry names", why);
+            report.not_checked_decisive("all that the registry names", why);
         }
         self.compare(&registry, verifier.identity(), report);
         Ok(registry)
@@ -110,18 +110,18 @@ impl Walk<'_> {
         report: &mut Report,
     ) {
         let manifest = &self.manifest;
-        let place = || Place::file(packet::REGISTRY);
+        let place = || Location::file(packet::REGISTRY);
         if (registry.size, registry.root) != (manifest.size, manifest.root) {
             let message = "the registry's records are not those that the manifest names";
             let finding = Finding::new(Code::RegistryRoot, place(), message);
             let text = |size: u64, root: Digest| format!("{size} records, root {root}");
             let expected = text(manifest.size, manifest.root);
-            report.find(finding.values(expected, text(registry.size, registry.root)));
+            report.add_finding(finding.values(expected, text(registry.size, registry.root)));
         }
         let expected = (&*manifest.chain.id, &*manifest.client, &*manifest.host);
         if identity.is_some_and(|identity| identity != expected) {
             let message = "the registry is of another chain, client or host than the manifest";
-            report.find(Finding::new(Code::RegistryBroken, place(), message));
+            report.add_finding(Finding::new(Code::RegistryBroken, place(), message));
         }
     }
 }

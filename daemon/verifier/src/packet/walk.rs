@@ -1,8 +1,8 @@
 //! A packet's files, read in order.
 
-use crate::Given;
 use crate::Progress;
 use crate::Source;
+use crate::Trust;
 use crate::packet::archive::Archive;
 use provenance_core::packet::Manifest;
 
@@ -19,7 +19,7 @@ pub struct Packet<'a> {
 pub(crate) struct Walk<'a> {
     pub(crate) archive: Archive<'a>,
     pub(crate) manifest: Manifest,
-    pub(crate) trust: &'a Given<'a>,
+    pub(crate) trust: &'a Trust,
     /// Which files have been read.
     pub(crate) seen: Vec<bool>,
     pub(crate) progress: Progress<'a>,

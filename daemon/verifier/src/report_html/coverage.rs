@@ -42,7 +42,7 @@ pub(super) struct Log {
 
 /// Days, pauses and logs.
 #[derive(Clone, Debug)]
-pub(super) struct Cover {
+pub(super) struct TimeCoverage {
     pub(super) days: BTreeMap<Day, Hours>,
     /// Length, beginning, and whether an orderly stop explains it.
     pub(super) pauses: BTreeSet<(i64, Timestamp, bool)>,
@@ -61,7 +61,7 @@ pub(super) struct Cover {
     pub(super) more: bool,
 }
 
-impl Cover {
+impl TimeCoverage {
     pub(super) fn new(from: Timestamp, to: Timestamp) -> Self {
         let hours = |day: Day| {
             let start = day.start().unwrap_or_default();

@@ -24,13 +24,17 @@ use provenance_core::{
 };
 
 use clock::Clock;
-use coverage::Cover;
-use registry_summary::Told;
+use coverage::TimeCoverage;
+use registry_summary::RegistrySummary;
 
 impl Page {
     /// Of the period from `from` up to `to`.
     pub fn new(from: Timestamp, to: Timestamp) -> Self {
-        Self { cover: Cover::new(from, to), clock: Clock::default(), told: Told::new(from, to) }
+        Self {
+            cover: TimeCoverage::new(from, to),
+            clock: Clock::default(),
+            told: RegistrySummary::new(from, to),
+        }
     }
 
     /// The next record of the registry.

@@ -1,8 +1,8 @@
 //! What the page is made of.
 
 use crate::report_html::clock::Clock;
-use crate::report_html::coverage::Cover;
-use crate::report_html::registry_summary::Told;
+use crate::report_html::coverage::TimeCoverage;
+use crate::report_html::registry_summary::RegistrySummary;
 
 /// The form of the page; a page of another form cannot be made again.
 pub const FORM: &str = "<meta name=\"generator\" content=\"msp-provenance report 2\">";
@@ -10,7 +10,7 @@ pub const FORM: &str = "<meta name=\"generator\" content=\"msp-provenance report
 /// What the page is made of, gathered record by record.
 #[derive(Clone, Debug)]
 pub struct Page {
-    pub(super) cover: Cover,
+    pub(super) cover: TimeCoverage,
     pub(super) clock: Clock,
-    pub(super) told: Told,
+    pub(super) told: RegistrySummary,
 }

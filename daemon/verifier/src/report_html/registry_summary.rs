@@ -84,7 +84,7 @@ pub(super) type Review = (Timestamp, [String; 3]);
 
 /// What the registry tells.
 #[derive(Clone, Debug)]
-pub(super) struct Told {
+pub(super) struct RegistrySummary {
     from: Timestamp,
     to: Timestamp,
     /// The last verification on record.
@@ -110,7 +110,7 @@ pub(super) struct Told {
     pub(super) countersigned: Latest<(Timestamp, [String; 4])>,
 }
 
-impl Told {
+impl RegistrySummary {
     pub(super) fn new(from: Timestamp, to: Timestamp) -> Self {
         Self {
             from,

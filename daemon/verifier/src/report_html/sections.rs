@@ -27,7 +27,7 @@ const MAX_PLOTS: usize = 8;
 pub(super) fn page(page: &Page, manifest: &Manifest, facts: &Facts) -> Html {
     let (from, to) = (time(manifest.from), time(manifest.to));
     let (from, to) = (from.as_str(), to.as_str());
-    let style = Base64::encode_string(&Digest::of(STYLE.as_bytes()).0[..]);
+    let style = Base64::encode_string(&Digest::sha256(STYLE.as_bytes()).0[..]);
     let (client, host) = (text(&manifest.client), text(&manifest.host));
     let (client, host) = (client.as_str(), host.as_str());
     let tier = text(&manifest.tier);

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use provenance_core::{
     encoding::json::Value,
     record::coverage::Coverage,
-    report::{Code, Finding, Place, Report},
+    report::{Code, Finding, Location, Report},
 };
 use serde::Deserialize;
 
@@ -41,11 +41,11 @@ pub fn check(bytes: &[u8], name: &str, report: &mut Report) -> Option<Coverage> 
     report.checked("relations", document.relations);
     for (at, what) in &document.defects {
         let message = if at.is_empty() { what.clone() } else { format!("{at}: {what}") };
-        report.find(Finding::new(Code::SbomInvalid, Place::file(name), message));
+        report.add_finding(Finding::new(Code::SbomInvalid, Location::file(name), message));
     }
     if document.more > 0 {
         let message = format!("and {} more defects", document.more);
-        report.find(Finding::new(Code::SbomInvalid, Place::file(name), message));
+        report.add_finding(Finding::new(Code::SbomInvalid, Location::file(name), message));
     }
     document.stated
 }

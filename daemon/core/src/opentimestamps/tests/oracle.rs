@@ -97,7 +97,7 @@ fn it_reads_our_proofs_by_calendars_as_we_mean_them() {
     let (body, anchor) = anchored(&statement(), 5, 7);
     let root = root_by(leaf_hash(body.as_bytes()), 5, 7, &anchor.path).unwrap();
     let operations = [&[op::APPEND, 3, 1, 2, 3, op::SHA256][..], &[op::REVERSE]].concat();
-    let mut message = Digest::of(&[&root.0[..], &[1, 2, 3]].concat()).0;
+    let mut message = Digest::sha256(&[&root.0[..], &[1, 2, 3]].concat()).0;
     message.reverse();
     for height in [0, 127, 128, u32::MAX] {
         let (path, operations) = (anchor.path.clone(), operations.clone());

@@ -121,7 +121,7 @@ proptest! {
     ) {
         let attestation = judge(now(), RULE, step, sources);
         let bytes = attestation.to_value().encode();
-        let mut scan = Scan::new(&bytes);
+        let mut scan = Scanner::new(&bytes);
         let again = read(&mut scan).unwrap();
         prop_assert_eq!(scan.finish(), Ok(()));
         prop_assert_eq!(&again, &attestation);

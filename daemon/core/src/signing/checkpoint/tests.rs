@@ -34,7 +34,7 @@ fn the_example_of_the_go_library_verifies() {
 fn a_checkpoint_survives_its_note_and_cosignatures_are_let_be() {
     let (secret, public) = own();
     let origin = Checkpoint::origin("clinic-001", "h");
-    let checkpoint = Checkpoint { origin: origin.clone(), size: 17, root: Digest::of(b"r") };
+    let checkpoint = Checkpoint { origin: origin.clone(), size: 17, root: Digest::sha256(b"r") };
     let note = sign(&checkpoint.to_text(), &origin, &public, |m| secret.sign(m).to_bytes());
     let both = note.clone() + PETER.lines().last().unwrap() + "\n";
     for text in [&note, &both] {
@@ -47,7 +47,7 @@ fn a_checkpoint_survives_its_note_and_cosignatures_are_let_be() {
 #[test]
 fn every_changed_byte_of_a_checkpoint_is_refused() {
     let (secret, public) = own();
-    let checkpoint = Checkpoint { origin: "o".into(), size: 17, root: Digest::of(b"r") };
+    let checkpoint = Checkpoint { origin: "o".into(), size: 17, root: Digest::sha256(b"r") };
     let note = sign(&checkpoint.to_text(), "o", &public, |m| secret.sign(m).to_bytes());
     for at in 0..note.len() {
         for flip in [1_u8, 2, 0x20] {

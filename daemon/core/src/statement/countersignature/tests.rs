@@ -19,7 +19,7 @@ pub(crate) fn request() -> Request {
     Request {
         author: "anna <anna@example.com>".into(),
         key: requester(),
-        subject: Subject { name: "left-pad".into(), sha256: Digest::of(b"tree") },
+        subject: Subject { name: "left-pad".into(), sha256: Digest::sha256(b"tree") },
         time: Timestamp::parse(b"2026-11-21T04:20:00.000000000Z").unwrap(),
         tree: Tree::Nar,
         version: Some("1.3.0".into()),
@@ -109,7 +109,7 @@ fn a_countersignature_survives_its_bytes_and_no_other_form_of_it_is_read() {
 #[test]
 fn only_one_thing_is_signed_at_a_time() {
     for count in [0, 2] {
-        let subjects = vec![("left-pad", Digest::of(b"tree")); count];
+        let subjects = vec![("left-pad", Digest::sha256(b"tree")); count];
         let bytes = statement::encode(PREDICATE_TYPE, example().predicate(), subjects.into_iter());
         assert_eq!(Countersignature::parse(&bytes), Err(CountersignError::Subjects(count)));
     }
@@ -138,7 +138,7 @@ fn whoever_asks_again_asks_for_the_same_and_other_contents_are_another_thing() {
     assert!(request().same(&Request { time: Timestamp::from_nanos(9), ..request() }));
     let renamed = Subject { name: "b".into(), ..request().subject };
     assert!(request().same(&Request { subject: renamed, ..request() }));
-    let other = Subject { sha256: Digest::of(b"b"), ..request().subject };
+    let other = Subject { sha256: Digest::sha256(b"b"), ..request().subject };
     for other in [
         Request { subject: other, ..request() },
         Request { version: None, ..request() },
@@ -167,7 +167,7 @@ proptest! {
         author: String, version: Option<String>, reason: Option<String>, who: String, name: String,
         nanos in 0_i64..4_000_000_000_000_000_000,
     ) {
-        let subject = Subject { name, sha256: Digest::of(author.as_bytes()) };
+        let subject = Subject { name, sha256: Digest::sha256(author.as_bytes()) };
         let time = Timestamp::from_nanos(nanos);
         let request = Request { author, version, subject, time, ..request() };
         let whole = Countersignature { request: request.clone(), reason, who, ..example() };

@@ -4,10 +4,12 @@ use alloc::{borrow::ToOwned, format, vec};
 use proptest::prelude::*;
 
 fn example() -> Statement {
-    let link = |seq, text: &str| Link { seq, hash: Digest::of(text.as_bytes()) };
+    let link = |seq, text: &str| Link { seq, hash: Digest::sha256(text.as_bytes()) };
     let time = |text: &str| Timestamp::parse(text.as_bytes()).unwrap();
-    let subject =
-        |name: &str, text: &str| Subject { name: name.into(), sha256: Digest::of(text.as_bytes()) };
+    let subject = |name: &str, text: &str| Subject {
+        name: name.into(),
+        sha256: Digest::sha256(text.as_bytes()),
+    };
     Statement {
         subjects: vec![
             subject("artifacts/chain/2026/11/21.jsonl", "one line of a log"),
@@ -143,7 +145,7 @@ fn statements() -> impl Strategy<Value = Statement> {
         let [client, host, tier, reason, version] = texts;
         let (first, more, from, length) = places;
         let mut statement = example();
-        let hash = |text: &String| Digest::of(text.as_bytes());
+        let hash = |text: &String| Digest::sha256(text.as_bytes());
         statement.subjects =
             names.into_iter().map(|name| Subject { sha256: hash(&name), name }).collect();
         let evidence = &mut statement.evidence;

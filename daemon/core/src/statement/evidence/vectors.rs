@@ -20,7 +20,7 @@ pub(crate) fn key() -> VerifyingKey {
 }
 
 pub(crate) fn spki_sha256() -> Digest {
-    Digest::of(key().to_public_key_der().unwrap().as_bytes())
+    Digest::sha256(key().to_public_key_der().unwrap().as_bytes())
 }
 
 fn secret() -> SigningKey {

@@ -8,7 +8,7 @@ fn manifest() -> Manifest {
     let file = |name: &str, from| File {
         name: name.into(),
         bytes: 7,
-        sha256: Digest::of(name.as_bytes()),
+        sha256: Digest::sha256(name.as_bytes()),
         from,
         days: 90,
     };
@@ -18,13 +18,13 @@ fn manifest() -> Manifest {
         host: "appliance-7".into(),
         run: 12,
         time: Timestamp::from_nanos(5),
-        follows: Some((10, Digest::of(b"manifest"))),
-        head: Link { seq: 99, hash: Digest::of(b"head") },
+        follows: Some((10, Digest::sha256(b"manifest"))),
+        head: Link { seq: 99, hash: Digest::sha256(b"head") },
         head_file: "chain/2026/11/21.jsonl".into(),
         head_end: 519,
         from: 4,
         to: 9,
-        root: Digest::of(b"root"),
+        root: Digest::sha256(b"root"),
         signed: true,
         files: vec![
             file("chain/2026/11/21.jsonl", 512),

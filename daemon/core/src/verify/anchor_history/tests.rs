@@ -7,7 +7,7 @@ use crate::{bitcoin::TxProof, merkle::Frontier, opentimestamps::tests::mine, reg
 /// A tree of so many leaves, and the roots at each size.
 fn root(size: u64) -> Digest {
     let mut tree = Frontier::new();
-    (0..size).for_each(|i| tree.push(Digest::of(&i.to_be_bytes()), |_, _| ()));
+    (0..size).for_each(|i| tree.push(Digest::sha256(&i.to_be_bytes()), |_, _| ()));
     tree.root()
 }
 
@@ -58,13 +58,13 @@ fn attested() -> AnchorStep {
 }
 
 fn codes(entries: &[AnchorEntry]) -> Vec<&'static str> {
-    let (mut anchors, mut report) = (Anchors::default(), Report::new());
+    let (mut anchors, mut report) = (AnchorHistory::default(), Report::new());
     for (row, entry) in (10..).zip(entries) {
         // Every record survives its bytes.
         let record = Entry::Anchor(entry.clone());
         assert_eq!(Entry::read("anchor", &record.to_value().encode()), Ok(record));
         let root_at = |size| (size <= row).then(|| root(size));
-        anchors.take((row, entry), root_at, &Place::default(), &mut report);
+        anchors.apply((row, entry), root_at, &Location::default(), &mut report);
     }
     report.counts().map(|(code, _)| code.as_str()).collect()
 }
@@ -105,11 +105,16 @@ fn a_life_in_a_possible_order_has_no_finding() {
 
 #[test]
 fn a_calendars_block_that_is_gone_shows_nothing_any_more() {
-    let (mut anchors, mut report) = (Anchors::default(), Report::default());
+    let (mut anchors, mut report) = (AnchorHistory::default(), Report::default());
     let mut attested_at = |steps: Vec<AnchorStep>| {
         for (row, step) in (5..).zip(steps) {
             let entry = entry(5, step);
-            anchors.take((row, &entry), |size| Some(root(size)), &Place::default(), &mut report);
+            anchors.apply(
+                (row, &entry),
+                |size| Some(root(size)),
+                &Location::default(),
+                &mut report,
+            );
         }
         anchors.iter().next().and_then(|(_, known)| known.attested.map(|(height, _)| height))
     };
@@ -162,7 +167,7 @@ fn a_record_that_names_another_transaction_block_or_root_is_found() {
 fn an_anchor_continues_the_tree_and_the_anchor_before_it() {
     // RFC 6962: from 4 leaves to 5 the proof is the two halves.
     let previous = |path| Some(Previous { path, root: root(4), size: 4 });
-    let fifth = Digest::of(&4_u64.to_be_bytes());
+    let fifth = Digest::sha256(&4_u64.to_be_bytes());
     let first = || entry(4, intended(None));
     let good = entry(5, intended(previous(vec![fifth])));
     assert_eq!(codes(&[first(), good.clone()]), Vec::<&str>::new());

@@ -35,7 +35,7 @@ impl Writer {
     }
 
     fn push(&mut self, body: &Body<'_>) {
-        let prev = self.lines.last().map_or(Digest::ZERO, |line| Digest::of(line));
+        let prev = self.lines.last().map_or(Digest::ZERO, |line| Digest::sha256(line));
         let seq = self.lines.len() as u64;
         self.lines.push(record::encode(body.kind(), seq, prev, self.time, &body.to_value()));
     }
@@ -117,7 +117,7 @@ fn a_good_chain_over_midnight_has_no_finding() {
     writer.session(false);
     let report = verify(&writer.lines);
     assert_eq!(report.findings(), []);
-    assert_eq!(report.head.unwrap().hash, Digest::of(writer.lines.last().unwrap()));
+    assert_eq!(report.head.unwrap().hash, Digest::sha256(writer.lines.last().unwrap()));
     assert_eq!(report.count_checked("records"), 7);
 }
 

@@ -45,12 +45,22 @@ impl Person {
     }
 }
 
-fn asked(threshold: usize) -> Asked<'static> {
+fn asked(threshold: usize) -> RequestedCountersignature<'static> {
     let Request { tree, subject, .. } = request();
-    Asked { tree, sha256: subject.sha256, version: None, requester: None, threshold }
+    RequestedCountersignature {
+        tree,
+        sha256: subject.sha256,
+        version: None,
+        requester: None,
+        threshold,
+    }
 }
 
-fn verdict(file: &[u8], asked: &Asked<'_>, trusted: &[Trusted]) -> (Verdict, Vec<Code>) {
+fn verdict(
+    file: &[u8],
+    asked: &RequestedCountersignature<'_>,
+    trusted: &[Trusted],
+) -> (Verdict, Vec<Code>) {
     let mut report = Report::new();
     judge(file, "f", asked, trusted, &mut report);
     (report.verdict(), report.findings().iter().map(|finding| finding.code).collect())
@@ -106,12 +116,12 @@ fn whoever_asks_cannot_sign() {
     assert_eq!(verdict(&own, &asked(1), &trusted), (Verdict::Failed, codes.clone()));
     // Nor under a request in the name of another key, where the key is known.
     let key = a.key();
-    let known = Asked { requester: Some(&key), ..asked(1) };
+    let known = RequestedCountersignature { requester: Some(&key), ..asked(1) };
     assert_eq!(verdict(&a.vote(&example()), &known, &trusted), (Verdict::Failed, codes));
     let other = vec![Code::CountersignRequester, Code::CountersignFew];
     assert_eq!(verdict(&b.vote(&example()), &known, &trusted), (Verdict::Failed, other));
     let key = requester();
-    let known = Asked { requester: Some(&key), ..asked(1) };
+    let known = RequestedCountersignature { requester: Some(&key), ..asked(1) };
     assert_eq!(verdict(&b.vote(&example()), &known, &trusted), (Verdict::Verified, vec![]));
 }
 
@@ -119,18 +129,18 @@ fn whoever_asks_cannot_sign() {
 fn other_contents_and_other_versions_count_for_nothing() {
     let a = Person::new(1);
     let trusted = [a.trusted(None)];
-    let old = Subject { name: "left-pad".into(), sha256: Digest::of(b"old") };
+    let old = Subject { name: "left-pad".into(), sha256: Digest::sha256(b"old") };
     let stale = a.vote(&with(|signed| signed.request.subject = old));
     let altered = vec![Code::CountersignAltered, Code::CountersignFew];
     assert_eq!(verdict(&stale, &asked(1), &trusted), (Verdict::Failed, altered));
     // The same digest, but of another kind of thing.
-    let file = Asked { tree: Tree::File, ..asked(1) };
+    let file = RequestedCountersignature { tree: Tree::File, ..asked(1) };
     assert_eq!(verdict(&a.vote(&example()), &file, &trusted).0, Verdict::Failed);
     // One of before does not spoil one of now.
     let both = [stale, a.vote(&example())].concat();
     let told = vec![Code::CountersignAltered];
     assert_eq!(verdict(&both, &asked(1), &trusted), (Verdict::Verified, told));
-    let version = |version| Asked { version: Some(version), ..asked(1) };
+    let version = |version| RequestedCountersignature { version: Some(version), ..asked(1) };
     let one = a.vote(&example());
     assert_eq!(verdict(&one, &version("1.3.0"), &trusted), (Verdict::Verified, vec![]));
     let other = vec![Code::CountersignVersion, Code::CountersignFew];

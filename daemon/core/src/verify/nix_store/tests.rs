@@ -17,7 +17,7 @@ fn trusted(name: &str, seed: u8) -> StoreKey {
 fn info() -> PathInfo {
     PathInfo {
         path: "/nix/store/8awgsig3l0cm7s69ji0nd0vpg0128xix-a-1".into(),
-        nar_hash: Some(Digest::of(b"x")),
+        nar_hash: Some(Digest::sha256(b"x")),
         nar_size: Some(120),
         ..PathInfo::default()
     }
@@ -37,7 +37,7 @@ fn codes(info: PathInfo, trust: &Trust) -> (Vec<Code>, Report) {
 #[test]
 fn the_fingerprint_is_that_of_nix() {
     let text = info().fingerprint(&[]).unwrap();
-    let hash = crate::nix::base32::encode(&Digest::of(b"x").0);
+    let hash = crate::nix::base32::encode(&Digest::sha256(b"x").0);
     let path = "/nix/store/8awgsig3l0cm7s69ji0nd0vpg0128xix-a-1";
     assert_eq!(text, format!("1;{path};sha256:{hash};120;").into_bytes());
     let unknown = PathInfo { nar_size: Some(0), ..info() };

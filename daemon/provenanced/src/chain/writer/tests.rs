@@ -83,7 +83,7 @@ fn wherever_an_append_was_cut_the_rest_is_set_aside_and_the_chain_goes_on() {
         assert_eq!(fs::read(day_file(&state)).unwrap(), good);
         let found = writer.unrecorded(2, |_| false).unwrap();
         assert_eq!((found.len(), found[0].bytes), (1, torn.len() as u64));
-        assert_eq!(found[0].sha256, Some(Digest::of(&torn)));
+        assert_eq!(found[0].sha256, Some(Digest::sha256(&torn)));
         let name = found[0].file.clone().unwrap();
         assert_eq!(fs::read(state.recovered().join(&*name)).unwrap(), torn);
         assert!(writer.unrecorded(2, |known| known == name).unwrap().is_empty());

@@ -213,7 +213,7 @@ impl Tracker {
             ("since", since.into()),
             ("subject", subject.into()),
         ]);
-        let mut id = Digest::of(&named.encode()).to_string();
+        let mut id = Digest::sha256(&named.encode()).to_string();
         id.truncate(32);
         id
     }

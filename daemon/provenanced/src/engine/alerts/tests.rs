@@ -17,7 +17,7 @@ fn now(seconds: i64) -> Now {
 }
 
 fn head(seq: u64) -> Head {
-    Head { seq, hash: Digest::of(b"h"), time: at(0) }
+    Head { seq, hash: Digest::sha256(b"h"), time: at(0) }
 }
 
 fn condition(code: AlertCode, subject: &str) -> Condition {
@@ -262,7 +262,7 @@ proptest! {
             let found: Vec<_> = found.collect();
             let changes = tracker.observe(at(second), head(1), Scope::Tick, found.clone());
             for change in changes {
-                prop_assert!(all.take(change.clone()).is_ok(), "{:?}", change);
+                prop_assert!(all.apply(change.clone()).is_ok(), "{:?}", change);
                 match change.until {
                     None => open.push(change),
                     Some(_) => open.retain(|open| open.id != change.id),

@@ -19,14 +19,14 @@ fn tx(coin: u8, number: u8) -> SignedTx {
     let mut bytes = vec![2, 0, 0, 0, 1];
     bytes.extend([coin; 32]);
     bytes.extend([0, 0, 0, 0, 0, 0xfd, 0xff, 0xff, 0xff, 1, 0, 0, 0, 0, 0, 0, 0, 0, 38, 0x6a, 36]);
-    bytes.extend(payload(&Digest::of(b"root")));
+    bytes.extend(payload(&Digest::sha256(b"root")));
     bytes.extend([number, 0, 0, 0]);
     let txid = Transaction::parse(&bytes).unwrap().txid();
     SignedTx { fee_sat: 1, tx: bytes, txid }
 }
 
 fn entry(size: u64, step: AnchorStep) -> AnchorEntry {
-    AnchorEntry { root: Digest::of(b"root"), size, step }
+    AnchorEntry { root: Digest::sha256(b"root"), size, step }
 }
 
 fn intended() -> AnchorStep {
