@@ -268,7 +268,7 @@ impl FollowerFixture {
             What::Event(Event::Truncated { to, size }) => format!("truncated {to}>{size}"),
             What::Event(Event::Unreadable { errno }) => format!("unreadable {errno}"),
             What::Event(event) => event.name().to_owned(),
-            What::Journal { .. } => unreachable!(),
+            What::Journal { .. } => panic!("no journal is followed here"),
         };
         format!("{}#{} {what}", self.name(&entry.src), entry.generation)
     }

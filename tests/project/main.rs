@@ -6,6 +6,6 @@ mod common;
 
 mod cli;
 mod docs;
-mod floors;
+mod house;
 mod nix;
 mod release;

@@ -2,6 +2,7 @@
 //! against the package's own bytes, against what their certificates prove, and
 //! against what the auditor expects (docs/packages.md). No file is opened here
 //! and no network is asked; everything read was written by somebody else.
+#![forbid(unsafe_code)]
 
 mod bundle;
 mod certificate_claims;

@@ -7,6 +7,11 @@ use sigstore_types::Statement;
 
 use crate::{Claims, Digests, Kind, evidence::Subject};
 
+/// The type of npm's statement about a publication.
+pub(crate) const NPM_PUBLISH: &str =
+    "https://github.com/npm/attestation/tree/main/specs/publish/v0.1";
+/// The type of PyPI's statement about a publication.
+pub(crate) const PYPI_PUBLISH: &str = "https://docs.pypi.org/attestations/publish/v1";
 /// SLSA provenance, in the two versions that are in use.
 const SLSA: [&str; 2] = ["https://slsa.dev/provenance/v0.2", "https://slsa.dev/provenance/v1"];
 /// Builds by GitHub's workflows, in SLSA v1; what is in the parameters of
@@ -150,11 +155,6 @@ fn git(uri: &str) -> (Option<String>, Option<String>) {
     (Some(repository.trim_end_matches(".git").to_owned()), git_ref)
 }
 
-/// The type of npm's statement about a publication.
-/// The type of npm's statement that a version was published.
-pub(crate) const NPM_PUBLISH: &str =
-    "https://github.com/npm/attestation/tree/main/specs/publish/v0.1";
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,6 +246,3 @@ mod tests {
         }
     }
 }
-
-/// The type of PyPI's statement about a publication.
-pub(crate) const PYPI_PUBLISH: &str = "https://docs.pypi.org/attestations/publish/v1";

@@ -1,5 +1,6 @@
 //! What `provctl` does: it reads and judges. No key, no writing registry, no
 //! network unless told; what it reads may have been written by anybody.
+#![forbid(unsafe_code)]
 
 pub mod build_provenance;
 pub mod certificate;

@@ -4,6 +4,7 @@
 //! Trust: the node's blocks are its word; what was anchored in them is
 //! verified by work (docs/threat-model.md). Its cookie changes at each start
 //! and is read for each question.
+#![forbid(unsafe_code)]
 
 pub mod headers;
 mod rpc;

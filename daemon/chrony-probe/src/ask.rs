@@ -14,7 +14,7 @@ use chrony_candm::{
 };
 
 use crate::{
-    Failure,
+    failure::Failure,
     socket::{self, Socket},
 };
 

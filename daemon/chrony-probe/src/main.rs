@@ -1,7 +1,9 @@
+#![forbid(unsafe_code)]
 // SPDX-License-Identifier: GPL-2.0-only
 //! `chrony-probe`: asks chronyd how it keeps the time and prints one line of
 //! JSON. README.md is the whole contract.
 
+use failure::Failure;
 use std::{
     env,
     io::{self, Write as _},
@@ -10,6 +12,7 @@ use std::{
 };
 
 mod ask;
+mod failure;
 mod report;
 mod socket;
 
@@ -19,20 +22,6 @@ use socket::{Address, Socket};
 const USAGE: &str = "usage: chrony-probe [--timeout-ms N] [--bind-dir FOLDER] ADDRESS
 ADDRESS is unix:/run/chrony/chronyd.sock or udp:127.0.0.1:323";
 const LONGEST: Duration = Duration::from_secs(60);
-
-/// Why there is no report: the exit code and the message.
-#[derive(Debug)]
-enum Failure {
-    Usage(String),
-    /// chronyd does not answer, or is not there.
-    Unavailable(String),
-    /// The report could not be written.
-    Output(io::Error),
-    /// What came is not an answer of chronyd's.
-    Protocol(String),
-    /// The socket may not be used.
-    NoPermission(String),
-}
 
 fn main() -> ExitCode {
     // A reply that its reader trips over is told as such, not as a panic.

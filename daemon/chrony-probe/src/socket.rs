@@ -15,7 +15,7 @@ use std::{
 
 use rustix::{fs::Mode, process::umask};
 
-use crate::Failure;
+use crate::failure::Failure;
 
 /// How our end's name in the file system begins.
 const NAME: &str = "chrony-probe.";

@@ -1,5 +1,6 @@
 //! The command lines: one definition each, from which help, completions and
 //! man pages are made.
+#![forbid(unsafe_code)]
 
 mod output;
 pub mod storage_args;

@@ -10,6 +10,7 @@
 //! The state follows from the chain ([`Follower::replay`]); a snapshot only
 //! saves time. [`journal`] follows the systemd journal, [`wake`] tells when it
 //! is worth looking before the tick is due.
+#![forbid(unsafe_code)]
 
 mod collect;
 mod compressed_match;

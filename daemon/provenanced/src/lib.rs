@@ -1,6 +1,7 @@
 //! The appliance's program: the daemon, the services around it and their command
 //! line. The only crate that holds a key, appends to the chain and writes the
 //! registry.
+#![forbid(unsafe_code)]
 
 pub mod alerts;
 pub mod anchoring;

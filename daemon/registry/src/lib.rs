@@ -4,6 +4,7 @@
 //! Trust: the triggers *refuse* changes made through SQL. Who can write the
 //! file can change anything in it; that is *shown* by the hashes, the tree
 //! and the checkpoints. Tamper-evident, never tamper-proof.
+#![forbid(unsafe_code)]
 
 pub mod connection;
 mod error;

@@ -1,6 +1,7 @@
 //! What software a machine runs, from what its package managers wrote down:
 //! the Nix store's database or `nix path-info --json` (no evaluation), or
 //! dpkg's status. All of it is input that anybody may have written.
+#![forbid(unsafe_code)]
 
 mod closure;
 mod cyclonedx;

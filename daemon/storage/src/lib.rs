@@ -1,5 +1,6 @@
 //! Storage for copies: a folder, or a bucket with S3 Object Lock. Objects are
 //! written once; what is asked for is what comes back, or it is an error.
+#![forbid(unsafe_code)]
 
 mod access_key;
 mod credentials;

@@ -5,6 +5,7 @@
 //! level, no other critical extension. What it all says stands once more in one
 //! JSON text inside (the extension `nsComment`), which the signature covers
 //! and which `openssl x509 -text` prints.
+#![forbid(unsafe_code)]
 
 mod crl;
 pub mod governance;

@@ -38,8 +38,6 @@ const FILES: [&str; 5] = [
     "proof.json",
     "statement.json.ots",
 ];
-/// How deep folders below `artifacts/` may nest.
-
 /// Verifies one bundle folder by itself.
 ///
 /// # Errors

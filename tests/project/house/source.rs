@@ -67,9 +67,73 @@ pub(crate) fn paths(code: &str) -> Vec<(usize, Vec<String>)> {
     found
 }
 
-/// Whether `name` stands in `code` as a word.
-pub(crate) fn has_word(code: &str, name: &str) -> Option<usize> {
-    tokens(code).into_iter().find(|(_, token)| *token == name).map(|(line, _)| line)
+/// One name that a `use` brings in.
+pub(crate) struct Use {
+    pub(crate) path: Vec<String>,
+    pub(crate) alias: Option<String>,
+    /// Whether it is a re-export.
+    pub(crate) public: bool,
+}
+
+/// What the `use` declarations of `code` bring in, and `code` without them.
+pub(crate) fn uses(code: &str) -> (Vec<Use>, String) {
+    let (mut found, mut rest) = (vec![], String::new());
+    let mut text = code;
+    while let Some(at) = next_use(text) {
+        let end = text[at..].find(';').map_or(text.len(), |length| at + length + 1);
+        let line = text[..at].rfind('\n').map_or(0, |line| line + 1);
+        let public = text[line..at].trim_start().starts_with("pub");
+        rest.push_str(&text[..at]);
+        let declared = text[at + 3..end].trim_end_matches(';');
+        expand(declared, &[], public, &mut found);
+        text = &text[end..];
+    }
+    rest.push_str(text);
+    (found, rest)
+}
+
+/// Where the next `use` of `text` begins: first on its line, or after `pub`.
+fn next_use(text: &str) -> Option<usize> {
+    let before = |at: usize| {
+        let line = text[..at].rfind('\n').map_or(0, |line| line + 1);
+        let before = text[line..at].trim();
+        before.is_empty() || before.starts_with("pub") && !before.contains(' ')
+    };
+    let is_word = |at: usize| text[at + 3..].starts_with(char::is_whitespace);
+    text.match_indices("use").map(|(at, _)| at).find(|at| is_word(*at) && before(*at))
+}
+
+/// The names in a `use` tree such as `a::{self, b::{C, D as E}}`.
+fn expand(tree: &str, prefix: &[String], public: bool, out: &mut Vec<Use>) {
+    let tree = tree.trim();
+    if let Some(group) = tree.strip_prefix('{') {
+        let (mut depth, mut start) = (0_usize, 0);
+        let group = group.trim_end();
+        let group = group.strip_suffix('}').unwrap_or(group);
+        for (at, c) in group.char_indices().chain([(group.len(), ',')]) {
+            match c {
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                ',' if depth == 0 => {
+                    expand(&group[start..at], prefix, public, out);
+                    start = at + 1;
+                }
+                _ => {}
+            }
+        }
+    } else if let Some((first, rest)) = tree.split_once("::") {
+        expand(rest, &[prefix, &[first.trim().to_owned()]].concat(), public, out);
+    } else if !tree.is_empty() {
+        let (name, alias) = match tree.split_once(" as ") {
+            Some((name, alias)) => (name.trim(), Some(alias.trim().to_owned())),
+            None => (tree, None),
+        };
+        let mut path = prefix.to_vec();
+        if name != "self" || prefix.is_empty() {
+            path.push(name.to_owned());
+        }
+        out.push(Use { path, alias, public });
+    }
 }
 
 /// Reads the path or group at `at` and gives the place behind it.
