@@ -6,7 +6,14 @@
 use std::sync::OnceLock;
 
 use libfuzzer_sys::fuzz_target;
-use provenance_attestations::{Artifact, Ecosystem, Keys, Level, Package, evaluate::{EvaluationInput, Judge}, expectations::Spec, index::Pool, parse, trusted_root::Roots};
+use provenance_attestations::{
+    Artifact, Ecosystem, Keys, Level, Package,
+    evaluate::{EvaluationInput, Judge},
+    expectations::Spec,
+    index::Pool,
+    parse,
+    trusted_root::Roots,
+};
 use provenance_core::report::Report;
 
 static ROOTS: OnceLock<Roots> = OnceLock::new();

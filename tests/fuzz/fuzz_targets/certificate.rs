@@ -3,9 +3,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use provenance_x509::{ParsedCertificate, Crl, authority, governance};
-use provenanced::package_registry::metadata;
 use provenance_core::{signing::public_key::PublicKey, statement::publication::Publication};
+use provenance_x509::{Crl, ParsedCertificate, authority, governance};
+use provenanced::package_registry::metadata;
 
 fuzz_target!(|bytes: &[u8]| {
     // The example of RFC 8410 §10.1.

@@ -3,7 +3,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use provenance_core::{record::{self, Record, chain::Body}, report::Report, verify::chain::ChainVerifier};
+use provenance_core::{
+    record::{self, Record, chain::Body},
+    report::Report,
+    verify::chain::ChainVerifier,
+};
 
 fuzz_target!(|bytes: &[u8]| {
     let mut report = Report::new();

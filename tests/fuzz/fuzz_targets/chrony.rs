@@ -3,8 +3,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use provenance_core::{
+    encoding::{json::Value, time::Timestamp},
+    record::time_attestation::{Claim, State},
+};
 use provenance_time_sources::chrony;
-use provenance_core::{encoding::{json::Value, time::Timestamp}, record::time_attestation::{Claim, State}};
 
 fuzz_target!(|bytes: &[u8]| {
     let source = chrony::claim(bytes, Timestamp::from_nanos(1_795_261_374_000_000_000));

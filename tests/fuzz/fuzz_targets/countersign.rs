@@ -4,7 +4,16 @@
 
 use libfuzzer_sys::fuzz_target;
 use provenance_audit::legacy_pki;
-use provenance_core::{encoding::digest::Digest, report::{Report, Verdict}, signing::public_key::PublicKey, statement::countersignature::{Countersignature, Request, Tree}, verify::{bundle::Trusted, countersign::{RequestedCountersignature, judge}}};
+use provenance_core::{
+    encoding::digest::Digest,
+    report::{Report, Verdict},
+    signing::public_key::PublicKey,
+    statement::countersignature::{Countersignature, Request, Tree},
+    verify::{
+        bundle::Trusted,
+        countersign::{RequestedCountersignature, judge},
+    },
+};
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(request) = Request::parse(bytes) {
@@ -19,7 +28,13 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(key) = PublicKey::parse(spki) else { return };
     let trusted = [Trusted { name: "k".into(), key, from: 0, until: None }];
     let sha256 = Digest::of(b"tree");
-    let asked = RequestedCountersignature { tree: Tree::Nar, sha256, version: None, requester: None, threshold: 1 };
+    let asked = RequestedCountersignature {
+        tree: Tree::Nar,
+        sha256,
+        version: None,
+        requester: None,
+        threshold: 1,
+    };
     let mut report = Report::new();
     assert!(judge(bytes, "f", &asked, &trusted, &mut report).is_empty());
     assert_eq!(report.verdict(), Verdict::Failed);

@@ -3,8 +3,14 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use provenance_core::{
+    encoding::{
+        json::Value,
+        time::{Now, Timestamp},
+    },
+    record::time_attestation::{Claim, State},
+};
 use provenance_time_sources::{gps::Tracker, gpsd, nmea};
-use provenance_core::{encoding::{json::Value, time::{Now, Timestamp}}, record::time_attestation::{Claim, State}};
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((which, text)) = bytes.split_first() else { return };

@@ -2,7 +2,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use provenance_core::{encoding::{file_uri, time::Timestamp}, record::bundle_id::BundleId, statement::evidence::is_safe_name};
+use provenance_core::{
+    encoding::{file_uri, time::Timestamp},
+    record::bundle_id::BundleId,
+    statement::evidence::is_safe_name,
+};
 
 fuzz_target!(|bytes: &[u8]| {
     if let Some(time) = Timestamp::parse(bytes) {

@@ -3,7 +3,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use provenance_core::signing::{checkpoint::{Checkpoint, Note}, public_key::PublicKey};
+use provenance_core::signing::{
+    checkpoint::{Checkpoint, Note},
+    public_key::PublicKey,
+};
 
 /// The public key of test 1 in RFC 8032 §7.1.
 const KEY: [u8; 32] = [

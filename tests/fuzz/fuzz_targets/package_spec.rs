@@ -2,7 +2,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use provenance_attestations::{Keys, Level, expectations::Spec, package_name, previous_report::Previous};
+use provenance_attestations::{
+    Keys, Level, expectations::Spec, package_name, previous_report::Previous,
+};
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(previous) = Previous::parse(bytes) {

@@ -3,7 +3,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use provenance_core::{encoding::json::Value, record::{self, Record}};
+use provenance_core::{
+    encoding::json::Value,
+    record::{self, Record},
+};
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(record) = Record::parse(bytes) else { return };

@@ -12,8 +12,10 @@ fuzz_target!(|bytes: &[u8]| {
     let debian = dpkg::Distribution { id: "debian".into(), version: Some("12".into()) };
     let header =
         || Header { client: "c".into(), host: "h".into(), created_s: 0, software: "fuzz 0".into() };
-    let read =
-        [dpkg::parse(Cursor::new(bytes), "fuzz", &debian), nix_path_info::parse(bytes, "fuzz", None)];
+    let read = [
+        dpkg::parse(Cursor::new(bytes), "fuzz", &debian),
+        nix_path_info::parse(bytes, "fuzz", None),
+    ];
     // A report stands behind an inventory that is in order.
     let status = b"Package: a\nStatus: install ok installed\nArchitecture: all\nVersion: 1\n";
     let attested = dpkg::parse(Cursor::new(status), "fuzz", &debian).ok().and_then(|mut it| {

@@ -4,8 +4,13 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use provenance_core::{
+    nix::{Address, Derivation, StoreKey, base32},
+    report::Report,
+    statement::build_provenance::Provenance,
+    verify::nix_store::{Trust, judge},
+};
 use provenance_sbom::nix_path_info;
-use provenance_core::{nix::{Address, Derivation, StoreKey, base32}, report::Report, statement::build_provenance::Provenance, verify::nix_store::{Trust, judge}};
 
 const KEY: &str = "cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=";
 

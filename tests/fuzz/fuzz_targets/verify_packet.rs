@@ -4,8 +4,19 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use provenance_core::{encoding::{digest::Digest, time::Timestamp}, packet::{MANIFEST, Manifest, zip::{Entry, Method, end}}, report::Verdict, statement::evidence::{ChainRange, Collector, Link}};
-use provenance_verifier::{Source, Trust, packet::{Packet, verify}};
+use provenance_core::{
+    encoding::{digest::Digest, time::Timestamp},
+    packet::{
+        MANIFEST, Manifest,
+        zip::{Entry, Method, end},
+    },
+    report::Verdict,
+    statement::evidence::{ChainRange, Collector, Link},
+};
+use provenance_verifier::{
+    Source, Trust,
+    packet::{Packet, verify},
+};
 
 /// In the order of their names.
 const NAMES: [&str; 13] = [
@@ -35,7 +46,8 @@ fn judge(bytes: &[u8]) {
     let given = Trust::default();
     let report = verify(&packet, &given, &mut |_| {}).expect("memory can be read");
     assert_ne!(report.verdict(), Verdict::Verified);
-    provenance_core::encoding::json::Value::parse(&report.to_value().encode()).expect("a report is JSON");
+    provenance_core::encoding::json::Value::parse(&report.to_value().encode())
+        .expect("a report is JSON");
 }
 
 /// A packet with the parts of `bytes`, which zeros end, as its files.
