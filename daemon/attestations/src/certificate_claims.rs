@@ -67,7 +67,7 @@ impl Claims {
     }
 
     /// As JSON; what the certificate does not say is absent.
-    pub fn to_value(&self) -> Value {
+    pub(crate) fn to_value(&self) -> Value {
         let members = [
             ("issuer", &self.issuer),
             ("identity", &self.identity),

@@ -20,7 +20,7 @@ pub enum Hash {
 
 impl Hash {
     /// As in-toto, hashes of Python's lock files and npm's `integrity` write it.
-    pub fn of(name: &str) -> Option<Self> {
+    pub(crate) fn of(name: &str) -> Option<Self> {
         match name {
             "sha256" => Some(Self::Sha256),
             "sha384" => Some(Self::Sha384),
@@ -30,7 +30,7 @@ impl Hash {
     }
 
     /// `sha256`, `sha384` or `sha512`.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Sha256 => "sha256",
             Self::Sha384 => "sha384",
@@ -58,12 +58,12 @@ impl Digests {
     }
 
     /// The digest of this kind.
-    pub fn get(&self, hash: Hash) -> Option<&[u8]> {
+    pub(crate) fn get(&self, hash: Hash) -> Option<&[u8]> {
         self.0.get(&hash).map(Vec::as_slice)
     }
 
     /// Takes a digest of the right length.
-    pub fn insert(&mut self, hash: Hash, digest: &[u8]) -> bool {
+    pub(crate) fn insert(&mut self, hash: Hash, digest: &[u8]) -> bool {
         let fits = digest.len() == hash.length();
         if fits {
             self.0.insert(hash, digest.to_vec());
@@ -81,7 +81,7 @@ impl Digests {
     }
 
     /// What `sha512-…` of npm says, several separated by spaces.
-    pub fn of_integrity(text: &str) -> Self {
+    pub(crate) fn of_integrity(text: &str) -> Self {
         let mut digests = Self::default();
         for word in text.split_ascii_whitespace() {
             let Some((name, rest)) = word.split_once('-') else { continue };
@@ -95,7 +95,7 @@ impl Digests {
 
     /// Whether both are of the same contents; `None` where they have no kind
     /// of digest in common. One that differs is enough to differ.
-    pub fn same(&self, other: &Self) -> Option<bool> {
+    pub(crate) fn same(&self, other: &Self) -> Option<bool> {
         let both = self.0.iter().filter_map(|(hash, a)| Some((a, other.0.get(hash)?)));
         both.map(|(a, b)| a == b).reduce(|all, one| all && one)
     }
@@ -103,7 +103,7 @@ impl Digests {
 
 impl Digests {
     /// Only those of the kinds that the other has too, where there are any.
-    pub fn common(&self, other: &Self) -> Self {
+    pub(crate) fn common(&self, other: &Self) -> Self {
         let both = self.0.iter().filter(|(hash, _)| other.0.contains_key(hash));
         let both = Self(both.map(|(hash, digest)| (*hash, digest.clone())).collect());
         if both.is_empty() { self.clone() } else { both }

@@ -12,7 +12,7 @@ use sigstore_types::Statement;
 use sigstore_types::bundle::VerificationMaterialContent;
 
 /// Pieces of evidence in one file.
-pub const MAX_PIECES: usize = 10_000;
+pub(crate) const MAX_PIECES: usize = 10_000;
 
 /// Where a piece of evidence is.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -83,7 +83,7 @@ pub(crate) type ParsedEvidence = Result<(Kind, Content), String>;
 
 impl Signed {
     /// The hint at a public key, where no certificate is in the bundle.
-    pub fn key_hint(&self) -> Option<&str> {
+    pub(crate) fn key_hint(&self) -> Option<&str> {
         match &self.bundle.verification_material.content {
             VerificationMaterialContent::PublicKey(key) => Some(&key.hint),
             _ => None,
@@ -110,7 +110,7 @@ pub struct RegistrySignature {
 
 impl RegistrySignature {
     /// What is signed.
-    pub fn message(&self) -> String {
+    pub(crate) fn message(&self) -> String {
         format!("{}@{}:{}", self.name, self.version, self.integrity)
     }
 }

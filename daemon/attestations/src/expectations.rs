@@ -212,7 +212,7 @@ fn issuer_of(name: &str) -> Option<&'static str> {
 impl Expected {
     /// Where what is proved is not what is expected: of what, what is
     /// expected, and what is proved.
-    pub fn differences(&self, proved: &Claims) -> Vec<(&'static str, String, String)> {
+    pub(crate) fn differences(&self, proved: &Claims) -> Vec<(&'static str, String, String)> {
         type Same<'a> = &'a dyn Fn(&str, &str) -> bool;
         let part = |what: &'static str,
                     expected: &Option<String>,

@@ -53,7 +53,7 @@ impl Ecosystem {
     pub const ALL: [Self; 3] = [Self::Npm, Self::Pypi, Self::File];
 
     /// `npm`, `pypi` or `file`.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Npm => "npm",
             Self::Pypi => "pypi",
@@ -125,7 +125,7 @@ pub struct Package {
 
 impl Package {
     /// What rules of a spec are matched with.
-    pub fn full_name(&self) -> String {
+    pub(crate) fn full_name(&self) -> String {
         format!("{}:{}", self.ecosystem.as_str(), self.name)
     }
 }

@@ -4,13 +4,13 @@ use crate::{Artifact, Ecosystem, Package, npm};
 
 /// A project's name as PyPI compares it: lower case, with one `-` for each run
 /// of `-`, `_` and `.`.
-pub fn python(name: &str) -> String {
+pub(crate) fn python(name: &str) -> String {
     let parts = name.split(['-', '_', '.']).filter(|part| !part.is_empty());
     parts.collect::<Vec<_>>().join("-").to_ascii_lowercase()
 }
 
 /// Project and version of a wheel's or a source archive's name.
-pub fn of_python_file(file: &str) -> Option<(String, String)> {
+pub(crate) fn of_python_file(file: &str) -> Option<(String, String)> {
     let (name, version) = match file.strip_suffix(".whl") {
         Some(stem) => {
             let parts: Vec<&str> = stem.split('-').collect();
@@ -29,13 +29,13 @@ pub fn of_python_file(file: &str) -> Option<(String, String)> {
 }
 
 /// What `npm pack` calls the tarball of a version.
-pub fn npm_tarball(name: &str, version: &str) -> String {
+pub(crate) fn npm_tarball(name: &str, version: &str) -> String {
     format!("{}-{version}.tgz", name.trim_start_matches('@').replace('/', "-"))
 }
 
 /// Whether two names of Python's files mean one file: the project's name may
 /// be spelled in several ways.
-pub fn same_python_file(a: &str, b: &str) -> bool {
+pub(crate) fn same_python_file(a: &str, b: &str) -> bool {
     let apart = |file: &str| {
         let (name, version) = of_python_file(file)?;
         let rest = file.split_once('-').map(|(_, rest)| rest.to_owned());
@@ -46,7 +46,7 @@ pub fn same_python_file(a: &str, b: &str) -> bool {
 }
 
 /// Whether an attestation's subject is this file's name, or the package's.
-pub fn names(subject: &str, package: &Package, artifact: &Artifact) -> bool {
+pub(crate) fn names(subject: &str, package: &Package, artifact: &Artifact) -> bool {
     if let Some((name, version)) = npm::of_purl(subject) {
         let file = npm_tarball(&name, &version);
         let same = package.name == name && package.version.as_ref() == Some(&version);

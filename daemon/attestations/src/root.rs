@@ -29,7 +29,7 @@ impl Root {
     ///
     /// # Errors
     /// [`RootError`].
-    pub fn parse(name: &str, json: &str) -> Result<Self, RootError> {
+    pub(crate) fn parse(name: &str, json: &str) -> Result<Self, RootError> {
         crypto_provider::install();
         if json.len() as u64 > MAX_ROOT {
             return Err(RootError("it is too long".into()));

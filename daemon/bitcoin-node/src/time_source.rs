@@ -54,7 +54,7 @@ pub fn ask(node: &Node, network: &str) -> Source<'static> {
 ///
 /// # Errors
 /// [`NodeError`].
-pub fn tip(node: &Node) -> Result<Tip, NodeError> {
+pub(crate) fn tip(node: &Node) -> Result<Tip, NodeError> {
     let info = node.call("getblockchaininfo", &[])?;
     let mut tip = read(&info).ok_or_else(|| wrong("getblockchaininfo", &info))?;
     if tip.time_s == 0 {
@@ -107,7 +107,7 @@ fn read(info: &serde_json::Value) -> Option<Tip> {
 }
 
 /// The bounds by a best block.
-pub fn source(tip: &Tip, network: &str) -> Source<'static> {
+pub(crate) fn source(tip: &Tip, network: &str) -> Source<'static> {
     let detail = Value::object([
         ("chain", tip.chain.as_str().into()),
         ("hash", tip.hash.as_str().into()),
@@ -137,13 +137,13 @@ pub fn source(tip: &Tip, network: &str) -> Source<'static> {
 
 impl Tip {
     /// Whether it is a block of what the settings call `network`.
-    pub fn is_on(&self, network: &str) -> bool {
+    pub(crate) fn is_on(&self, network: &str) -> bool {
         self.chain == chain_of(network)
     }
 
     /// Whether the node has not caught up. One on regtest says so until a block
     /// of today was found, and nobody is ahead of it.
-    pub fn is_behind(&self, network: &str) -> bool {
+    pub(crate) fn is_behind(&self, network: &str) -> bool {
         self.syncing && network != "regtest"
     }
 }

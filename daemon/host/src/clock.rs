@@ -103,7 +103,7 @@ pub fn machine_id() -> String {
 }
 
 /// The host's name.
-pub fn host_name() -> String {
+pub(crate) fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 

@@ -99,7 +99,7 @@ impl Listener {
     }
 
     /// How connections are to be encrypted, where they are.
-    pub fn tls(&self) -> Option<Arc<ServerConfig>> {
+    pub(crate) fn tls(&self) -> Option<Arc<ServerConfig>> {
         match self {
             Self::Tls(_, tls) => Some(tls.clone()),
             _ => None,
@@ -115,7 +115,7 @@ impl Listener {
     ///
     /// # Errors
     /// As the system has it.
-    pub async fn accept(&self) -> io::Result<Box<dyn Stream>> {
+    pub(crate) async fn accept(&self) -> io::Result<Box<dyn Stream>> {
         match self {
             Self::Tcp(listener) | Self::Tls(listener, _) => {
                 let (stream, _) = listener.accept().await?;

@@ -57,9 +57,6 @@ pub enum JournalError {
     /// A name with a NUL.
     #[error("the journal's directory has a NUL in its name; correct the settings")]
     Name,
-    /// `/etc/machine-id` cannot be read, or is none.
-    #[error("/etc/machine-id holds no machine id; run systemd-machine-id-setup")]
-    MachineId,
 }
 
 /// Follows a journal. libsystemd ties a journal to the thread that opened
@@ -85,27 +82,12 @@ pub struct Limits {
     pub deadline: Instant,
 }
 
-/// This machine's id, 32 hex digits.
-///
-/// # Errors
-/// [`JournalError::MachineId`]
-pub fn machine_id() -> Result<String, JournalError> {
-    let text = std::fs::read_to_string("/etc/machine-id").map_err(|_| JournalError::MachineId)?;
-    let id = text.trim();
-    let digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-    match id.len() == 32 && id.bytes().all(digit) {
-        true => Ok(id.to_owned()),
-        false => Err(JournalError::MachineId),
-    }
-}
-
 impl JournalError {
     /// As errno(3).
     pub fn errno(&self) -> u32 {
         let code = match self {
             Self::Open(error) => error.raw_os_error().unwrap_or(libc::EIO),
             Self::Name => libc::EINVAL,
-            Self::MachineId => libc::ENOENT,
         };
         code.unsigned_abs()
     }

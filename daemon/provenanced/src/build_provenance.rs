@@ -39,7 +39,7 @@ pub struct Request {
 ///
 /// # Errors
 /// [`ServiceError`]; nothing half-written is left.
-pub fn build(
+pub(crate) fn build(
     config: &Config,
     signer: &Signer,
     request: &Request,

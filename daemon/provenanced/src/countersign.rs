@@ -69,7 +69,7 @@ pub struct Countersigned {
 
 impl CountersignOutcome {
     /// `signed`, `restored`, `recorded` or `nothing`.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Signed => "signed",
             Self::Restored => "restored",
@@ -84,7 +84,7 @@ impl CountersignOutcome {
 /// # Errors
 /// [`ServiceError`]; then nothing was signed, or it is on record and the next
 /// call puts the signature to its place.
-pub fn countersign(
+pub(crate) fn countersign(
     config: &Config,
     state: &StateDir,
     evidence: &mut Ledger,

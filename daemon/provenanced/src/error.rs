@@ -78,7 +78,7 @@ impl From<std::io::Error> for ServiceError {
 
 impl ServiceError {
     /// For `map_err`: an I/O error with what it was about.
-    pub fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+    pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let what = what.into();
         move |source| Self::Io { what, source }
     }

@@ -39,7 +39,7 @@ pub enum Health {
 
 impl Health {
     /// The word in the answer.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Unknown => "unknown",
@@ -66,7 +66,7 @@ impl Check {
     }
 
     /// As JSON (docs/json-output.md).
-    pub fn to_value(&self) -> Value {
+    pub(crate) fn to_value(&self) -> Value {
         Value::object([
             ("what", self.what.into()),
             ("health", self.health.as_str().into()),
@@ -76,12 +76,12 @@ impl Check {
 }
 
 /// The worst of all.
-pub fn overall(checks: &[Check]) -> Health {
+pub(crate) fn overall(checks: &[Check]) -> Health {
     checks.iter().map(|check| check.health).max().unwrap_or(Health::Unknown)
 }
 
 /// Looks at every part; `clock` is what the time sources say now.
-pub fn checks(config: &Config, clock: &Attestation<'_>, now: Timestamp) -> Vec<Check> {
+pub(crate) fn checks(config: &Config, clock: &Attestation<'_>, now: Timestamp) -> Vec<Check> {
     let state = StateDir::new(&config.state_dir);
     let mut checks = vec![time(clock), chain(config, &state, now)];
     match Reader::open(&state.registry()) {

@@ -27,4 +27,4 @@ mod sd_notify;
 mod state_lock;
 
 /// Name and version of this program, as records hold it.
-pub const PROGRAM_VERSION: &str = concat!("provenanced ", env!("CARGO_PKG_VERSION"));
+pub(crate) const PROGRAM_VERSION: &str = concat!("provenanced ", env!("CARGO_PKG_VERSION"));

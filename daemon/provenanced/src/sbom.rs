@@ -51,7 +51,7 @@ pub struct SbomOutput {
 
 impl SbomOutput {
     /// For machines: the record's data, and where the files are.
-    pub fn to_value(&self) -> Value {
+    pub(crate) fn to_value(&self) -> Value {
         let files = self.files.iter().map(|path| path.display().to_string().into()).collect();
         Entry::Sbom(self.entry.clone()).to_value().with("files", Value::Array(files))
     }
@@ -61,7 +61,7 @@ impl SbomOutput {
 ///
 /// # Errors
 /// [`ServiceError`].
-pub fn make(
+pub(crate) fn make(
     config: &Config,
     state: &StateDir,
     evidence: &mut Ledger,

@@ -75,7 +75,7 @@ pub fn signed(value: u64) -> i64 {
 }
 
 /// Where the registry's files are: SQLite keeps two more beside a database.
-pub fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()

@@ -22,7 +22,7 @@ impl Closure {
     ///
     /// # Errors
     /// [`SbomError`].
-    pub fn inventory(self) -> Result<Inventory, SbomError> {
+    pub(crate) fn inventory(self) -> Result<Inventory, SbomError> {
         let mut packages = Vec::with_capacity(self.paths.len());
         for (place, info) in self.paths.into_iter().enumerate() {
             let package =

@@ -75,7 +75,7 @@ pub fn read(path: &Path) -> Result<Option<Contents>, ContentsError> {
 ///
 /// # Errors
 /// [`ContentsError`].
-pub fn read_within(
+pub(crate) fn read_within(
     path: &Path,
     bounds: RehashLimits<'_>,
 ) -> Result<Option<Contents>, ContentsError> {

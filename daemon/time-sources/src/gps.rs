@@ -86,7 +86,7 @@ impl Tracker {
     }
 
     /// It cannot be heard, and why.
-    pub fn down(&mut self, why: impl Into<String>) {
+    pub(crate) fn down(&mut self, why: impl Into<String>) {
         self.down = Some(why.into());
     }
 
@@ -96,14 +96,14 @@ impl Tracker {
     }
 
     /// Something was heard.
-    pub fn heard(&mut self, now: &Now) {
+    pub(crate) fn heard(&mut self, now: &Now) {
         self.heard_ms = Some(now.up_ms);
         self.began_ms.get_or_insert(now.up_ms);
     }
 
     /// A fix of this UTC time, in nanoseconds since the epoch, came in `now`;
     /// the receiver estimates its error as `error_ns`.
-    pub fn fix(&mut self, true_ns: i64, error_ns: i64, three_d: bool, now: &Now) {
+    pub(crate) fn fix(&mut self, true_ns: i64, error_ns: i64, three_d: bool, now: &Now) {
         self.heard(now);
         self.three_d = three_d;
         self.no_fix_ms = None;
@@ -125,13 +125,13 @@ impl Tracker {
     }
 
     /// The receiver says that it has none.
-    pub fn no_fix(&mut self, now: &Now) {
+    pub(crate) fn no_fix(&mut self, now: &Now) {
         self.heard(now);
         self.no_fix_ms = Some(now.up_ms);
     }
 
     /// A pulse at this true time, when the system clock showed `clock_ns`.
-    pub fn pulse(&mut self, true_ns: i64, clock_ns: i64, error_ns: i64, now: &Now) {
+    pub(crate) fn pulse(&mut self, true_ns: i64, clock_ns: i64, error_ns: i64, now: &Now) {
         self.heard(now);
         // It is told a little later than it was.
         let since_ms = now.time.nanos().saturating_sub(clock_ns).max(0) / 1_000_000;
@@ -140,13 +140,13 @@ impl Tracker {
     }
 
     /// How many satellites are used.
-    pub fn satellites(&mut self, used: u64) {
+    pub(crate) fn satellites(&mut self, used: u64) {
         self.satellites = Some(used);
     }
 
     /// The receiver itself says that it is deceived or simulated; `None` when
     /// it says that no more.
-    pub fn distrust(&mut self, why: Option<String>) {
+    pub(crate) fn distrust(&mut self, why: Option<String>) {
         self.distrust = why;
     }
 

@@ -55,7 +55,7 @@ impl Listener {
     }
 
     /// What the receiver gives now.
-    pub fn source(&self, now: &Now) -> Source<'static> {
+    pub(crate) fn source(&self, now: &Now) -> Source<'static> {
         self.tracker.lock().unwrap_or_else(PoisonError::into_inner).source(now)
     }
 }
@@ -70,7 +70,7 @@ impl Drop for Listener {
 ///
 /// # Errors
 /// Where no thread can be started.
-pub fn listen(address: &str, clock: impl Clock + Send + 'static) -> io::Result<Listener> {
+pub(crate) fn listen(address: &str, clock: impl Clock + Send + 'static) -> io::Result<Listener> {
     let address = address.to_owned();
     Listener::start(NAME, move |tracker, ended| {
         while !ended.load(Ordering::Relaxed) {

@@ -45,7 +45,7 @@ const ERROR_NS: i64 = 10_000_000;
 ///
 /// # Errors
 /// Where no thread can be started.
-pub fn listen(
+pub(crate) fn listen(
     device: &Path,
     baud: u32,
     clock: impl Clock + Send + 'static,

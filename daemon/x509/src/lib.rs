@@ -116,7 +116,7 @@ impl ParsedCertificate {
     }
 
     /// The certified key, where it is an Ed25519 key.
-    pub fn key(&self) -> Option<PublicKey> {
+    pub(crate) fn key(&self) -> Option<PublicKey> {
         PublicKey::from_spki(&self.spki).ok()
     }
 }

@@ -27,7 +27,7 @@ fuzz_target!(|bytes: &[u8]| {
     let spki = "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=";
     let Ok(key) = PublicKey::parse(spki) else { return };
     let trusted = [Trusted { name: "k".into(), key, from: 0, until: None }];
-    let sha256 = Digest::of(b"tree");
+    let sha256 = Digest::sha256(b"tree");
     let asked = RequestedCountersignature {
         tree: Tree::Nar,
         sha256,

@@ -55,11 +55,11 @@ fn packed(bytes: &[u8]) -> Vec<u8> {
     let mut parts = bytes.split(|byte| *byte == 0);
     let mut files: Vec<(&str, Vec<u8>)> =
         NAMES.iter().map(|name| (*name, parts.next().unwrap_or_default().to_vec())).collect();
-    let digest = |bytes: &[u8]| (Digest::of(bytes), Digest::of(bytes));
+    let digest = |bytes: &[u8]| (Digest::sha256(bytes), Digest::sha256(bytes));
     let time = |text: &str| Timestamp::parse(text.as_bytes()).expect("a time");
     let lines = files.iter().find(|(name, _)| name.ends_with("21.jsonl"));
     let first = lines.and_then(|(_, lines)| lines.split(|byte| *byte == b'\n').next());
-    let link = Link { seq: 0, hash: Digest::of(first.unwrap_or_default()) };
+    let link = Link { seq: 0, hash: Digest::sha256(first.unwrap_or_default()) };
     let manifest = Manifest {
         files: files
             .iter()

@@ -40,7 +40,10 @@ pub enum JournalSource {
 
 impl Logs {
     /// All that was recorded from the first time on and before the second.
-    pub fn options(&self, (from, to): (Option<Timestamp>, Option<Timestamp>)) -> Options<'static> {
+    pub(crate) fn options(
+        &self,
+        (from, to): (Option<Timestamp>, Option<Timestamp>),
+    ) -> Options<'static> {
         let root = self.root.clone();
         let journal = match &self.journal {
             Some(dir) => JournalSource::Directory(dir.clone()),

@@ -194,7 +194,7 @@ fn strangers(
     known: &BTreeSet<String>,
     report: &mut Report,
 ) -> Result<(), AuditError> {
-    let folder = state.root().join("packages");
+    let folder = state.packages();
     if !fs::symlink_metadata(&folder).is_ok_and(|metadata| metadata.is_dir()) {
         return Ok(());
     }

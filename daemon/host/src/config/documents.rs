@@ -115,7 +115,7 @@ impl SbomFormat {
 
 impl Period {
     /// As settings name it.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Day => "day",
             Self::Week => "week",

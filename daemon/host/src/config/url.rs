@@ -10,7 +10,7 @@ use url::Url;
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn validate(url: &str) -> Result<(), &'static str> {
+pub(crate) fn validate(url: &str) -> Result<(), &'static str> {
     const FORM: &str = "an https:// address, such as \"https://alerts.example.org/provenance\"";
     let url = Url::parse(url).map_err(|_| FORM)?;
     let host = url.host_str().ok_or(FORM)?;

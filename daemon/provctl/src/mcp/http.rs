@@ -60,7 +60,7 @@ struct Cancelled {
 impl Server {
     /// Serves this listener until `end`. It must be of this machine
     /// ([`provenance_host::config::address::Listen::is_local`]).
-    pub async fn serve_http(self, listener: Listener, end: impl Future<Output = ()>) {
+    pub(crate) async fn serve_http(self, listener: Listener, end: impl Future<Output = ()>) {
         let limit = self.limit;
         // A connection may begin a question as late as its lifetime allows.
         let max_lifetime = limit.saturating_add(Duration::from_secs(60));

@@ -80,7 +80,7 @@ pub enum ServeError {
 
 impl Server {
     /// A server for this folder that answers each question within `limit`.
-    pub fn new(
+    pub(crate) fn new(
         state: StateDir,
         trust: Arc<TrustOf>,
         config: Arc<ConfigOf>,
@@ -99,7 +99,7 @@ impl Server {
     ///
     /// # Errors
     /// [`ServeError`].
-    pub async fn serve_stdio(self) -> Result<(), ServeError> {
+    pub(crate) async fn serve_stdio(self) -> Result<(), ServeError> {
         let (input, output) = rmcp::transport::stdio();
         let transport =
             AsyncRwTransport::<RoleServer, _, _>::new(input, output).with_max_line_length(MAX_LINE);

@@ -65,7 +65,7 @@ impl Alerts {
     ///
     /// # Errors
     /// [`ServiceError`]: no secret, no outbox, no registry.
-    pub fn open(
+    pub(crate) fn open(
         config: &Config,
         state: &StateDir,
         evidence: &Ledger,
@@ -103,7 +103,7 @@ impl Alerts {
     /// Takes a record that an earlier process wrote. What it died too early to
     /// look at is looked at now: the looks at ticks follow from the records
     /// alone, so those behind the newest alert come out as they did.
-    pub fn replay(&mut self, record: &Record<'_>, body: &Body<'_>) {
+    pub(crate) fn replay(&mut self, record: &Record<'_>, body: &Body<'_>) {
         let (up_ms, boot) = match body {
             Body::Tick(tick) => (tick.up_ms, &*tick.boot),
             Body::Start(session) | Body::Stop(session) => (session.up_ms, &*session.boot),
@@ -119,12 +119,12 @@ impl Alerts {
     }
 
     /// Whether all that began or is over is on record.
-    pub fn is_settled(&self) -> bool {
+    pub(crate) fn is_settled(&self) -> bool {
         self.pending.is_empty()
     }
 
     /// Takes a record of the chain that is on disk, and its moment.
-    pub fn appended(&mut self, now: Option<&Now>, body: &Body<'_>) {
+    pub(crate) fn appended(&mut self, now: Option<&Now>, body: &Body<'_>) {
         if let Some(now) = now {
             self.watch.record(now, body);
         }
@@ -132,7 +132,7 @@ impl Alerts {
 
     /// Looks at everything, records what began and what is over, and wakes the
     /// delivery. What cannot be recorded is tried again at the next call.
-    pub fn settle(
+    pub(crate) fn settle(
         &mut self,
         config: &Config,
         now: Timestamp,
@@ -194,12 +194,12 @@ impl Alerts {
     }
 
     /// How many are open, by code.
-    pub fn open_by_code(&self) -> BTreeMap<&'static str, usize> {
+    pub(crate) fn open_by_code(&self) -> BTreeMap<&'static str, usize> {
         self.tracker.by_code()
     }
 
     /// Gives alerts that are on their way a moment before the process ends.
-    pub async fn shutdown(&self) {
+    pub(crate) async fn shutdown(&self) {
         if let Some(courier) = &self.courier {
             courier.flush(FAREWELL).await;
         }
@@ -288,7 +288,7 @@ impl Alerts {
 ///
 /// # Errors
 /// [`ServiceError`].
-pub fn open_in(reader: &Reader) -> Result<Vec<Alert>, ServiceError> {
+pub(crate) fn open_in(reader: &Reader) -> Result<Vec<Alert>, ServiceError> {
     Ok(read_alert_state(reader)?.open)
 }
 

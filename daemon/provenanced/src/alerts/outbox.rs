@@ -60,7 +60,7 @@ impl Outbox {
     ///
     /// # Errors
     /// As the system calls.
-    pub fn open(folder: &Path, begin: u64) -> io::Result<Self> {
+    pub(crate) fn open(folder: &Path, begin: u64) -> io::Result<Self> {
         durable::create_dirs(folder)?;
         let mut waiting = BTreeSet::new();
         for entry in fs::read_dir(folder)? {
@@ -88,17 +88,19 @@ impl Outbox {
     }
 
     /// How far it went.
-    pub fn progress(&self) -> &Progress {
+    pub(crate) fn progress(&self) -> &Progress {
         &self.progress
     }
 
     /// How many messages wait in it.
-    pub fn len(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
         self.waiting.len()
     }
 
     /// Whether none waits.
-    pub fn is_empty(&self) -> bool {
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
@@ -106,7 +108,7 @@ impl Outbox {
     ///
     /// # Errors
     /// As the system calls.
-    pub fn put(&mut self, seq: u64, message: &Message) -> io::Result<Placement> {
+    pub(crate) fn put(&mut self, seq: u64, message: &Message) -> io::Result<Placement> {
         if self.waiting.len() >= MAX_FILES && !self.waiting.contains(&seq) {
             return Ok(Placement::Full);
         }
@@ -119,7 +121,7 @@ impl Outbox {
     ///
     /// # Errors
     /// As the system calls; then it is taken again after the next start.
-    pub fn set_progress(&mut self, upto: u64) -> io::Result<()> {
+    pub(crate) fn set_progress(&mut self, upto: u64) -> io::Result<()> {
         self.progress.upto = upto;
         self.note()
     }
@@ -129,7 +131,7 @@ impl Outbox {
     ///
     /// # Errors
     /// As reading it.
-    pub fn first(&self) -> io::Result<Option<(u64, Option<Message>)>> {
+    pub(crate) fn first(&self) -> io::Result<Option<(u64, Option<Message>)>> {
         let Some(seq) = self.waiting.first().copied() else { return Ok(None) };
         match durable::read_limited(&self.path(seq), MAX_MESSAGE_FILE) {
             Ok(body) => Ok(Some((seq, Message::parse(body)))),
@@ -146,7 +148,7 @@ impl Outbox {
     ///
     /// # Errors
     /// As the system calls; then it is sent again after the next start.
-    pub fn remove_delivered(&mut self, seq: u64) -> io::Result<()> {
+    pub(crate) fn remove_delivered(&mut self, seq: u64) -> io::Result<()> {
         self.waiting.remove(&seq);
         let removed = match fs::remove_file(self.path(seq)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -160,7 +162,7 @@ impl Outbox {
     ///
     /// # Errors
     /// As the system calls; then it is tried again after the next start.
-    pub fn refused(&mut self, seq: u64) -> io::Result<()> {
+    pub(crate) fn refused(&mut self, seq: u64) -> io::Result<()> {
         self.waiting.remove(&seq);
         let folder = self.folder.join("refused");
         durable::create_dirs(&folder)?;
@@ -179,7 +181,7 @@ impl Outbox {
     ///
     /// # Errors
     /// As the system calls; it holds until the process ends.
-    pub fn failed(&mut self, not_before: Timestamp, refused: bool) -> io::Result<()> {
+    pub(crate) fn failed(&mut self, not_before: Timestamp, refused: bool) -> io::Result<()> {
         self.progress.failures = self.progress.failures.saturating_add(1);
         self.progress.refusals = self.progress.refusals.saturating_add(u32::from(refused));
         self.progress.not_before = Some(not_before);

@@ -52,7 +52,7 @@ impl Calendar {
     ///
     /// # Errors
     /// [`CalendarError`]: this machine can speak to none.
-    pub fn new(url: &str) -> Result<Self, CalendarError> {
+    pub(crate) fn new(url: &str) -> Result<Self, CalendarError> {
         let client = client::client(url.starts_with("https:"), TIMEOUT);
         let client = client.map_err(|why| CalendarError { url: url.into(), why, silent: true })?;
         Ok(Self { client, url: url.into() })
@@ -62,7 +62,7 @@ impl Calendar {
     ///
     /// # Errors
     /// [`CalendarError`].
-    pub async fn submit(&self, digest: &Digest) -> Result<Vec<u8>, CalendarError> {
+    pub(crate) async fn submit(&self, digest: &Digest) -> Result<Vec<u8>, CalendarError> {
         let (status, body) = self.request(Method::POST, "digest", digest.0.to_vec()).await?;
         match status {
             StatusCode::OK => Ok(body),
@@ -74,7 +74,7 @@ impl Calendar {
     ///
     /// # Errors
     /// [`CalendarError`].
-    pub async fn fetch(&self, commitment: &[u8]) -> Result<CalendarReply, CalendarError> {
+    pub(crate) async fn fetch(&self, commitment: &[u8]) -> Result<CalendarReply, CalendarError> {
         let path = format!("timestamp/{}", to_hex(commitment));
         let (status, body) = self.request(Method::GET, &path, vec![]).await?;
         match status {

@@ -114,7 +114,7 @@ pub fn step(
 }
 
 /// Why there is nothing to do.
-pub fn off() -> ServiceError {
+pub(crate) fn off() -> ServiceError {
     let message = "nothing is to be anchored: the tier does not ask for it, or there is no node; \
                    set anchor.enabled = true, and [bitcoin] or anchor.calendars";
     ServiceError::Request(message.into())
@@ -124,7 +124,7 @@ pub fn off() -> ServiceError {
 ///
 /// # Errors
 /// [`ServiceError`].
-pub fn book(reader: &Reader) -> Result<AnchorIndex, ServiceError> {
+pub(crate) fn book(reader: &Reader) -> Result<AnchorIndex, ServiceError> {
     let mut book = AnchorIndex::default();
     for row in reader.rows_of_kind("anchor", 0) {
         let row = row?;

@@ -34,7 +34,7 @@ pub(super) fn save(state: &StateDir, status: &Status) -> Result<(), ServiceError
 
 impl Status {
     /// The last attempt; `None` where there was none that can be read.
-    pub fn read(state: &StateDir) -> Option<Self> {
+    pub(crate) fn read(state: &StateDir) -> Option<Self> {
         let bytes = durable::read_limited(&state.cache().join("anchor.json"), MAX_STATUS).ok()?;
         let value = Value::parse(&bytes).ok()?;
         let text = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);

@@ -120,7 +120,7 @@ pub struct NodeWallet {
 
 impl NodeWallet {
     /// The wallet `name` of the node; without a name its only one.
-    pub fn new(node: Node, name: Option<&str>, network: &str, max_rate: u64) -> Self {
+    pub(crate) fn new(node: Node, name: Option<&str>, network: &str, max_rate: u64) -> Self {
         let wallet =
             name.map_or_else(|| node.clone(), |name| node.with_path(&format!("/wallet/{name}")));
         Self { node, wallet, name: name.map(Into::into), network: network.into(), max_rate }

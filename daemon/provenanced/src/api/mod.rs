@@ -55,7 +55,7 @@ const MIN_TOKEN: usize = 24;
 /// # Errors
 /// [`ServiceError`]: another is at it, a secret is missing, or the address
 /// cannot be listened at.
-pub async fn run(
+pub(crate) async fn run(
     settings: &Api,
     config: &Config,
     evidence: Ledger,

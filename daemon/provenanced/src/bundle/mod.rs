@@ -150,7 +150,7 @@ pub fn settle_unfinished(
 ///
 /// # Errors
 /// [`ServiceError`] where the lock's file cannot be opened.
-pub fn lock(state: &StateDir) -> Result<File, ServiceError> {
+pub(crate) fn lock(state: &StateDir) -> Result<File, ServiceError> {
     let locked = durable::create_dirs(&state.cache()).and_then(|()| {
         let path = state.cache().join("bundles.lock");
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
@@ -164,7 +164,7 @@ pub fn lock(state: &StateDir) -> Result<File, ServiceError> {
 ///
 /// # Errors
 /// [`ServiceError`].
-pub fn last_bundle(reader: &Reader) -> Result<Option<BundleEntry>, ServiceError> {
+pub(crate) fn last_bundle(reader: &Reader) -> Result<Option<BundleEntry>, ServiceError> {
     let row = reader.last_of_kind("bundle")?;
     Ok(row.and_then(|row| match read_entry(&row.body) {
         Some(Entry::Bundle(bundle)) => Some(bundle),
@@ -191,7 +191,7 @@ fn covered(reader: &Reader) -> Result<Option<u64>, ServiceError> {
 ///
 /// # Errors
 /// [`ServiceError`].
-pub fn folders(state: &StateDir) -> Result<Vec<(String, PathBuf)>, ServiceError> {
+pub(crate) fn folders(state: &StateDir) -> Result<Vec<(String, PathBuf)>, ServiceError> {
     let read = || -> io::Result<Vec<(String, PathBuf)>> {
         let mut folders = vec![];
         match fs::read_dir(state.bundles()) {

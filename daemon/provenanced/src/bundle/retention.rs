@@ -19,7 +19,7 @@ const DAY_NS: i64 = 86_400_000_000_000;
 ///
 /// # Errors
 /// [`ServiceError`].
-pub fn expire(
+pub(crate) fn expire(
     config: &Config,
     state: &StateDir,
     evidence: &mut Ledger,

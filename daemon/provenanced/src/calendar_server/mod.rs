@@ -30,7 +30,7 @@ use server::Calendar;
 ///
 /// # Errors
 /// [`ServiceError`]: another is at it, or the address cannot be listened at.
-pub async fn run(
+pub(crate) async fn run(
     settings: &Aggregate,
     state: &StateDir,
     evidence: Ledger,

@@ -40,7 +40,7 @@ impl SubjectKey {
     ///
     /// # Errors
     /// What would be right.
-    pub fn parse(text: &[u8]) -> Result<Self, &'static str> {
+    pub(crate) fn parse(text: &[u8]) -> Result<Self, &'static str> {
         let wrong = "an Ed25519 or P-256 public key in PEM (PUBLIC KEY)";
         let (label, spki) = pem::decode_vec(text).map_err(|_| wrong)?;
         if label != "PUBLIC KEY" {
@@ -59,7 +59,7 @@ impl SubjectKey {
     }
 
     /// A key that was certified before.
-    pub fn of(certified: &ParsedCertificate) -> Result<Self, &'static str> {
+    pub(crate) fn of(certified: &ParsedCertificate) -> Result<Self, &'static str> {
         let pem = pem::encode_string("PUBLIC KEY", pem::LineEnding::LF, &certified.spki);
         Self::parse(pem.map_err(|_| "a public key")?.as_bytes())
     }

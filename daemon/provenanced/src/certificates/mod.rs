@@ -69,7 +69,7 @@ impl<'a> Authority<'a> {
     ///
     /// # Errors
     /// [`ServiceError`]; no settings for one, too.
-    pub fn open(config: &'a Config, state: &'a StateDir) -> Result<Self, ServiceError> {
+    pub(crate) fn open(config: &'a Config, state: &'a StateDir) -> Result<Self, ServiceError> {
         let settings = config.certificates.as_ref().ok_or_else(|| {
             ServiceError::Request(
                 "there is no authority: make a key with `provenanced keygen --name authority`, \
@@ -82,7 +82,7 @@ impl<'a> Authority<'a> {
     }
 
     /// The authority's key.
-    pub fn key(&self) -> &PublicKey {
+    pub(crate) fn key(&self) -> &PublicKey {
         self.signer.public()
     }
 
@@ -90,7 +90,7 @@ impl<'a> Authority<'a> {
     ///
     /// # Errors
     /// [`ServiceError`].
-    pub fn issue(
+    pub(crate) fn issue(
         &self,
         evidence: &mut Ledger,
         now: Timestamp,
@@ -115,7 +115,7 @@ impl<'a> Authority<'a> {
     ///
     /// # Errors
     /// [`ServiceError`]; it is unknown or revoked.
-    pub fn renew(
+    pub(crate) fn renew(
         &self,
         evidence: &mut Ledger,
         now: Timestamp,
@@ -138,7 +138,7 @@ impl<'a> Authority<'a> {
     ///
     /// # Errors
     /// [`ServiceError`]; it is unknown or revoked already.
-    pub fn revoke(
+    pub(crate) fn revoke(
         &self,
         evidence: &mut Ledger,
         now: Timestamp,
@@ -161,7 +161,11 @@ impl<'a> Authority<'a> {
     ///
     /// # Errors
     /// [`ServiceError`].
-    pub fn publish(&self, evidence: &Ledger, now: Timestamp) -> Result<PathBuf, ServiceError> {
+    pub(crate) fn publish(
+        &self,
+        evidence: &Ledger,
+        now: Timestamp,
+    ) -> Result<PathBuf, ServiceError> {
         let reader = evidence.reader()?;
         let known = package_index::certificates(&reader)?;
         let folder = self.state.certificates();
@@ -281,7 +285,7 @@ impl<'a> Authority<'a> {
 }
 
 /// The name below the state folder of a certificate's file.
-pub fn file(issued: &Issued) -> String {
+pub(crate) fn file(issued: &Issued) -> String {
     match issued.subject {
         SubjectKind::Authority => format!("certificates/ca-{}.pem", issued.id),
         _ => format!("certificates/{}.pem", issued.id),
@@ -292,7 +296,7 @@ pub fn file(issued: &Issued) -> String {
 ///
 /// # Errors
 /// None in truth: memory is what it is written into.
-pub fn to_pem(der: &[u8]) -> Result<String, ServiceError> {
+pub(crate) fn to_pem(der: &[u8]) -> Result<String, ServiceError> {
     pem::encode_string("CERTIFICATE", pem::LineEnding::LF, der)
         .map_err(|error| ServiceError::State(error.to_string()))
 }

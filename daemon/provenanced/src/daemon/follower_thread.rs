@@ -62,7 +62,7 @@ impl Followers {
     /// # Errors
     /// [`ServiceError::Pattern`]. A journal that cannot be opened is none: that
     /// is said, and recorded.
-    pub fn open(config: &Config, state: &StateDir) -> Result<Self, ServiceError> {
+    pub(crate) fn open(config: &Config, state: &StateDir) -> Result<Self, ServiceError> {
         let settings = Settings {
             watch: config.watch.clone(),
             exclude: config.exclude.clone(),
@@ -89,7 +89,7 @@ impl Followers {
 
     /// From now on `moved` is notified when watched files are created, renamed
     /// or deleted, so that a rotated file is read before it is compressed.
-    pub fn watch(&mut self, moved: &Arc<Notify>) {
+    pub(crate) fn watch(&mut self, moved: &Arc<Notify>) {
         let moved = moved.clone();
         self.waker = Waker::new(&self.files, move || moved.notify_one())
             .inspect_err(|error| tracing::warn!("no early look at rotated files: {error}"))
@@ -148,7 +148,7 @@ impl FollowerHandle {
     ///
     /// # Errors
     /// What `make` returns.
-    pub async fn start<T: Send + 'static>(
+    pub(crate) async fn start<T: Send + 'static>(
         make: impl FnOnce() -> Result<(Followers, T), ServiceError> + Send + 'static,
     ) -> Result<(Self, T), ServiceError> {
         let (requests, inbox) = mpsc::channel();
@@ -174,7 +174,7 @@ impl FollowerHandle {
     ///
     /// # Errors
     /// The time since the request that is still being worked on.
-    pub async fn collect(&mut self, time: Duration) -> Result<Collected, Duration> {
+    pub(crate) async fn collect(&mut self, time: Duration) -> Result<Collected, Duration> {
         let (mut answer, since) = match self.outstanding.take() {
             Some(outstanding) => outstanding,
             None => {
@@ -195,7 +195,7 @@ impl FollowerHandle {
     }
 
     /// The followers' state, if they are not at work.
-    pub async fn snapshot(&mut self) -> Option<Value> {
+    pub(crate) async fn snapshot(&mut self) -> Option<Value> {
         if self.outstanding.is_some() {
             return None;
         }

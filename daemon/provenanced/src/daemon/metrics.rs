@@ -76,7 +76,7 @@ pub struct SharedMetrics(Arc<Mutex<Numbers>>);
 
 impl SharedMetrics {
     /// Changes what is told.
-    pub fn change(&self, change: impl FnOnce(&mut Numbers)) {
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Numbers)) {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
@@ -87,7 +87,7 @@ impl SharedMetrics {
 
 impl Numbers {
     /// Takes over a tick's attestation.
-    pub fn attest(&mut self, clock: &Attestation<'_>) {
+    pub(crate) fn attest(&mut self, clock: &Attestation<'_>) {
         let mut text = String::new();
         header(&mut text, "clock_verdict", "gauge", "1 for the last tick's verdict");
         for verdict in VERDICTS {
@@ -169,7 +169,7 @@ fn seconds(nanos: i64) -> f64 {
 ///
 /// # Errors
 /// Where the address cannot be listened at.
-pub async fn serve(listen: &Listen, board: SharedMetrics) -> io::Result<Server> {
+pub(crate) async fn serve(listen: &Listen, board: SharedMetrics) -> io::Result<Server> {
     let listener = listener::bind(listen, None).await?;
     let respond = move |request: Request<Incoming>| future::ready(respond(&request, &board));
     let task = tokio::spawn(server::serve(listener, BOUNDS, respond, future::pending()));

@@ -119,7 +119,7 @@ pub enum Next {
 
 impl AnchorIndex {
     /// Takes the next record of the registry, made at `time`.
-    pub fn apply(&mut self, time: Timestamp, entry: &AnchorEntry) {
+    pub(crate) fn apply(&mut self, time: Timestamp, entry: &AnchorEntry) {
         let AnchorEntry { root, size, step } = entry;
         let anchor = self.0.entry(*size).or_insert_with(|| Anchor {
             root: *root,
@@ -164,18 +164,18 @@ impl AnchorIndex {
     }
 
     /// Every anchor, the oldest first.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Anchor> {
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Anchor> {
         self.0.values()
     }
 
     /// The anchor of this size.
-    pub fn get(&self, size: u64) -> Option<&Anchor> {
+    pub(crate) fn get(&self, size: u64) -> Option<&Anchor> {
         self.0.get(&size)
     }
 
     /// Whether a new anchor is due: once each UTC day, or `at_once`; and not
     /// while one waits for its block.
-    pub fn is_due(&self, now: Timestamp, at_once: bool) -> bool {
+    pub(crate) fn is_due(&self, now: Timestamp, at_once: bool) -> bool {
         // A promise costs nothing, and may never be kept.
         let waits = |anchor: &Anchor| {
             anchor.state.is_open() && !matches!(anchor.state, State::Mined | State::Promised)
@@ -188,7 +188,7 @@ impl AnchorIndex {
     }
 
     /// The anchors about which there may still be news, the oldest first.
-    pub fn to_follow(&self, now: Timestamp, tip: u32) -> Vec<u64> {
+    pub(crate) fn to_follow(&self, now: Timestamp, tip: u32) -> Vec<u64> {
         let news = |anchor: &&Anchor| match anchor.state {
             State::Final => {
                 anchor.block.is_none_or(|(_, _, height)| tip < height.saturating_add(SETTLED))
@@ -203,14 +203,14 @@ impl AnchorIndex {
     /// An input of each transaction that was given up and that somebody could
     /// still send: the next transaction spends it too, so that only one of them
     /// can ever be mined.
-    pub fn to_exclude(&self) -> Vec<OutPoint> {
+    pub(crate) fn to_exclude(&self) -> Vec<OutPoint> {
         let given_up = self.0.values().filter(|anchor| anchor.state == State::Failed);
         let newest = given_up.filter_map(|anchor| anchor.txs.last());
         newest.filter_map(|tx| inputs(&tx.tx).into_iter().next()).collect()
     }
 
     /// The inputs of every transaction that may still be mined.
-    pub fn in_use(&self) -> Vec<OutPoint> {
+    pub(crate) fn in_use(&self) -> Vec<OutPoint> {
         let open = self.0.values().filter(|anchor| anchor.state.is_open());
         open.flat_map(|anchor| &anchor.txs).flat_map(|tx| inputs(&tx.tx)).collect()
     }
@@ -232,14 +232,14 @@ pub enum ByCalendar {
 }
 
 /// What a transaction spends.
-pub fn inputs(tx: &[u8]) -> Vec<OutPoint> {
+pub(crate) fn inputs(tx: &[u8]) -> Vec<OutPoint> {
     Transaction::parse(tx).map(|tx| tx.inputs().to_vec()).unwrap_or_default()
 }
 
 impl Anchor {
     /// What is next; `seen` is what the node sees of each of [`Self::txs`], in
     /// that order, and `tip` the height of its chain.
-    pub fn next(&self, seen: &[BlockSeen], tip: u32, now: Timestamp, rules: Rules) -> Next {
+    pub(crate) fn next(&self, seen: &[BlockSeen], tip: u32, now: Timestamp, rules: Rules) -> Next {
         let mined = self.txs.iter().zip(seen).find_map(|(tx, seen)| match *seen {
             BlockSeen::Block { block, height, depth } => Some((tx.txid, block, height, depth)),
             _ => None,
@@ -255,7 +255,7 @@ impl Anchor {
 
     /// What is next, where calendars anchor. That of transactions goes on by a
     /// node alone.
-    pub fn next_by_calendar(&self, now: Timestamp) -> ByCalendar {
+    pub(crate) fn next_by_calendar(&self, now: Timestamp) -> ByCalendar {
         let failed =
             |reason: &str| ByCalendar::Record(AnchorStep::Failed { reason: reason.into() });
         match self.state {

@@ -162,12 +162,12 @@ impl Engine {
     /// Whether the sources may be asked for what changed. While a tick could
     /// not be written its entries wait, and no more are taken: memory stays
     /// bounded, and the next range begins where the last written one ended.
-    pub fn wants_logs(&self) -> bool {
+    pub(crate) fn wants_logs(&self) -> bool {
         self.logs.is_empty() || self.failing.is_none()
     }
 
     /// Since when records could not be written.
-    pub fn failing_since(&self) -> Option<Timestamp> {
+    pub(crate) fn failing_since(&self) -> Option<Timestamp> {
         self.failing.as_ref().map(|failing| failing.since)
     }
 
@@ -183,11 +183,6 @@ impl Engine {
     /// Whether everything that the sources handed over is on disk.
     pub fn is_settled(&self) -> bool {
         self.logs.is_empty() && self.failing.is_none()
-    }
-
-    /// The settings in force.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
     }
 
     /// Takes what happened at `now` and says what to do.

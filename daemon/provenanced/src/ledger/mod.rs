@@ -77,7 +77,7 @@ impl Ledger {
     }
 
     /// The signing key, where there is one.
-    pub fn signer(&self) -> Option<&Signer> {
+    pub(crate) fn signer(&self) -> Option<&Signer> {
         self.signer.as_ref()
     }
 
@@ -93,7 +93,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`ServiceError`].
-    pub fn size(&mut self) -> Result<u64, ServiceError> {
+    pub(crate) fn size(&mut self) -> Result<u64, ServiceError> {
         Ok(self.registry.tail()?.size)
     }
 
@@ -103,7 +103,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`ServiceError::State`] where it is not.
-    pub fn reaches(&self, head: Option<Head>) -> Result<(), ServiceError> {
+    pub(crate) fn reaches(&self, head: Option<Head>) -> Result<(), ServiceError> {
         let row = self.reader()?.last_of_kind("head")?;
         let Some(Entry::Head { seq, hash }) = row.and_then(|row| read_entry(&row.body)) else {
             return Ok(());
@@ -184,7 +184,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`ServiceError`].
-    pub fn append(&mut self, now: Timestamp, entries: &[Entry]) -> Result<(), ServiceError> {
+    pub(crate) fn append(&mut self, now: Timestamp, entries: &[Entry]) -> Result<(), ServiceError> {
         let rows: Vec<_> = entries.iter().map(|entry| (entry.kind(), entry.to_value())).collect();
         self.registry.append(now, &rows)?;
         Ok(())
@@ -194,7 +194,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`ServiceError`].
-    pub fn record_at(&mut self, now: Timestamp, entry: &Entry) -> Result<u64, ServiceError> {
+    pub(crate) fn record_at(&mut self, now: Timestamp, entry: &Entry) -> Result<u64, ServiceError> {
         let (appended, tail) = self.registry.append(now, &[(entry.kind(), entry.to_value())])?;
         self.checkpoint(tail)?;
         let last = appended.last().map(|record| record.seq);
@@ -206,7 +206,11 @@ impl Ledger {
     ///
     /// # Errors
     /// [`ServiceError`]; then none of them is on record.
-    pub fn record_alerts(&mut self, now: Timestamp, alerts: &[Entry]) -> Result<(), ServiceError> {
+    pub(crate) fn record_alerts(
+        &mut self,
+        now: Timestamp,
+        alerts: &[Entry],
+    ) -> Result<(), ServiceError> {
         let rows: Vec<_> = alerts.iter().map(|entry| (entry.kind(), entry.to_value())).collect();
         let (_, tail) = self.registry.append(now, &rows)?;
         if let Err(error) = self.checkpoint(tail) {
@@ -221,7 +225,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`ServiceError`]: no such key, or it is the one in use.
-    pub fn revoke(
+    pub(crate) fn revoke(
         &mut self,
         now: Timestamp,
         key: &PublicKey,
@@ -265,7 +269,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`ServiceError`].
-    pub fn covering(&mut self, index: u64) -> Result<Option<String>, ServiceError> {
+    pub(crate) fn covering(&mut self, index: u64) -> Result<Option<String>, ServiceError> {
         match self.newest_checkpoint()? {
             Some(note) if size_of(&note).is_some_and(|size| size > index) => Ok(Some(note)),
             _ => {
@@ -279,7 +283,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`ServiceError`].
-    pub fn signed_tree(&mut self) -> Result<(Option<String>, TreeHead), ServiceError> {
+    pub(crate) fn signed_tree(&mut self) -> Result<(Option<String>, TreeHead), ServiceError> {
         let tail = self.registry.tail()?;
         Ok((self.checkpoint(tail)?, tail))
     }
@@ -302,7 +306,7 @@ impl Ledger {
 
     /// A checkpoint over the first records; it is kept nowhere. `None` without a
     /// key.
-    pub fn checkpoint_at(&self, tail: TreeHead) -> Option<String> {
+    pub(crate) fn checkpoint_at(&self, tail: TreeHead) -> Option<String> {
         let signer = self.signer.as_ref()?;
         let origin = self.origin.clone();
         let text = Checkpoint { origin, size: tail.size, root: tail.root }.to_text();
@@ -362,7 +366,7 @@ impl Ledger {
 }
 
 /// The tree size of a checkpoint's note.
-pub fn size_of(note: &str) -> Option<u64> {
+pub(crate) fn size_of(note: &str) -> Option<u64> {
     let note = Note::parse(note).ok()?;
     Checkpoint::parse(note.text).ok().map(|checkpoint| checkpoint.size)
 }
@@ -378,7 +382,7 @@ pub fn read_entry(body: &[u8]) -> Option<Entry> {
 ///
 /// # Errors
 /// [`ServiceError`], those of `each` too; a missing record is one.
-pub fn each_row(
+pub(crate) fn each_row(
     reader: &Reader,
     (from, to): (u64, u64),
     mut each: impl FnMut(&[u8]) -> Result<(), ServiceError>,

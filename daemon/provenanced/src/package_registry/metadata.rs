@@ -13,12 +13,17 @@ use serde_json::{Value, json, value::RawValue};
 use provenance_registry::package_index::{CertificateState, Version};
 
 /// What the member is called.
-pub const MEMBER: &str = "mspProvenance";
+pub(crate) const MEMBER: &str = "mspProvenance";
 /// A `package.json` is at most 4 MiB.
 pub const MAX_BYTES: u64 = 4 << 20;
 
 /// What is written into the member.
-pub fn of(package: &str, number: &str, version: &Version, certificate: &CertificateState) -> Value {
+pub(crate) fn of(
+    package: &str,
+    number: &str,
+    version: &Version,
+    certificate: &CertificateState,
+) -> Value {
     let issued = &certificate.issued;
     json!({
         "build": {

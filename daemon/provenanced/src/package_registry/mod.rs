@@ -70,7 +70,7 @@ impl Chronicle {
     ///
     /// # Errors
     /// [`ServiceError::Locked`].
-    pub fn open(state: &StateDir) -> Result<Self, ServiceError> {
+    pub(crate) fn open(state: &StateDir) -> Result<Self, ServiceError> {
         Ok(Self { _turn: lock(state, "packages.lock")? })
     }
 
@@ -79,7 +79,7 @@ impl Chronicle {
     /// # Errors
     /// [`ServiceError`]: `Request` where it makes no sense, `Conflict` where
     /// it contradicts what is on record.
-    pub fn record(
+    pub(crate) fn record(
         &self,
         evidence: &mut Ledger,
         known: &mut IncrementalIndex,
@@ -175,7 +175,7 @@ fn fits_certificate(
 ///
 /// # Errors
 /// What would be right.
-pub fn named(package: &str, version: &str) -> Result<(), ServiceError> {
+pub(crate) fn named(package: &str, version: &str) -> Result<(), ServiceError> {
     if is_package(package) && is_version(version) {
         return Ok(());
     }

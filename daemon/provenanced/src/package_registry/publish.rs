@@ -53,7 +53,7 @@ impl Chronicle {
     /// # Errors
     /// [`ServiceError`]; then it is not on record, and another attempt
     /// begins anew.
-    pub fn publish(
+    pub(crate) fn publish(
         &self,
         (config, state): (&Config, &StateDir),
         evidence: &mut Ledger,

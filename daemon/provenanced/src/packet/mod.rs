@@ -75,7 +75,7 @@ pub struct PacketOutput {
 ///
 /// # Errors
 /// [`ServiceError`]; nothing half-written is left.
-pub fn make(
+pub(crate) fn make(
     config: &Config,
     state: &StateDir,
     evidence: &mut Ledger,

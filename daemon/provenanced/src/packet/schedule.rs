@@ -28,7 +28,7 @@ const DAY: i64 = 86_400_000_000_000;
 ///
 /// # Errors
 /// [`ServiceError`].
-pub fn make_due(
+pub(crate) fn make_due(
     config: &Config,
     state: &StateDir,
     evidence: &mut Ledger,
@@ -72,7 +72,7 @@ fn is_recorded(reader: &Reader, from: Timestamp, to: Timestamp) -> Result<bool, 
 }
 
 /// The last period of its kind that is over.
-pub fn last_whole(period: Period, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
+pub(crate) fn last_whole(period: Period, now: Timestamp) -> Option<(Timestamp, Timestamp)> {
     let today = now.day().start()?;
     let first = |day: Day| Day { day: 1, ..day }.start();
     Some(match period {

@@ -84,7 +84,7 @@ pub fn run(
 }
 
 /// Where the settings say that copies go, as their records name it.
-pub fn places(config: &Config, settings: &config::Store, chain: &str) -> Vec<String> {
+pub(crate) fn places(config: &Config, settings: &config::Store, chain: &str) -> Vec<String> {
     let base = base(&config.client, &config.host, chain);
     let local =
         settings.local.as_deref().map(|path| provenance_storage::FolderReader::new(path).name());

@@ -20,7 +20,7 @@ impl Status {
     }
 
     /// What the last call of this place said.
-    pub fn error(state: &StateDir, place: &str) -> Option<String> {
+    pub(crate) fn error(state: &StateDir, place: &str) -> Option<String> {
         let bytes = durable::read_limited(&path(state, place), MAX).ok()?;
         let text = String::from_utf8_lossy(&bytes).trim().to_owned();
         (!text.is_empty()).then_some(text)

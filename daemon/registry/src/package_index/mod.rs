@@ -215,7 +215,7 @@ pub struct VersionIndex(BTreeMap<Named, Version>);
 ///
 /// # Errors
 /// [`RegistryError`].
-pub fn events(
+pub(crate) fn events(
     reader: &Reader,
     from: u64,
     mut take: impl FnMut(Event) -> bool,

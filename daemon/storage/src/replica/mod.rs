@@ -41,7 +41,7 @@ pub enum CopyError {
 
 impl CopyError {
     /// For `map_err`: an I/O error of this file.
-    pub fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();
         move |source| Self::Io { what, source }
     }

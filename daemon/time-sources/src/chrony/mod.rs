@@ -44,7 +44,7 @@ const MAX_NAMED: usize = 8;
 
 /// The probe: what `MSP_CHRONY_PROBE` names, or the one beside the running
 /// program, or the one that `PATH` finds.
-pub fn find_probe() -> PathBuf {
+pub(crate) fn find_probe() -> PathBuf {
     if let Some(set) = env::var_os(PROBE_VARIABLE).filter(|set| !set.is_empty()) {
         return set.into();
     }

@@ -36,7 +36,7 @@ impl Webhook {
     ///
     /// # Errors
     /// [`AlertError::Client`].
-    pub fn new(url: &str, secret: Secret) -> Result<Self, AlertError> {
+    pub(crate) fn new(url: &str, secret: Secret) -> Result<Self, AlertError> {
         let failed = |error: &dyn std::fmt::Display| AlertError::Client(error.to_string());
         let url = Url::parse(url).map_err(|error| failed(&error))?;
         let encrypted = url.scheme() == "https";
@@ -47,7 +47,7 @@ impl Webhook {
     /// Sends a message at `now`, in seconds since 1970: the receiver may refuse
     /// what is old, so the time is this attempt's. Nothing but the answer's
     /// status and head is read.
-    pub async fn send(&self, message: &Message, now: u64) -> DeliveryOutcome {
+    pub(crate) async fn send(&self, message: &Message, now: u64) -> DeliveryOutcome {
         let Some(signature) = self.secret.sign(&message.id, now, &message.body) else {
             return DeliveryOutcome::Later("it could not be signed".into(), None);
         };

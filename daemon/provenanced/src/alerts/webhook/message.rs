@@ -20,7 +20,7 @@ pub struct Message {
 impl Message {
     /// The message of an alert's record. `registry` is the record's number;
     /// `None` where it could not be written yet.
-    pub fn new(
+    pub(crate) fn new(
         (client, host): (&str, &str),
         alert: &Alert,
         time: Timestamp,
@@ -43,7 +43,7 @@ impl Message {
     }
 
     /// A message as its body holds it; `None` where that is none.
-    pub fn parse(body: Vec<u8>) -> Option<Self> {
+    pub(crate) fn parse(body: Vec<u8>) -> Option<Self> {
         let value = Value::parse(&body).ok()?;
         let id = value.get("id")?.as_str()?;
         // It becomes a header.

@@ -26,7 +26,7 @@ impl Secret {
     ///
     /// # Errors
     /// [`AlertError`], without a byte of what was read.
-    pub fn load(place: &str) -> Result<Self, AlertError> {
+    pub(crate) fn load(place: &str) -> Result<Self, AlertError> {
         let named = Named { what: "webhook secret", setting: "secret_file" };
         let (bytes, path) = secret::read(named, place)?;
         Self::parse(&bytes).ok_or(AlertError::Form(path))
@@ -43,7 +43,7 @@ impl Secret {
 
     /// The header `webhook-signature` over a message's id, the time of this
     /// attempt and the body.
-    pub fn sign(&self, id: &str, timestamp: u64, body: &[u8]) -> Option<String> {
+    pub(crate) fn sign(&self, id: &str, timestamp: u64, body: &[u8]) -> Option<String> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).ok()?;
         mac.update(format!("{id}.{timestamp}.").as_bytes());
         mac.update(body);

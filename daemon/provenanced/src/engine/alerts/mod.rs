@@ -61,7 +61,7 @@ pub enum Scope {
 }
 
 /// By which look a condition is found.
-pub fn scope(code: AlertCode) -> Scope {
+pub(crate) fn scope(code: AlertCode) -> Scope {
     match code {
         AlertCode::ClockDisputed
         | AlertCode::ClockAnomalous
@@ -79,7 +79,7 @@ pub fn scope(code: AlertCode) -> Scope {
 
 /// After how many looks without it a condition is over. What is looked at
 /// seldom, and then as a whole, is over at once.
-pub fn quiet(scope: Scope) -> u32 {
+pub(crate) fn quiet(scope: Scope) -> u32 {
     match scope {
         Scope::Tick | Scope::Disk | Scope::Writing => 2,
         Scope::Verification | Scope::Anchors | Scope::Copies => 1,
@@ -106,7 +106,7 @@ struct Open {
 impl Tracker {
     /// Goes on with the alerts that are open in the registry. One with a code
     /// of a later version is left to that version.
-    pub fn new(chain: &str, open: impl IntoIterator<Item = Alert>) -> Self {
+    pub(crate) fn new(chain: &str, open: impl IntoIterator<Item = Alert>) -> Self {
         let known = |alert: Alert| {
             let code = AlertCode::find(&alert.code)?;
             let key = (code, alert.subject.clone());
@@ -117,12 +117,12 @@ impl Tracker {
     }
 
     /// Whether there is an alert for it.
-    pub fn is_open(&self, code: AlertCode, subject: &str) -> bool {
+    pub(crate) fn is_open(&self, code: AlertCode, subject: &str) -> bool {
         self.open.contains_key(&(code, subject.into()))
     }
 
     /// How many are open, by code.
-    pub fn by_code(&self) -> BTreeMap<&'static str, usize> {
+    pub(crate) fn by_code(&self) -> BTreeMap<&'static str, usize> {
         let mut counts = BTreeMap::new();
         for (code, _) in self.open.keys() {
             *counts.entry(code.as_str()).or_default() += 1;
@@ -131,24 +131,26 @@ impl Tracker {
     }
 
     /// How many are open.
-    pub fn len(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
         self.open.len()
     }
 
     /// Whether none is open.
-    pub fn is_empty(&self) -> bool {
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
         self.open.is_empty()
     }
 
     /// How many conditions had no alert because too many were open.
-    pub fn unraised(&self) -> u64 {
+    pub(crate) fn unraised(&self) -> u64 {
         self.unraised
     }
 
     /// Takes all conditions that a look at `now` found, and says what to
     /// record: first what is over, then what began. `head` is the chain's last
     /// record, on which that rests.
-    pub fn observe(
+    pub(crate) fn observe(
         &mut self,
         now: Timestamp,
         head: Head,
@@ -235,13 +237,13 @@ pub struct Watch {
 impl Watch {
     /// Watches a chain with records each `interval_s` seconds, as far as its
     /// records do not say otherwise.
-    pub fn new(interval_s: u64) -> Self {
+    pub(crate) fn new(interval_s: u64) -> Self {
         let (gap, shrunk, clock) = (None, vec![], None);
         Self { interval_s, last: None, gap, shrunk, more_shrunk: 0, clock }
     }
 
     /// Takes the next record that is on disk; `now` is its moment.
-    pub fn record(&mut self, now: &Now, body: &Body<'_>) {
+    pub(crate) fn record(&mut self, now: &Now, body: &Body<'_>) {
         match body {
             Body::Start(_) => self.moment(now),
             Body::Stop(_) => self.last = None,
@@ -263,7 +265,7 @@ impl Watch {
 
     /// What the last whole tick shows; `None` where there was none since the
     /// last look.
-    pub fn observe(&mut self) -> Option<Vec<Condition>> {
+    pub(crate) fn observe(&mut self) -> Option<Vec<Condition>> {
         let mut found = self.clock.take()?;
         found.extend(self.gap.take());
         found.append(&mut self.shrunk);
