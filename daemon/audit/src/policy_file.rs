@@ -44,7 +44,7 @@ pub fn load(path: &Path) -> Result<Policy, PolicyError> {
     let invalid = |message: String| PolicyError::Invalid { path: path.into(), message };
     let bytes = durable::read_limited(path, MAX_BYTES).map_err(read)?;
     let text = String::from_utf8(bytes).map_err(|error| invalid(error.to_string()))?;
-    let mut policy = Policy::parse(&text).map_err(invalid)?;
+    let mut policy = Policy::parse(&text).map_err(|error| invalid(error.to_string()))?;
     // Named from where the policy is.
     if let (Some(headers), Some(folder)) = (&mut policy.anchor.headers, path.parent()) {
         *headers = folder.join(&headers);

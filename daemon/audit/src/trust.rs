@@ -29,5 +29,7 @@ pub fn trust_by(policy: Option<Policy>) -> Result<Trust, AuditError> {
 /// [`AuditError`] where it cannot be read, or is none.
 pub fn read_headers(blocks: &mut Blocks, path: &Path) -> Result<(), AuditError> {
     let bytes = durable::read_limited(path, MAX_HEADERS as u64).map_err(AuditError::io(path))?;
-    blocks.read(bytes).map_err(|why| AuditError::NotEvidence { path: path.into(), why })
+    blocks
+        .read(bytes)
+        .map_err(|why| AuditError::NotEvidence { path: path.into(), why: why.to_string() })
 }

@@ -187,7 +187,8 @@ impl Http {
 
     async fn ask(&self, body: Vec<u8>) -> Result<(u16, Vec<u8>), HttpError> {
         let failed = |error| HttpError::Http(client::causes(error));
-        let client = client::client(false, TIMEOUT).map_err(HttpError::Http)?;
+        let client =
+            client::client(false, TIMEOUT).map_err(|error| HttpError::Http(error.to_string()))?;
         let mut request = client.post(&self.url).header(CONTENT_TYPE, "application/json");
         if let Some(authorization) = &self.authorization {
             let value = HeaderValue::from_str(authorization);

@@ -13,18 +13,32 @@ use rustls_platform_verifier::BuilderVerifierExt as _;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// TLS cannot be set up, for one because the machine has no certificates.
+    #[error(transparent)]
+    Tls(#[from] rustls::Error),
+    /// The certificates to trust cannot be read.
+    #[error(
+        "no certificates in PEM: write the CA's, from -----BEGIN CERTIFICATE----- on{}",
+        .0.as_ref().map(|why| format!(" ({why})")).unwrap_or_default()
+    )]
+    Certificates(Option<String>),
+    /// The client itself.
+    #[error(transparent)]
+    Build(#[from] reqwest::Error),
+}
+
 /// A client whose attempts end within `timeout`; an `encrypted` one speaks
 /// HTTPS only.
 ///
 /// # Errors
-/// Why there can be none, in words.
-pub fn client(encrypted: bool, timeout: Duration) -> Result<Client, String> {
-    builder(if encrypted { Trusted::Machine } else { Trusted::Nobody })?
-        .connect_timeout(CONNECT_TIMEOUT)
-        .timeout(timeout)
-        .pool_max_idle_per_host(0)
-        .build()
-        .map_err(|error| error.to_string())
+/// [`ClientError`].
+pub fn client(encrypted: bool, timeout: Duration) -> Result<Client, ClientError> {
+    let trusted = if encrypted { Trusted::Machine } else { Trusted::Nobody };
+    let builder = builder(trusted)?.connect_timeout(CONNECT_TIMEOUT).timeout(timeout);
+    Ok(builder.pool_max_idle_per_host(0).build()?)
 }
 
 /// Whose certificates are believed.
@@ -43,8 +57,8 @@ pub enum Trusted<'a> {
 /// that trusts somebody speaks HTTPS only.
 ///
 /// # Errors
-/// Why there can be none, in words.
-pub fn builder(trusted: Trusted<'_>) -> Result<ClientBuilder, String> {
+/// [`ClientError`].
+pub fn builder(trusted: Trusted<'_>) -> Result<ClientBuilder, ClientError> {
     let tls = tls(trusted)?;
     Ok(Client::builder()
         .redirect(Policy::none())
@@ -71,26 +85,24 @@ pub fn causes(error: reqwest::Error) -> String {
     text
 }
 
-fn tls(trusted: Trusted<'_>) -> Result<ClientConfig, String> {
+fn tls(trusted: Trusted<'_>) -> Result<ClientConfig, ClientError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?;
+    let config =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     let config = match trusted {
-        Trusted::Machine => config.with_platform_verifier().map_err(|error| error.to_string())?,
+        Trusted::Machine => config.with_platform_verifier()?,
         Trusted::These(pem) => config.with_root_certificates(roots(pem)?),
         Trusted::Nobody => config.with_root_certificates(RootCertStore::empty()),
     };
     Ok(config.with_no_client_auth())
 }
 
-fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
-    const NONE: &str =
-        "no certificates in PEM: write the CA's, from -----BEGIN CERTIFICATE----- on";
+fn roots(pem: &[u8]) -> Result<RootCertStore, ClientError> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|error| format!("{NONE} ({error})"))?;
-        roots.add(certificate).map_err(|error| error.to_string())?;
+        let certificate =
+            certificate.map_err(|error| ClientError::Certificates(Some(error.to_string())))?;
+        roots.add(certificate)?;
     }
-    if roots.is_empty() { Err(NONE.into()) } else { Ok(roots) }
+    if roots.is_empty() { Err(ClientError::Certificates(None)) } else { Ok(roots) }
 }

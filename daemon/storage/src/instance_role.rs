@@ -39,7 +39,8 @@ impl Role {
         if !service.starts_with("http://") {
             return Err(StoreError::Access(format!("{VARIABLE} is not an http:// address")));
         }
-        let client = client::client(false, TIMEOUT).map_err(StoreError::Access)?;
+        let client = client::client(false, TIMEOUT)
+            .map_err(|error| StoreError::Access(error.to_string()))?;
         let service = service.trim_end_matches('/').into();
         Ok(Self { client, service, key: Mutex::default() })
     }

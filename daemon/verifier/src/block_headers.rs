@@ -3,7 +3,7 @@
 use std::fmt;
 
 use provenance_core::{
-    bitcoin::{Block, BlockHash, Header, Headers},
+    bitcoin::{Block, BlockHash, Header, Headers, HeadersError},
     encoding::digest::Digest,
     report::{Basis, Code, Finding, Location, Report},
     verify::{
@@ -39,6 +39,17 @@ impl fmt::Debug for NodeSource {
     }
 }
 
+/// Why a file is not one of block headers.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum HeaderFileError {
+    /// It is not text.
+    #[error("not UTF-8")]
+    NotUtf8,
+    /// A line is not a header, or does not follow from the one before it.
+    #[error("not a header file: {0}")]
+    Headers(#[from] HeadersError),
+}
+
 impl Blocks {
     /// What the policy says, but for the file that it names.
     pub fn merge_policy(&mut self, policy: &AnchorPolicy) {
@@ -50,11 +61,10 @@ impl Blocks {
     /// Takes these headers in place of those before.
     ///
     /// # Errors
-    /// Why they are none.
-    pub fn read(&mut self, bytes: Vec<u8>) -> Result<(), String> {
-        let text = String::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned())?;
-        self.headers =
-            Headers::parse(&text).map_err(|error| format!("not a header file: {error}"))?;
+    /// [`HeaderFileError`].
+    pub fn read(&mut self, bytes: Vec<u8>) -> Result<(), HeaderFileError> {
+        let text = String::from_utf8(bytes).map_err(|_| HeaderFileError::NotUtf8)?;
+        self.headers = Headers::parse(&text)?;
         self.pin();
         Ok(())
     }
@@ -64,7 +74,11 @@ impl Blocks {
     }
 
     /// Asks the auditor's node too.
-    pub fn ask_node(&mut self, ask: impl Fn(u32) -> Result<Option<Header>, String> + 'static) {
+    pub fn ask_node<E: ToString>(
+        &mut self,
+        ask: impl Fn(u32) -> Result<Option<Header>, E> + 'static,
+    ) {
+        let ask = move |height| ask(height).map_err(|error| error.to_string());
         self.node = Some(NodeSource(Box::new(ask)));
     }
 

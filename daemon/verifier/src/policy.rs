@@ -104,12 +104,23 @@ struct FileHead {
     time: Option<String>,
 }
 
+/// What is wrong with a policy, with the line where there is one.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidPolicy(String);
+
+impl From<String> for InvalidPolicy {
+    fn from(why: String) -> Self {
+        Self(why)
+    }
+}
+
 impl Policy {
     /// The policy in `text`.
     ///
     /// # Errors
-    /// What is wrong, with the line where there is one.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    /// [`InvalidPolicy`].
+    pub fn parse(text: &str) -> Result<Self, InvalidPolicy> {
         let file: File =
             toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
         let keys = file.keys.into_iter().map(trusted).collect::<Result<Vec<_>, _>>()?;

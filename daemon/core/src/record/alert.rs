@@ -1,11 +1,7 @@
 //! Alerts in the registry (docs/format.md §4): one record when a condition
 //! begins, and one with the same id when it is over.
 
-use alloc::{
-    collections::BTreeMap,
-    format,
-    string::{String, ToString},
-};
+use alloc::{collections::BTreeMap, format, string::String};
 
 use crate::{
     encoding::{digest::Digest, json::Value, time::Timestamp},
@@ -183,35 +179,52 @@ pub struct OpenAlerts {
     overflowed: bool,
 }
 
+/// Why an alert does not follow from those before it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum AlertOrderError {
+    /// There is nothing to resolve.
+    #[error("an alert is resolved that was never raised, or twice")]
+    NotOpen,
+    /// It is raised a second time.
+    #[error("an alert is raised that is open already")]
+    Open,
+    /// What is resolved is not what was raised.
+    #[error("an alert is resolved as another one than it was raised")]
+    Other,
+    /// Memory is bounded.
+    #[error("over {MAX_OPEN} alerts are open at once")]
+    TooMany,
+}
+
 impl OpenAlerts {
     /// Takes the next record.
     ///
     /// # Errors
-    /// Why it does not follow from those before it.
-    pub fn apply(&mut self, alert: Alert) -> Result<(), String> {
+    /// [`AlertOrderError`]: it does not follow from those before it.
+    pub fn apply(&mut self, alert: Alert) -> Result<(), AlertOrderError> {
         let Some(raised) = self.open.get(&alert.id) else {
             if alert.until.is_some() {
                 // Memory is bounded; what was not kept cannot be missed.
                 if self.overflowed {
                     return Ok(());
                 }
-                return Err("an alert is resolved that was never raised, or twice".into());
+                return Err(AlertOrderError::NotOpen);
             }
             if self.open.len() >= MAX_OPEN {
                 self.overflowed = true;
-                return Err(format!("over {MAX_OPEN} alerts are open at once"));
+                return Err(AlertOrderError::TooMany);
             }
             self.open.insert(alert.id.clone(), alert);
             return Ok(());
         };
         if alert.until.is_none() {
-            return Err("an alert is raised that is open already".to_string());
+            return Err(AlertOrderError::Open);
         }
         let of = |alert: &Alert| {
             (alert.code.clone(), alert.subject.clone(), alert.severity, alert.since)
         };
         if of(raised) != of(&alert) {
-            return Err("an alert is resolved as another one than it was raised".into());
+            return Err(AlertOrderError::Other);
         }
         self.open.remove(&alert.id);
         Ok(())

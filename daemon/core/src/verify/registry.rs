@@ -223,7 +223,11 @@ impl RegistryVerifier {
         if let Entry::Alert(alert) = &entry {
             report.checked("alerts", 1);
             if let Err(message) = self.alerts.apply(alert.clone()) {
-                report.add_finding(Finding::new(Code::RegistryBroken, place.clone(), message));
+                report.add_finding(Finding::new(
+                    Code::RegistryBroken,
+                    place.clone(),
+                    message.to_string(),
+                ));
             }
         }
         if let Entry::Anchor(anchor) = &entry {

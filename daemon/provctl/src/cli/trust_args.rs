@@ -55,7 +55,7 @@ impl BlockArgs {
             trust.blocks.demand();
         }
         if let Some(url) = &self.bitcoin_rpc {
-            let node = headers::of_url(url, self.bitcoin_cookie.as_deref());
+            let node = headers::node_from_url(url, self.bitcoin_cookie.as_deref());
             let node = node.map_err(|why| Failure::new(Exit::Usage, why))?;
             trust.blocks.ask_node(move |height| headers::header_at(&node, height));
             trust.blocks.demand();

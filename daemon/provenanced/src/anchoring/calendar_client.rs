@@ -54,7 +54,11 @@ impl Calendar {
     /// [`CalendarError`]: this machine can speak to none.
     pub(crate) fn new(url: &str) -> Result<Self, CalendarError> {
         let client = client::client(url.starts_with("https:"), TIMEOUT);
-        let client = client.map_err(|why| CalendarError { url: url.into(), why, silent: true })?;
+        let client = client.map_err(|why| CalendarError {
+            url: url.into(),
+            why: why.to_string(),
+            silent: true,
+        })?;
         Ok(Self { client, url: url.into() })
     }
 

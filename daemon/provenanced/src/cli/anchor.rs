@@ -61,7 +61,7 @@ fn by_calendars(
         let node = Node::new(&settings.rpc, settings.access.clone());
         // What a node of another network says of a height is of no use.
         move |height| match time_source::height(&node, &settings.network) {
-            Ok(_) => headers::header_at(&node, height),
+            Ok(_) => headers::header_at(&node, height).map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         }
     });

@@ -81,9 +81,9 @@ impl Http {
         let client = client::builder(trusted)
             .and_then(|builder| {
                 let builder = builder.connect_timeout(CONNECT).pool_idle_timeout(IDLE);
-                builder.build().map_err(client::causes)
+                builder.build().map_err(client::ClientError::from)
             })
-            .map_err(StoreError::Access)?;
+            .map_err(|error| StoreError::Access(error.to_string()))?;
         let region = settings.region.clone();
         let root = root(settings).ok_or_else(|| {
             let message = "endpoint: not an address that a bucket can be found at";

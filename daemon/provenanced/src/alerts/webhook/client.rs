@@ -40,7 +40,8 @@ impl Webhook {
         let failed = |error: &dyn std::fmt::Display| AlertError::Client(error.to_string());
         let url = Url::parse(url).map_err(|error| failed(&error))?;
         let encrypted = url.scheme() == "https";
-        let client = client::client(encrypted, TIMEOUT).map_err(AlertError::Client)?;
+        let client = client::client(encrypted, TIMEOUT)
+            .map_err(|error| AlertError::Client(error.to_string()))?;
         Ok(Self { client, url, secret })
     }
 
