@@ -83,8 +83,7 @@ impl Judge<'_> {
             for at in places {
                 let Some(piece) = self.pool.evidence().get(at) else { continue };
                 let own = given.own.contains(&at);
-                if let Some(judged) = self.piece(piece, package, artifact, (given.open, own), rule)
-                {
+                if let Some(judged) = self.piece(piece, package, artifact, given.open, own, rule) {
                     used.insert(at);
                     of_file.push(judged);
                 }
@@ -111,7 +110,8 @@ impl Judge<'_> {
         piece: &Evidence,
         package: &Package,
         artifact: &Artifact,
-        (open, own): (Option<Open<'_>>, bool),
+        open: Option<Open<'_>>,
+        own: bool,
         rule: Option<&Rule>,
     ) -> Option<Judged> {
         let judged = |level| Judged::new(piece, level);

@@ -43,7 +43,7 @@ pub fn verify(path: &Path, root: &Path, trust: &Trust) -> Result<Report, AuditEr
     let bytes = durable::read_limited(path, MAX_BUNDLE as u64).map_err(AuditError::io(path))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     if let Some(provenance) = build_provenance::verify(&bytes, &name, trust.keys(), &mut report) {
-        trust.check_identity((&provenance.client, &provenance.host), &mut report);
+        trust.check_identity(&provenance.client, &provenance.host, &mut report);
         let subject = &provenance.subject.name;
         match contents_of(root, subject) {
             Ok(found) => build_provenance::hold(&provenance, found.as_ref(), &mut report),

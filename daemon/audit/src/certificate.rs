@@ -257,7 +257,7 @@ fn publication(
     let (envelope, _) = build_provenance::envelope(bytes, name, trust.keys(), report)?;
     match Publication::parse(envelope.payload()) {
         Ok(publication) => {
-            trust.check_identity((&publication.client, &publication.host), report);
+            trust.check_identity(&publication.client, &publication.host, report);
             Some(publication)
         }
         Err(error) => {

@@ -103,7 +103,7 @@ impl Collect<'_> {
         let looked = if one.packed {
             self.look_packed(&mut one, (&place, &stat, follow))
         } else {
-            self.reader.look(&task.src, &mut one, (&place, &stat, follow))
+            self.reader.look(&task.src, &mut one, &place, &stat, follow)
         };
         match looked {
             Looked::Shrunk { .. } | Looked::Foreign { .. } => {
@@ -193,7 +193,7 @@ impl Collect<'_> {
             let blocked = source.has_live();
             let looked = match Instant::now() < self.reader.deadline {
                 _ if blocked => Looked::Raced,
-                true => self.reader.look(&src, &mut one, (&src, &stat, follow)),
+                true => self.reader.look(&src, &mut one, &src, &stat, follow),
                 false => {
                     self.reader.late(&src, one.number);
                     Looked::Same

@@ -94,7 +94,7 @@ impl Collect<'_> {
         let src = task.src.as_slice();
         for at in self.candidates(task, one) {
             let Some((place, stat, follow)) = self.file(at) else { continue };
-            let Some(verdict) = self.probe(src, one, (&place, &stat, follow)) else { continue };
+            let Some(verdict) = self.probe(src, one, &place, &stat, follow) else { continue };
             match verdict {
                 Verdict::Same(tail) => {
                     self.claim(at, true);
@@ -143,7 +143,9 @@ impl Collect<'_> {
         &mut self,
         src: &[u8],
         one: &Generation,
-        (place, stat, follow): (&[u8], &FileStat, bool),
+        place: &[u8],
+        stat: &FileStat,
+        follow: bool,
     ) -> Option<Verdict> {
         let jobs = &mut self.follower.jobs;
         let same =

@@ -105,7 +105,9 @@ impl Reader {
         &mut self,
         src: &[u8],
         generation: &mut Generation,
-        (at, expected, follow): (&[u8], &FileStat, bool),
+        at: &[u8],
+        expected: &FileStat,
+        follow: bool,
     ) -> Looked {
         let (file, stat) = match open(at, expected, follow) {
             Ok(Some(opened)) => opened,

@@ -80,7 +80,7 @@ impl ReadStorage for FolderReader {
         let (folder, _) = prefix.rsplit_once('/').unwrap_or_default();
         let what = StoreError::io(self.root.join(folder).display().to_string());
         let below = if folder.is_empty() { String::new() } else { format!("{folder}/") };
-        let listed = walk(&self.root.join(folder), &below, (prefix, after), each);
+        let listed = walk(&self.root.join(folder), &below, prefix, after, each);
         listed.map(|_| ()).map_err(what)
     }
 
@@ -123,7 +123,8 @@ fn entries(folder: &Path) -> io::Result<Vec<(String, PathBuf, bool)>> {
 fn walk(
     folder: &Path,
     below: &str,
-    (prefix, after): (&str, &str),
+    prefix: &str,
+    after: &str,
     each: &mut dyn FnMut(Object) -> bool,
 ) -> io::Result<bool> {
     for (name, path, is_dir) in entries(folder)? {
@@ -133,7 +134,7 @@ fn walk(
             // Nothing in it comes behind `after`, or begins with the prefix.
             let passed = *inner < *after && !after.starts_with(&inner);
             let outside = !inner.starts_with(prefix) && !prefix.starts_with(&inner);
-            if !passed && !outside && !walk(&path, &inner, (prefix, after), each)? {
+            if !passed && !outside && !walk(&path, &inner, prefix, after, each)? {
                 return Ok(false);
             }
             continue;

@@ -123,12 +123,20 @@ impl Blocks {
 /// Steps 7.5 to 7.9 of a bundle by itself (`alone`), or within its state folder.
 pub fn of_bundle(
     files: (&[u8], Option<&[u8]>, Option<&[u8]>),
-    (blocks, alone): (&Blocks, bool),
+    blocks: &Blocks,
+    alone: bool,
     report: &mut Report,
 ) -> Option<(u64, Digest)> {
     let demanded = blocks.demanded;
     let weight = AnchorDemand { demanded: demanded && alone, decisive: demanded || alone };
-    anchor_proof::verify_bundle_anchor(files, (&|height| blocks.lookup(height), weight), report)
+    anchor_proof::verify_bundle_anchor(
+        files.0,
+        files.1,
+        files.2,
+        &|height| blocks.lookup(height),
+        weight,
+        report,
+    )
 }
 
 /// The anchors on record in a registry, which is called `file`: what is

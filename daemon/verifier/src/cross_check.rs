@@ -27,7 +27,9 @@ pub fn bounded(policy: &[Trusted], events: &[(KeyEntry, u64)]) -> Vec<Trusted> {
 
 /// Step 4.6: the registry's head is the chain's record of that number.
 pub fn compare_head(
-    (seq, hash, row): (u64, Digest, u64),
+    seq: u64,
+    hash: Digest,
+    row: u64,
     got: Digest,
     place: Location,
     report: &mut Report,

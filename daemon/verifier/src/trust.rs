@@ -62,7 +62,7 @@ impl Trust {
     }
 
     /// Checks that client and host are those that the policy names.
-    pub fn check_identity(&self, (client, host): (&str, &str), report: &mut Report) {
+    pub fn check_identity(&self, client: &str, host: &str, report: &mut Report) {
         let Some(policy) = &self.policy else { return };
         for (what, expected, got) in
             [("client", &policy.client, client), ("host", &policy.host, host)]

@@ -72,7 +72,8 @@ pub(super) fn find<'s>(
     desk: &mut ReadBuffer<'_>,
 ) -> Vec<Target<'s>> {
     let mut finder = Finder { root, desk, claimed: BTreeSet::new(), names: BTreeMap::new() };
-    let mut searches: Vec<_> = survey.files.iter().flat_map(searches).collect();
+    let mut searches: Vec<_> =
+        survey.files.iter().flat_map(|(src, generations)| searches(src, generations)).collect();
     for search in &mut searches {
         finder.at_place(search);
     }
@@ -102,7 +103,7 @@ struct Search<'s> {
     refused: Option<Refused>,
 }
 
-fn searches<'s>((src, generations): (&'s String, &'s Vec<Generation>)) -> Vec<Search<'s>> {
+fn searches<'s>(src: &'s String, generations: &'s [Generation]) -> Vec<Search<'s>> {
     let Some(path) = file_uri::decode(src) else { return Vec::new() };
     let places = generations.iter().filter_map(|one| one.path(&path));
     let dirs: BTreeSet<_> =

@@ -131,7 +131,7 @@ impl ChainIndex {
             What::Range { from, to, sha256 } => {
                 one.extend(RecordedRange { from: *from, to: *to, sha256: *sha256 });
                 if wanted {
-                    one.want(at, (*from, *to));
+                    one.want(at, *from, *to);
                 }
             }
             What::Event(event) => one.happened(event),
@@ -184,7 +184,7 @@ impl Generation {
         self.to = self.to.max(piece.to);
     }
 
-    fn want(&mut self, at: At, (from, to): (u64, u64)) {
+    fn want(&mut self, at: At, from: u64, to: u64) {
         let wanted = self.wanted.get_or_insert(SoughtRange {
             start: Start { line: at.line, before: Some(at.since) },
             end: at.line,

@@ -42,7 +42,7 @@ pub fn verify(files: &[ChainFile], options: &Options<'_>, report: &mut Report) -
         Ok(root) => {
             let here = machine_of(&root);
             if !is_elsewhere(&survey, here.as_deref(), report) {
-                verify_files(files, &root, &survey, options, (here, report))?;
+                verify_files(files, &root, &survey, options, here, report)?;
             }
         }
         Err(error) => {
@@ -58,7 +58,8 @@ fn verify_files(
     root: &Root,
     survey: &ChainIndex,
     options: &Options<'_>,
-    (here, report): (Option<String>, &mut Report),
+    here: Option<String>,
+    report: &mut Report,
 ) -> io::Result<()> {
     let mut desk = ReadBuffer::new(options.progress);
     let targets = candidates::find(root, survey, &mut desk);
@@ -80,7 +81,7 @@ fn verify_files(
         targets.iter().for_each(|target| absent(target, report));
     }
     gone(&targets, report);
-    reread::reread(files, root, survey, &targets, options, (&mut desk, report))?;
+    reread::reread(files, root, survey, &targets, options, &mut desk, report)?;
     let grown = targets.iter().filter(|target| at_hand(target)).map(grown).sum::<u64>();
     if grown > 0 {
         let why = "they were written after the last tick, and the chain does not hold them yet";

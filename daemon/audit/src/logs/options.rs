@@ -42,7 +42,8 @@ impl Logs {
     /// All that was recorded from the first time on and before the second.
     pub(crate) fn options(
         &self,
-        (from, to): (Option<Timestamp>, Option<Timestamp>),
+        from: Option<Timestamp>,
+        to: Option<Timestamp>,
     ) -> Options<'static> {
         let root = self.root.clone();
         let journal = match &self.journal {

@@ -57,7 +57,8 @@ pub(super) fn reread(
     survey: &ChainIndex,
     targets: &[Target<'_>],
     options: &Options<'_>,
-    (desk, report): (&mut ReadBuffer<'_>, &mut Report),
+    desk: &mut ReadBuffer<'_>,
+    report: &mut Report,
 ) -> io::Result<()> {
     let mut readings: Vec<_> = targets.iter().filter_map(Reading::new).collect();
     let walks = plan(&mut readings);

@@ -25,7 +25,8 @@ pub(super) fn check_registered_anchors(
 /// A proof that the auditor holds from an earlier visit.
 pub(super) fn held(
     proof: &Proof,
-    (join, trust): (Option<&RegistryCursor<'_>>, &Trust),
+    join: Option<&RegistryCursor<'_>>,
+    trust: &Trust,
     report: &mut Report,
 ) {
     let place = Location::file("the proof given");

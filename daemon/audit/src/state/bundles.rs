@@ -47,10 +47,10 @@ pub fn verify(path: &Path, trust: &Trust) -> Result<Report, AuditError> {
     let path = folder_of(path)?;
     let mut report = Report::new();
     trust.demand_policy(&mut report);
-    let checked = check(&path, (trust, trust.keys(), true), Stage::Whole, &mut report)?;
+    let checked = check(&path, trust, trust.keys(), true, Stage::Whole, &mut report)?;
     if let Some(checked) = checked {
         let evidence = &checked.statement.evidence;
-        trust.check_identity((&evidence.client, &evidence.host), &mut report);
+        trust.check_identity(&evidence.client, &evidence.host, &mut report);
         let named = path.file_name().map(|name| name.to_string_lossy().into_owned());
         if let Some(name) = named
             && name.parse::<BundleId>().is_ok_and(|id| id != evidence.bundle)
@@ -97,13 +97,13 @@ pub(super) fn check_registered_bundles(
         let mut own = Report::new();
         let before = stage(join);
         let within = (trust.0, trust.1, false);
-        let mut checked = check(&path, within, before, &mut own)?;
+        let mut checked = check(&path, within.0, within.1, within.2, before, &mut own)?;
         if own.verdict() == Verdict::Failed {
             // Its retention may have ended while we looked.
             join.catch_up(report);
             if stage(join) != before {
                 own = Report::new();
-                checked = check(&path, within, stage(join), &mut own)?;
+                checked = check(&path, within.0, within.1, within.2, stage(join), &mut own)?;
             }
         }
         let bytes = durable::read_regular(&path.join("statement.json"), MAX_STATEMENT as u64);
@@ -173,7 +173,7 @@ fn is_coming(path: &Path, name: &str, trust: (&Trust, &[Trusted])) -> Result<boo
         return Ok(false);
     }
     let mut own = Report::new();
-    let checked = check(path, (trust.0, trust.1, false), Stage::Unproved, &mut own)?;
+    let checked = check(path, trust.0, trust.1, false, Stage::Unproved, &mut own)?;
     let named = checked.is_some_and(|it| it.statement.evidence.bundle.to_string() == name);
     Ok(named && own.verdict() != Verdict::Failed)
 }
@@ -211,7 +211,9 @@ struct Checked {
 /// `alone` or as a part of its appliance's state.
 fn check(
     path: &Path,
-    (trust, keys, alone): (&Trust, &[Trusted], bool),
+    trust: &Trust,
+    keys: &[Trusted],
+    alone: bool,
     stage: Stage,
     report: &mut Report,
 ) -> Result<Option<Checked>, AuditError> {
@@ -232,7 +234,7 @@ fn check(
     let Files { statement: bytes, proof, ots, .. } = &files;
     let bytes = (&**bytes, proof.as_deref(), ots.as_deref());
     let anchored =
-        provenance_verifier::block_headers::of_bundle(bytes, (&trust.blocks, alone), report);
+        provenance_verifier::block_headers::of_bundle(bytes, &trust.blocks, alone, report);
     let checked = Checked { statement, anchored };
     let statement = &checked.statement;
     if stage == Stage::Expired {

@@ -146,14 +146,15 @@ fn attempt(
         published_packages::check_registered_packages(
             &join.packages,
             state,
-            (&keys, &trust.stop),
+            &keys,
+            &trust.stop,
             &mut report,
         )?;
         registry::keys(state, join, trust, &mut report)?;
         anchors::check_registered_anchors(join, trust, &mut report);
     }
     if let Some(proof) = &options.anchor {
-        anchors::held(proof, (walk.join.as_ref(), trust), &mut report);
+        anchors::held(proof, walk.join.as_ref(), trust, &mut report);
     }
     if partial || !whole {
         let why = "only a part of the chain was looked at";
@@ -167,7 +168,7 @@ fn attempt(
     }
     match &options.logs {
         Some(logs) => {
-            let logs = logs.options((options.from, options.to));
+            let logs = logs.options(options.from, options.to);
             crate::logs::verify(&all, &logs, &mut report)?;
         }
         None => report.not_checked("the logs themselves", "not asked for: give --logs"),
@@ -314,7 +315,7 @@ impl Walk<'_> {
             report.add_finding(finding.values(expected.hash, got));
         }
         if let Some((_, client, host)) = self.verifier.identity() {
-            trust.check_identity((client, host), report);
+            trust.check_identity(client, host, report);
         }
         let Some(join) = &mut self.join else { return Ok(()) };
         join.finish(head, whole, report);
@@ -347,8 +348,9 @@ impl Walk<'_> {
                 {
                     let first = late.partition_point(|(seq, ..)| *seq < record.seq);
                     let same = late.iter().skip(first).take_while(|(seq, ..)| *seq == record.seq);
-                    for straggler in same {
-                        compare_head(*straggler, record.hash(), Location::file(&file.name), report);
+                    for (seq, hash, row) in same {
+                        let place = Location::file(&file.name);
+                        compare_head(*seq, *hash, *row, record.hash(), place, report);
                     }
                     let _ = at;
                 }

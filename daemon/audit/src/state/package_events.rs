@@ -36,7 +36,7 @@ impl Packages {
         {
             wrong(why);
         }
-        if let Err(why) = self.certificates.apply(entry, (row, Timestamp::from_nanos(0))) {
+        if let Err(why) = self.certificates.apply(entry, row, Timestamp::from_nanos(0)) {
             wrong(why.into());
         }
     }

@@ -42,7 +42,8 @@ struct Published<'a> {
 pub(super) fn check_registered_packages(
     packages: &Packages,
     state: &StateDir,
-    (keys, stop): (&[Trusted], &Stop),
+    keys: &[Trusted],
+    stop: &Stop,
     report: &mut Report,
 ) -> Result<(), AuditError> {
     let mut known = BTreeSet::new();

@@ -355,7 +355,7 @@ impl<'a> RegistryCursor<'a> {
             Some((head, file, line)) => {
                 let name = self.names.get(*file).map(String::as_str).unwrap_or_default();
                 let place = Location::file(name).line(*line);
-                compare_head((expected.seq, expected.hash, expected.row), head.hash, place, report);
+                compare_head(expected.seq, expected.hash, expected.row, head.hash, place, report);
             }
             None => self.stragglers.push((expected.seq, expected.hash, expected.row)),
         }

@@ -231,8 +231,10 @@ pub fn sides(index: u64, size: u64) -> Option<Vec<bool>> {
 /// Whether the tree of `new` leaves continues that of `old` leaves
 /// (RFC 9162 §2.1.4.2). The empty tree is continued by every tree.
 pub fn verify_consistency(
-    (old, old_root): (u64, Digest),
-    (new, new_root): (u64, Digest),
+    old: u64,
+    old_root: Digest,
+    new: u64,
+    new_root: Digest,
     path: &[Digest],
 ) -> bool {
     if old == 0 {

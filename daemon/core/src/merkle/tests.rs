@@ -89,7 +89,7 @@ fn proofs_are_those_of_certificate_transparency() {
         "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
     ];
     assert_eq!(path, expected.map(hex));
-    assert!(verify_consistency((6, roots[6]), (8, roots[8]), &path));
+    assert!(verify_consistency(6, roots[6], 8, roots[8], &path));
 }
 
 fn bodies() -> impl Strategy<Value = Vec<Vec<u8>>> {
@@ -122,18 +122,18 @@ fn every_proof_of_every_small_tree_holds_and_no_changed_one_does() {
         for old in 0..=new {
             let old_root = roots[old as usize];
             let path = consistency(&stored, old, new).unwrap();
-            assert!(verify_consistency((old, old_root), (new, root), &path), "{old} {new}");
+            assert!(verify_consistency(old, old_root, new, root, &path), "{old} {new}");
             if old > 0 && old < new {
-                assert!(!verify_consistency((old, Digest::ZERO), (new, root), &path));
-                assert!(!verify_consistency((old, old_root), (new, Digest::ZERO), &path));
+                assert!(!verify_consistency(old, Digest::ZERO, new, root, &path));
+                assert!(!verify_consistency(old, old_root, new, Digest::ZERO, &path));
                 let longer = [&path[..], &[Digest::ZERO]].concat();
-                assert!(!verify_consistency((old, old_root), (new, root), &longer));
+                assert!(!verify_consistency(old, old_root, new, root, &longer));
             }
         }
     }
     assert!(!verify_inclusion(Digest::ZERO, 0, 0, &[], empty_root()));
-    assert!(!verify_consistency((3, roots[3]), (2, roots[2]), &[]));
-    assert!(!verify_consistency((0, roots[1]), (2, roots[2]), &[]));
+    assert!(!verify_consistency(3, roots[3], 2, roots[2], &[]));
+    assert!(!verify_consistency(0, roots[1], 2, roots[2], &[]));
 }
 
 proptest! {
@@ -150,7 +150,7 @@ proptest! {
     fn no_proof_makes_it_panic(index: u64, size: u64, new: u64, path in prop::collection::vec(any::<[u8; 32]>(), 0..70)) {
         let path: Vec<_> = path.into_iter().map(Digest).collect();
         let _ = verify_inclusion(Digest::ZERO, index, size, &path, Digest::ZERO);
-        let _ = verify_consistency((size, Digest::ZERO), (new, Digest::ZERO), &path);
+        let _ = verify_consistency(size, Digest::ZERO, new, Digest::ZERO, &path);
         let _ = frontier_nodes(size).count();
     }
 }

@@ -78,7 +78,7 @@ pub fn of_attested(
         return Err(AnchorError::Path.into());
     }
     let mut out = Writer(head(digest));
-    out.0.extend(root(&digest.0, (body, index), (*size, path))?);
+    out.0.extend(root(&digest.0, body, index, *size, path)?);
     out.0.extend(&attested.operations);
     out.attest(attested.height);
     Ok(out.0)
@@ -97,7 +97,7 @@ pub(super) fn block(
     anchor: &Anchor,
 ) -> Result<Vec<u8>, WriteError> {
     anchor.verify(leaf_hash(body.as_bytes()), index)?;
-    let mut out = Writer(root(message, (body, index), (anchor.size, &anchor.path))?);
+    let mut out = Writer(root(message, body, index, anchor.size, &anchor.path)?);
     // The root stands in the transaction, and that is hashed twice.
     let transaction = anchor.proof.transaction()?;
     let (root, at) = transaction.placed_root()?;
@@ -119,8 +119,10 @@ pub(super) fn block(
 /// What leads from `message` to the root over the first `size` records.
 fn root(
     message: &[u8],
-    (body, index): (&str, u64),
-    (size, path): (u64, &[Digest]),
+    body: &str,
+    index: u64,
+    size: u64,
+    path: &[Digest],
 ) -> Result<Vec<u8>, WriteError> {
     if body.len() > MAX_BODY {
         return Err(WriteError::TooLong(body.len()));

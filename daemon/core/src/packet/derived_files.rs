@@ -209,11 +209,7 @@ pub fn controls() -> &'static str {
 }
 
 /// `VERIFY.md`: how to verify with stock tools, and what that leaves open.
-pub fn verify_md(
-    (client, host): (&str, &str),
-    (from, to): (Timestamp, Timestamp),
-    signed: bool,
-) -> String {
+pub fn verify_md(client: &str, host: &str, from: Timestamp, to: Timestamp, signed: bool) -> String {
     let text = include_str!("VERIFY.md")
         .replace("@CLIENT@", client)
         .replace("@HOST@", host)

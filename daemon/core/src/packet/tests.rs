@@ -103,7 +103,7 @@ fn controls_say_supports_and_never_complies() {
     assert!(rows.clone().count() > 15 && rows.clone().all(|row| row.ends_with(",supports")));
     for signed in [true, false] {
         let text =
-            verify_md(("c", "h"), (at("2026-11-20T00:00:00"), at("2026-11-21T00:00:00")), signed);
+            verify_md("c", "h", at("2026-11-20T00:00:00"), at("2026-11-21T00:00:00"), signed);
         assert!(!text.contains('@') && !text.contains("<!--"), "{text}");
         assert_eq!(text.contains("\"$KEY\""), signed);
     }

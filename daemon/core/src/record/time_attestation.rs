@@ -266,8 +266,10 @@ fn verdict(
 /// alarm threshold. Both run at the same (disciplined) rate, so slewing does
 /// not show here; only a step does.
 pub fn step_between(
-    (time, up_ms): (Timestamp, u64),
-    (later_time, later_up_ms): (Timestamp, u64),
+    time: Timestamp,
+    up_ms: u64,
+    later_time: Timestamp,
+    later_up_ms: u64,
     rule: Rule,
 ) -> Option<i64> {
     let elapsed = i128::from(later_up_ms) - i128::from(up_ms);

@@ -147,7 +147,7 @@ impl AnchorHistory {
         };
         let next = State::of(&entry.step);
         if let AnchorStep::Intended { checkpoint, previous, .. } = &entry.step {
-            return self.intended((row, entry), (checkpoint, previous), root_at, &mut find);
+            return self.intended(row, entry, checkpoint, previous, root_at, &mut find);
         }
         let Some(known) = self.known.get_mut(&entry.size) else {
             let message = format!("no anchor of {} records was intended before", entry.size);
@@ -166,8 +166,10 @@ impl AnchorHistory {
 
     fn intended(
         &mut self,
-        (row, entry): (u64, &AnchorEntry),
-        (checkpoint, previous): (&Option<String>, &Option<Previous>),
+        row: u64,
+        entry: &AnchorEntry,
+        checkpoint: &Option<String>,
+        previous: &Option<Previous>,
         root_at: impl FnOnce(u64) -> Option<Digest>,
         find: &mut impl FnMut(Code, String),
     ) {
@@ -185,7 +187,7 @@ impl AnchorHistory {
             find(Code::RegistryBroken, "the anchor does not name the one before it".into());
         }
         if let Some(Previous { path, root, size }) = previous
-            && !verify_consistency((*size, *root), (entry.size, entry.root), path)
+            && !verify_consistency(*size, *root, entry.size, entry.root, path)
         {
             let message = "the anchor is not shown to continue the one before it";
             find(Code::ProofConsistency, message.into());

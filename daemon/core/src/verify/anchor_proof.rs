@@ -66,8 +66,11 @@ struct Named {
 /// The anchor of a bundle by `proof.json` and `statement.json.ots`. Gives the
 /// size of the anchored tree and its root, which the registry must have.
 pub fn verify_bundle_anchor(
-    (statement, proof, ots): (&[u8], Option<&[u8]>, Option<&[u8]>),
-    (ask, weight): (BlockLookup<'_>, AnchorDemand),
+    statement: &[u8],
+    proof: Option<&[u8]>,
+    ots: Option<&[u8]>,
+    ask: BlockLookup<'_>,
+    weight: AnchorDemand,
     report: &mut Report,
 ) -> Option<(u64, Digest)> {
     let proof = proof.and_then(|bytes| Proof::parse(bytes).ok());

@@ -433,7 +433,7 @@ impl ChainVerifier {
 
     fn step(&self, time: Timestamp, boot: &str, up_ms: u64) -> Option<i64> {
         let moment = self.moment.as_ref().filter(|moment| moment.boot == boot)?;
-        step_between((moment.time, moment.up_ms), (time, up_ms), self.rule)
+        step_between(moment.time, moment.up_ms, time, up_ms, self.rule)
     }
 
     fn note(&mut self, time: Timestamp, boot: &str, up_ms: u64, stopped: bool) {

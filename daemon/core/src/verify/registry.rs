@@ -113,7 +113,7 @@ impl RegistryVerifier {
         let (number, hash) = (self.frontier.size(), Digest::sha256(body));
         let mut tree = core::mem::take(&mut self.recent);
         tree.push(&self.frontier);
-        let seen = self.next((number, &hash.0, body), &mut tree, report);
+        let seen = self.next(number, &hash.0, body, &mut tree, report);
         self.recent = tree;
         seen
     }
@@ -126,12 +126,14 @@ impl RegistryVerifier {
         stored: impl FnMut(Node) -> Option<Digest>,
         report: &mut Report,
     ) -> Option<VerifiedEntry> {
-        self.next(row, &mut Stored(stored), report)
+        self.next(row.0, row.1, row.2, &mut Stored(stored), report)
     }
 
     fn next(
         &mut self,
-        (number, hash, body): (u64, &[u8], &[u8]),
+        number: u64,
+        hash: &[u8],
+        body: &[u8],
         tree: &mut impl Tree,
         report: &mut Report,
     ) -> Option<VerifiedEntry> {

@@ -58,9 +58,11 @@ pub fn follows(
 
 /// Step 15.3: a key of the policy signed the manifest, within its span.
 pub fn signature(
-    (bytes, signature): (&[u8], Option<&[u8]>),
+    bytes: &[u8],
+    signature: Option<&[u8]>,
     manifest: &Manifest,
-    (trusted, allow_unsigned): (&[Trusted], bool),
+    trusted: &[Trusted],
+    allow_unsigned: bool,
     place: Location,
     report: &mut Report,
 ) {

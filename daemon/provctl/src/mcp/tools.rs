@@ -135,14 +135,16 @@ pub(super) fn all() -> Vec<Tool> {
         "description": "As list_evidence gives it: a bundle's id, or a packet's file name"}});
     vec![
         tool(
-            ("check_time", "Check the clock"),
+            "check_time",
+            "Check the clock",
             "Asks every time source of this machine now and judges them as the daemon does: \
              agreed, degraded, disputed, anomalous or unsynchronised. Takes up to 5 seconds.",
             (json!({}), &[]),
             (time_output(), &["verdict", "time", "sources"]),
         ),
         tool(
-            ("verify_chain", "Verify chain and registry"),
+            "verify_chain",
+            "Verify chain and registry",
             "Verifies the chain of records, the registry, the checkpoints, the bundles and the \
              joins between them; the verdict is that of `provctl verify-chain`. `failed` means \
              that evidence was changed, lost or is not signed by a trusted key; `inconclusive` \
@@ -156,7 +158,8 @@ pub(super) fn all() -> Vec<Tool> {
             (report_output(), REPORT),
         ),
         tool(
-            ("list_evidence", "List evidence"),
+            "list_evidence",
+            "List evidence",
             "The bundles, packets or SBOMs on record, the newest first. It reads and does not \
              verify.",
             (
@@ -175,7 +178,8 @@ pub(super) fn all() -> Vec<Tool> {
             ),
         ),
         tool(
-            ("show_evidence", "Show a piece of evidence"),
+            "show_evidence",
+            "Show a piece of evidence",
             "One registry record (by id, number or hash), and a bundle's statement. It reads and \
              does not verify. No log's content is in it: digests, sizes and names are.",
             (id.clone(), &["id"]),
@@ -186,14 +190,16 @@ pub(super) fn all() -> Vec<Tool> {
             ),
         ),
         tool(
-            ("verify_evidence", "Verify a piece of evidence"),
+            "verify_evidence",
+            "Verify a piece of evidence",
             "Verifies one bundle or packet of this appliance by itself; the verdict is that of \
              `provctl verify`. verify_chain verifies the whole.",
             (id, &["id"]),
             (report_output(), REPORT),
         ),
         tool(
-            ("anchor_status", "Anchors in Bitcoin"),
+            "anchor_status",
+            "Anchors in Bitcoin",
             "How far the registry is anchored in Bitcoin, by its own records: it reads and does \
              not verify. verify_chain verifies the anchors.",
             (json!({}), &[]),
@@ -208,7 +214,8 @@ pub(super) fn all() -> Vec<Tool> {
             ),
         ),
         tool(
-            ("list_alerts", "List alerts"),
+            "list_alerts",
+            "List alerts",
             "The alerts on record that are open (or all), the newest first. It reads and does not \
              verify.",
             (
@@ -279,7 +286,8 @@ fn report_output() -> Value {
 type Members<'a> = (Value, &'a [&'a str]);
 
 fn tool(
-    (name, title): (&'static str, &str),
+    name: &'static str,
+    title: &str,
     description: &'static str,
     (input, needed): Members<'_>,
     (mut output, given): Members<'_>,

@@ -279,7 +279,7 @@ impl<C: Clock> Worker<C> {
 
     fn message(&self, seq: u64, body: &[u8]) -> Option<Message> {
         let (alert, time) = super::ledger_view::read(body)?;
-        Some(Message::new((&*self.names.0, &*self.names.1), &alert, time, Some(seq)))
+        Some(Message::new(&self.names.0, &self.names.1, &alert, time, Some(seq)))
     }
 
     fn urgent(&self) -> MutexGuard<'_, Vec<Message>> {

@@ -136,7 +136,8 @@ impl Alerts {
         &mut self,
         config: &Config,
         now: Timestamp,
-        (head, failing): (Option<Head>, Option<Timestamp>),
+        head: Option<Head>,
+        failing: Option<Timestamp>,
         evidence: &mut Ledger,
     ) {
         let Some(head) = head else { return };
@@ -252,7 +253,7 @@ impl Alerts {
         let Some(courier) = &self.courier else { return };
         let names = (&*self.names.0, &*self.names.1);
         for alert in self.pending.iter().skip(self.told) {
-            courier.urgent(Message::new(names, alert, now, None));
+            courier.urgent(Message::new(names.0, names.1, alert, now, None));
         }
         self.told = self.pending.len();
     }

@@ -142,8 +142,11 @@ pub(super) fn certificate(
 /// A revocation list in PEM.
 pub(super) fn crl(
     signer: &Signer,
-    (issuer, client): (&Issued, &str),
-    (number, this_update, next_update): (u64, Timestamp, Timestamp),
+    issuer: &Issued,
+    client: &str,
+    number: u64,
+    this_update: Timestamp,
+    next_update: Timestamp,
     revoked: &[(String, Timestamp)],
 ) -> Result<String, ServiceError> {
     let entry = |(id, time): &(String, Timestamp)| {

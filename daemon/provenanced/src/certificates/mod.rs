@@ -120,7 +120,8 @@ impl<'a> Authority<'a> {
         evidence: &mut Ledger,
         now: Timestamp,
         id: &str,
-        (approved_by, place): (&str, &str),
+        approved_by: &str,
+        place: &str,
         days: Option<u64>,
     ) -> Result<(u64, Issued), ServiceError> {
         let known = package_index::certificates(&evidence.reader()?)?;
@@ -183,8 +184,11 @@ impl<'a> Authority<'a> {
         let until = now.plus_nanos(days(self.settings.crl_days).saturating_mul(DAY_NS));
         let list = issue::crl(
             &self.signer,
-            (own, &self.config.client),
-            (reader.len()?, now, until),
+            own,
+            &self.config.client,
+            reader.len()?,
+            now,
+            until,
             &revoked,
         )?;
         durable::replace(&path, list.as_bytes(), 0o644).map_err(failed())?;

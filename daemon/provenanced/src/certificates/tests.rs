@@ -55,7 +55,7 @@ fn each_changed_byte_of_a_certificate_and_of_a_list_is_refused() {
         }
     }
     let revoked = [(issued.id.clone(), span.0)];
-    let pem = issue::crl(&signer, (&own, "clinic"), (3, span.0, span.1), &revoked).unwrap();
+    let pem = issue::crl(&signer, &own, "clinic", 3, span.0, span.1, &revoked).unwrap();
     let list = Crl::parse(pem.as_bytes(), signer.public()).unwrap();
     assert!(list.revoked.contains_key(&issued.id) && list.revoked.len() == 1);
     let (_, der) = pem::decode_vec(pem.as_bytes()).unwrap();

@@ -30,7 +30,7 @@ pub(super) fn run(
     let clock = SystemClock::new().map_err(|error| Failure::new(Exit::Io, error))?;
     let outcome = match (&config.node, &config.anchor) {
         (_, Some(settings)) if !settings.calendars.is_empty() => {
-            by_calendars(config, settings, (state, &mut evidence), at_once, &clock)?
+            by_calendars(config, settings, state, &mut evidence, at_once, &clock)?
         }
         (Some(node), Some(settings)) => {
             let rpc = Node::new(&node.rpc, node.access.clone());
@@ -53,7 +53,8 @@ pub(super) fn run(
 fn by_calendars(
     config: &Config,
     settings: &AnchorSettings,
-    (state, evidence): (&StateDir, &mut Ledger),
+    state: &StateDir,
+    evidence: &mut Ledger,
     at_once: bool,
     clock: &SystemClock,
 ) -> Result<Result<AnchorResult, ServiceError>, Failure> {

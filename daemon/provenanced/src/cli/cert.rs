@@ -133,14 +133,14 @@ pub(super) struct Approval {
 pub(super) fn run(command: CertCommand) -> Result<(), Failure> {
     match command {
         CertCommand::Issue { config, subject, version, file, key, approval } => {
-            issue(&config, subject, version, (file, key), approval)
+            issue(&config, subject, version, file, key, approval)
         }
         CertCommand::Renew { config, id, approval } => {
             let config = config.load()?;
             let (state, mut evidence, now) = open(&config)?;
             let authority = Authority::open(&config, &state).map_err(failure)?;
             let by = (approval.approved_by.as_str(), approval.place.as_str());
-            let made = authority.renew(&mut evidence, now, &id, by, approval.days);
+            let made = authority.renew(&mut evidence, now, &id, by.0, by.1, approval.days);
             tell(made.map_err(failure)?, approval.output.format())
         }
         CertCommand::Revoke { config, id, by, reason } => {
@@ -170,7 +170,8 @@ fn issue(
     config: &ConfigArgs,
     subject: Subject,
     version: Option<String>,
-    (file, key): (Option<PathBuf>, PathBuf),
+    file: Option<PathBuf>,
+    key: PathBuf,
     approval: Approval,
 ) -> Result<(), Failure> {
     let unreadable = |path: &PathBuf| {

@@ -135,7 +135,7 @@ pub(super) fn run(command: PackageCommand) -> Result<(), Failure> {
         }
         PackageCommand::Register { which, by } => record(which, by, |report| report),
         PackageCommand::Publish { which, file, certificate, provenance, by } => {
-            publish(which, (file, certificate, provenance), by)
+            publish(which, file, certificate, provenance, by)
         }
         PackageCommand::Status { which, to, reason, by } => record(which, by, |report| {
             let details: BTreeMap<_, _> = [("reason".to_owned(), reason)].into();
@@ -162,7 +162,9 @@ fn record(which: Which, by: By, report: impl FnOnce(Report) -> Report) -> Result
 
 fn publish(
     which: Which,
-    (archive, certificate, provenance): (PathBuf, String, Option<PathBuf>),
+    archive: PathBuf,
+    certificate: String,
+    provenance: Option<PathBuf>,
     by: By,
 ) -> Result<(), Failure> {
     let who = by.name();

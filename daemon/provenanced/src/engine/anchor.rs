@@ -245,7 +245,7 @@ impl Anchor {
             _ => None,
         });
         match (mined, self.block) {
-            (Some(found), _) => self.in_block(found, rules),
+            (Some(found), _) => self.in_block(found.0, found.1, found.2, found.3, rules),
             (None, Some((txid, block, _))) if matches!(self.state, State::Mined | State::Final) => {
                 Next::Record(AnchorStep::Reorged { txid, block })
             }
@@ -272,7 +272,10 @@ impl Anchor {
 
     fn in_block(
         &self,
-        (txid, block, height, depth): (Txid, BlockHash, u32, u32),
+        txid: Txid,
+        block: BlockHash,
+        height: u32,
+        depth: u32,
         rules: Rules,
     ) -> Next {
         let settled = matches!(self.state, State::Mined | State::Final);

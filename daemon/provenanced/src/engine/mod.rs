@@ -254,8 +254,8 @@ impl Engine {
         let entries = fitting(&self.logs);
         let last = self.last.as_ref().filter(|last| last.boot == now.boot);
         let rule = self.settings.rule;
-        let step = last
-            .and_then(|last| step_between((last.time, last.up_ms), (now.time, now.up_ms), rule));
+        let step =
+            last.and_then(|last| step_between(last.time, last.up_ms, now.time, now.up_ms, rule));
         self.writing = Some(Writing::Tick { entries, now: now.clone() });
         Action::Append(Body::Tick(Tick {
             boot: now.boot.clone().into(),

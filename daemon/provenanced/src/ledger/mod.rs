@@ -384,7 +384,8 @@ pub fn read_entry(body: &[u8]) -> Option<Entry> {
 /// [`ServiceError`], those of `each` too; a missing record is one.
 pub(crate) fn each_row(
     reader: &Reader,
-    (from, to): (u64, u64),
+    from: u64,
+    to: u64,
     mut each: impl FnMut(&[u8]) -> Result<(), ServiceError>,
 ) -> Result<(), ServiceError> {
     let mut due = from;

@@ -101,7 +101,7 @@ impl Writer {
         let (mut frontier, mut prev) = tail(&transaction)?;
         let mut appended = vec![];
         for (kind, data) in entries {
-            let record = push(&transaction, &mut frontier, prev, now, (kind, data))?;
+            let record = push(&transaction, &mut frontier, prev, now, kind, data)?;
             prev = record.hash;
             appended.push(record);
         }
@@ -210,7 +210,8 @@ fn push(
     frontier: &mut Frontier,
     prev: Digest,
     now: Timestamp,
-    (kind, data): (&str, &Value),
+    kind: &str,
+    data: &Value,
 ) -> Result<Appended, RegistryError> {
     let seq = frontier.size();
     let body = record::encode(kind, seq, prev, now, data);

@@ -96,7 +96,7 @@ pub(crate) fn make(
     tmp.push(".tmp");
     let tmp = Unfinished(tmp.into());
     let _ = fs::remove_file(&tmp.0);
-    let files = assemble(config, state, evidence, (request, &tmp.0), progress)?;
+    let files = assemble(config, state, evidence, request, &tmp.0, progress)?;
     drop(lock);
     let digest = fs::File::open(&tmp.0).and_then(durable::digest);
     let (sha256, bytes) = digest.map_err(ServiceError::io("cannot read the packet"))?;
@@ -176,7 +176,8 @@ fn assemble(
     config: &Config,
     state: &StateDir,
     evidence: &mut Ledger,
-    (request, path): (&Request, &Path),
+    request: &Request,
+    path: &Path,
     progress: Progress<'_>,
 ) -> Result<u64, ServiceError> {
     let reader = evidence.reader()?;
@@ -217,7 +218,7 @@ fn assemble(
     let mut zip = Zip::create(path)?;
     // By name, so that the order never depends on a folder's.
     let period = (request.from, request.to);
-    let guide = packet::verify_md((client, host), period, signed);
+    let guide = packet::verify_md(client, host, period.0, period.1, signed);
     zip.stored(packet::VERIFY, guide.as_bytes())?;
     for (bundle, (_, expired)) in &facts.bundles {
         add_bundle(&mut zip, &state.bundles().join(bundle), bundle, *expired)?;
@@ -271,7 +272,7 @@ fn registry_facts(
     told: &mut Told,
 ) -> Result<Vec<PublicKey>, ServiceError> {
     let mut keys = std::collections::BTreeMap::new();
-    each_row(reader, (0, size), |body| {
+    each_row(reader, 0, size, |body| {
         let record = Record::parse(body).map_err(|error| {
             ServiceError::State(format!("the registry: {error}; run `provctl verify-chain`"))
         })?;
@@ -354,7 +355,7 @@ fn add_chain(zip: &mut Zip, range: &Range, progress: Progress<'_>) -> Result<(),
 
 fn add_registry(zip: &mut Zip, reader: &Reader, size: u64) -> Result<(), ServiceError> {
     zip.deflated(packet::REGISTRY, |sink| {
-        each_row(reader, (0, size), |body| {
+        each_row(reader, 0, size, |body| {
             sink(body)?;
             sink(b"\n")
         })

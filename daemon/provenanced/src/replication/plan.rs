@@ -73,7 +73,7 @@ impl Work<'_> {
         let mut files = Files { work: self, found: vec![], names: BTreeSet::new() };
         let named = files.registry(&reader, (from, tail.size))?;
         let (registry, mut later) = (files.found.pop(), std::mem::take(&mut files.found));
-        files.proofs(&reader, (from, last))?;
+        files.proofs(&reader, from, last)?;
         later.append(&mut files.found);
         let chain = self.chain(last, named.max(head.seq))?;
         // Whoever reads the storage alone finds what a record names when the
@@ -265,7 +265,7 @@ impl Work<'_> {
         let file = fs::File::create(folder.join(REGISTRY)).map_err(failed())?;
         let mut file = io::BufWriter::new(file);
         let reader = self.evidence.reader()?;
-        each_row(&reader, (manifest.from, manifest.to), |body| {
+        each_row(&reader, manifest.from, manifest.to, |body| {
             file.write_all(body).and_then(|()| file.write_all(b"\n")).map_err(failed())
         })?;
         file.flush().map_err(failed())
@@ -284,7 +284,7 @@ impl Files<'_, '_> {
     /// Gives the last record of the chain that they name.
     fn registry(&mut self, reader: &Reader, span: (u64, u64)) -> Result<u64, ServiceError> {
         let (mut hasher, mut bytes, mut named) = (Hasher::new(), 0, 0);
-        each_row(reader, span, |body| {
+        each_row(reader, span.0, span.1, |body| {
             hasher.update(body);
             hasher.update(b"\n");
             bytes += body.len() as u64 + 1;
@@ -350,7 +350,8 @@ impl Files<'_, '_> {
     fn proofs(
         &mut self,
         reader: &Reader,
-        (before, last): (u64, Option<&Last>),
+        before: u64,
+        last: Option<&Last>,
     ) -> Result<(), ServiceError> {
         let Some(last) = last else { return Ok(()) };
         let since = u64::try_from(last.manifest.time.nanos().saturating_sub(SLACK_NS));

@@ -47,7 +47,7 @@ impl IncrementalIndex {
                 && row.seq < size
             {
                 // The first word counts; the auditor says what cannot follow.
-                let _ = next.certificates.apply(entry, (row.seq, record.time));
+                let _ = next.certificates.apply(entry, row.seq, record.time);
             }
             row.seq < size
         })?;

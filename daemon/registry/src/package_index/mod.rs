@@ -106,7 +106,7 @@ pub fn certificates_at(reader: &Reader, size: u64) -> Result<CertificateIndex, R
             && row.seq < size
         {
             // The first word counts; the auditor says what cannot follow.
-            let _ = known.apply(entry, (row.seq, record.time));
+            let _ = known.apply(entry, row.seq, record.time);
         }
         row.seq < size
     })?;
@@ -121,7 +121,8 @@ impl CertificateIndex {
     pub fn apply(
         &mut self,
         entry: CertificateEntry,
-        (seq, time): (u64, Timestamp),
+        seq: u64,
+        time: Timestamp,
     ) -> Result<(), &'static str> {
         match entry {
             CertificateEntry::Issued(issued) => {

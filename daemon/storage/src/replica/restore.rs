@@ -158,7 +158,15 @@ impl Work<'_> {
         let Trusting { keys, allow_unsigned } = self.trusting;
         let signed = (&*bytes, signature.as_deref());
         let mut own = Report::new();
-        replication::signature(signed, &manifest, (keys, allow_unsigned), place.clone(), &mut own);
+        replication::signature(
+            signed.0,
+            signed.1,
+            &manifest,
+            keys,
+            allow_unsigned,
+            place.clone(),
+            &mut own,
+        );
         let named = [&manifest.client, &manifest.host, &manifest.chain];
         let Appliance { client, host, chain, .. } = self.appliance;
         if named != [client, host, chain] {
@@ -229,7 +237,7 @@ impl Work<'_> {
                 report.add_finding(finding.values(file.sha256, "nothing"));
                 continue;
             };
-            let got = self.copy((&object.key, object.version.as_deref()), file);
+            let got = self.copy(&object.key, object.version.as_deref(), file);
             let got = match got {
                 Err(CopyError::Store(StoreError::Missing(_))) => {
                     let message = "it is listed, and cannot be read";
@@ -273,7 +281,8 @@ impl Work<'_> {
     /// Puts an object's bytes where they belong.
     fn copy(
         &mut self,
-        (key, version): (&str, Option<&str>),
+        key: &str,
+        version: Option<&str>,
         file: &provenance_core::statement::replication_manifest::File,
     ) -> Result<ReadResult, CopyError> {
         let path = self.to.join(&file.name);

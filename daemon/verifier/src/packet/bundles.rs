@@ -77,8 +77,8 @@ impl Walk<'_> {
         let allowed = self.trust.allows_unsigned();
         let Some(statement) = bundle::verify(&files, keys, allowed, own) else { return Ok(()) };
         let bytes = (&*files.statement, files.proof.as_deref(), files.ots.as_deref());
-        let anchored = block_headers::of_bundle(bytes, (&self.trust.blocks, false), own);
-        of_registry((files.proof.as_deref(), anchored), registry, own);
+        let anchored = block_headers::of_bundle(bytes, &self.trust.blocks, false, own);
+        of_registry(files.proof.as_deref(), anchored, registry, own);
         if !bundle::matches(entry, &statement, &files.statement) {
             let message = "the statement is not the one on record";
             let finding =
@@ -168,7 +168,8 @@ impl Walk<'_> {
 /// The trees that the bundle was proved and anchored in are the registry's:
 /// else whoever signs could keep two registries, and show one to each.
 fn of_registry(
-    (proof, anchored): (Option<&[u8]>, Option<(u64, Digest)>),
+    proof: Option<&[u8]>,
+    anchored: Option<(u64, Digest)>,
     registry: &Registry,
     own: &mut Report,
 ) {
@@ -176,7 +177,7 @@ fn of_registry(
     let proof = proof.and_then(|bytes| Proof::parse(bytes).ok());
     let note = proof.as_ref().and_then(|proof| Note::parse(&proof.checkpoint).ok());
     if let Some(checkpoint) = note.and_then(|note| Checkpoint::parse(note.text).ok()) {
-        same_root((&checkpoint, registry), place(), own);
+        same_root(&checkpoint, registry, place(), own);
     }
     let Some((size, root)) = anchored else { return };
     own.checked("anchored trees", 1);

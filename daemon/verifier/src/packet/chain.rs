@@ -67,7 +67,14 @@ impl Walk<'_> {
                         std::cmp::Ordering::Greater => break,
                         std::cmp::Ordering::Equal => {
                             let named = (named.seq, named.hash, named.row);
-                            compare_head(named, head.hash, place.clone(), report);
+                            compare_head(
+                                named.0,
+                                named.1,
+                                named.2,
+                                head.hash,
+                                place.clone(),
+                                report,
+                            );
                         }
                         std::cmp::Ordering::Less => {}
                     }
@@ -171,12 +178,13 @@ fn root(registry: &Registry, note: &str, place: Location, report: &mut Report) {
             return;
         }
     };
-    same_root((&checkpoint, registry), place, report);
+    same_root(&checkpoint, registry, place, report);
 }
 
 /// Whether the registry had the root that a checkpoint signs.
 pub(super) fn same_root(
-    (checkpoint, registry): (&Checkpoint, &Registry),
+    checkpoint: &Checkpoint,
+    registry: &Registry,
     place: Location,
     report: &mut Report,
 ) {

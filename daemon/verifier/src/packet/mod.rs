@@ -42,7 +42,7 @@ pub fn verify(
     trust.demand_policy(&mut report);
     let Some(archive) = Archive::open(packet.source, &mut report)? else { return Ok(report) };
     let Some((files, manifest)) = manifest(&archive, &mut report)? else { return Ok(report) };
-    trust.check_identity((&manifest.client, &manifest.host), &mut report);
+    trust.check_identity(&manifest.client, &manifest.host, &mut report);
     let seen = vec![false; archive.entries.len()];
     let mut walk = Walk { archive, manifest, trust, seen, progress, records: 0 };
     walk.names(&mut report);

@@ -95,11 +95,11 @@ fn a_window_bounds_and_never_sharpens() {
 #[test]
 fn a_step_shows_between_two_records_and_slewing_does_not() {
     let (a, b) = (now(), now().plus_nanos(60_000 * MS));
-    assert_eq!(step_between((a, 5_000), (b, 65_000), RULE), None);
-    assert_eq!(step_between((a, 5_000), (b, 65_100), RULE), None);
-    assert_eq!(step_between((a, 5_000), (b, 5_000), RULE), Some(60_000 * MS));
-    assert_eq!(step_between((b, 5_000), (a, 65_000), RULE), Some(-120_000 * MS));
-    assert_eq!(step_between((a, u64::MAX), (b, 0), RULE), Some(i64::MAX));
+    assert_eq!(step_between(a, 5_000, b, 65_000, RULE), None);
+    assert_eq!(step_between(a, 5_000, b, 65_100, RULE), None);
+    assert_eq!(step_between(a, 5_000, b, 5_000, RULE), Some(60_000 * MS));
+    assert_eq!(step_between(b, 5_000, a, 65_000, RULE), Some(-120_000 * MS));
+    assert_eq!(step_between(a, u64::MAX, b, 0, RULE), Some(i64::MAX));
 }
 
 fn any_source() -> impl Strategy<Value = Source<'static>> {

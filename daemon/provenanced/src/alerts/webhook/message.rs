@@ -21,7 +21,8 @@ impl Message {
     /// The message of an alert's record. `registry` is the record's number;
     /// `None` where it could not be written yet.
     pub(crate) fn new(
-        (client, host): (&str, &str),
+        client: &str,
+        host: &str,
         alert: &Alert,
         time: Timestamp,
         registry: Option<u64>,
@@ -72,7 +73,7 @@ mod tests {
             seq: 4,
             hash: Digest::ZERO,
         };
-        let message = Message::new(("c", "h"), &alert, t, Some(7));
+        let message = Message::new("c", "h", &alert, t, Some(7));
         let value: serde_json::Value = serde_json::from_slice(&message.body).unwrap();
         assert_eq!(value["id"], "0123456789abcdef0123456789abcdef-resolved");
         assert_eq!(value["type"], "provenance.alert.resolved");
