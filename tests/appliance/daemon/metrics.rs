@@ -90,16 +90,16 @@ fn metrics_say_what_the_chain_says() {
     assert!((0.0..10.0).contains(&(now.as_secs_f64() - time)), "{time}");
     assert!(found["provenance_ticks_total"] >= 3.0);
     assert_eq!(found["provenance_log_sources"], 1.0);
-    assert_eq!(found["provenance_failing"], 0.0);
+    assert_eq!(found["provenance_record_write_failing"], 0.0);
     assert!(found["provenance_log_entries_total"] >= 2.0, "{found:?}");
-    assert!((0.0..1.0).contains(&found["provenance_tick_seconds"]), "{found:?}");
+    assert!((0.0..1.0).contains(&found["provenance_last_tick_duration_seconds"]), "{found:?}");
     assert_eq!(found[&format!("provenance_build_info{}", env!("CARGO_PKG_VERSION"))], 1.0);
     let ticks = appliance.of_kind("tick");
     let verdict = ticks[1]["data"]["clock"]["verdict"].as_str().unwrap();
     assert_eq!(found[&format!("provenance_clock_verdict{verdict}")], 1.0, "{found:?}");
     let verdicts = found.iter().filter(|(name, _)| name.contains("clock_verdict"));
     assert_eq!(verdicts.map(|(_, value)| value).sum::<f64>(), 1.0, "{found:?}");
-    assert!(found.contains_key("provenance_source_upkernel"), "{found:?}");
+    assert!(found.contains_key("provenance_time_source_agreeskernel"), "{found:?}");
     // Nothing vouches for the clock: that alert is open, and no other.
     let open = found.iter().filter(|(name, _)| name.contains("alerts_open"));
     assert_eq!(open.map(|(_, value)| value).sum::<f64>(), 1.0, "{found:?}");

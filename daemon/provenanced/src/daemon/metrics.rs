@@ -95,11 +95,19 @@ impl Numbers {
             let name = verdict.as_str();
             let _ = writeln!(text, "provenance_clock_verdict{{verdict=\"{name}\"}} {value}");
         }
-        header(&mut text, "source_up", "gauge", "1 where a time source gave what can be used");
+        header(
+            &mut text,
+            "time_source_agrees",
+            "gauge",
+            "1 where a time source gave what can be used",
+        );
         for source in &clock.sources {
             let up = u8::from(matches!(source.state, State::Ok(_)));
-            let _ =
-                writeln!(text, "provenance_source_up{{source=\"{}\"}} {up}", label(&source.src));
+            let _ = writeln!(
+                text,
+                "provenance_time_source_agrees{{source=\"{}\"}} {up}",
+                label(&source.src)
+            );
         }
         for (name, help, value) in [
             ("source_offset_seconds", "true time minus system clock, as the source has it", 0),
@@ -134,10 +142,10 @@ impl Numbers {
         number("log_sources", "gauge", "log sources that are followed", &self.sources.0);
         number("log_generations", "gauge", "their open generations", &self.sources.1);
         let help = "1 while records cannot be written";
-        number("failing", "gauge", help, &u8::from(self.failing));
+        number("record_write_failing", "gauge", help, &u8::from(self.failing));
         let help = "checkpoints and bundles that failed and are tried again";
-        number("undone", "gauge", help, &self.undone);
-        number("tick_seconds", "gauge", "how long the last tick took", &self.tick_s);
+        number("pending_actions", "gauge", help, &self.undone);
+        number("last_tick_duration_seconds", "gauge", "how long the last tick took", &self.tick_s);
         let help = "1; the program's version is the label";
         header(&mut text, "build_info", "gauge", help);
         let version = env!("CARGO_PKG_VERSION");
