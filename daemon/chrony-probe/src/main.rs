@@ -21,7 +21,7 @@ use socket::{Address, Socket};
 
 const USAGE: &str = "usage: chrony-probe [--timeout-ms N] [--bind-dir FOLDER] ADDRESS
 ADDRESS is unix:/run/chrony/chronyd.sock or udp:127.0.0.1:323";
-const LONGEST: Duration = Duration::from_secs(60);
+const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
     // A reply that its reader trips over is told as such, not as a panic.
@@ -73,6 +73,6 @@ fn run() -> Result<(), Failure> {
 
 fn milliseconds(text: &str) -> Result<Duration, Failure> {
     let number = text.parse().ok().map(Duration::from_millis);
-    let fits = |time: &Duration| (Duration::from_millis(1)..=LONGEST).contains(time);
+    let fits = |time: &Duration| (Duration::from_millis(1)..=MAX_TIMEOUT).contains(time);
     number.filter(fits).ok_or_else(|| Failure::Usage("--timeout-ms takes 1 to 60000".into()))
 }

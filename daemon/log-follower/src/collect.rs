@@ -21,7 +21,7 @@ use provenance_host::decompress::Packing;
 
 /// For how many collects a file is left alone that looks like a compressed
 /// form in the making.
-const HOLD: u8 = 60;
+const MAX_HELD_COLLECTS: u8 = 60;
 
 /// Something to be done about one generation.
 pub(super) struct Task {
@@ -171,7 +171,7 @@ impl Collect<'_> {
                 Some((stat, count)) => (Some(*stat), *count),
                 None => (None, 0),
             };
-            one.held = before != Some(one.stat) && count < HOLD;
+            one.held = before != Some(one.stat) && count < MAX_HELD_COLLECTS;
             held.insert(one.stat.id, (one.stat, count.saturating_add(1)));
         }
         self.follower.held = held;

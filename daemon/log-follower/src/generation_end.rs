@@ -18,7 +18,7 @@ use provenance_host::decompress::Packing;
 
 /// For how many collects a generation waits for a compressed form that is
 /// still being written.
-const PATIENCE: u8 = 2;
+const MAX_WAITS: u8 = 2;
 
 /// How many bytes tell a copy of a file that is gone.
 const MIN_COPY: u64 = 64;
@@ -101,7 +101,7 @@ impl Collect<'_> {
                     return Search::Found { place, stat, tail };
                 }
                 Verdict::Other => continue,
-                Verdict::Short if one.waits >= PATIENCE => continue,
+                Verdict::Short if one.waits >= MAX_WAITS => continue,
                 Verdict::Short => undecided = true,
                 Verdict::Unfinished => {
                     self.keep(at);

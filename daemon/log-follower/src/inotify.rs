@@ -19,9 +19,9 @@ use notify::{
 use crate::{Follower, file_id::is_below};
 
 /// How long it has to be quiet before the caller is told.
-const QUIET: Duration = Duration::from_millis(50);
+const QUIET_PERIOD: Duration = Duration::from_millis(50);
 /// The longest that a busy directory can put that off.
-const PATIENCE: Duration = Duration::from_millis(500);
+const MAX_DELAY: Duration = Duration::from_millis(500);
 
 /// Watches for as long as it lives.
 pub struct Waker {
@@ -95,8 +95,8 @@ fn is_move(event: &Event, state: &[u8]) -> bool {
 fn debounce(events: &mpsc::Receiver<()>, wake: &impl Fn()) {
     while events.recv().is_ok() {
         let first = Instant::now();
-        while first.elapsed() < PATIENCE {
-            match events.recv_timeout(QUIET) {
+        while first.elapsed() < MAX_DELAY {
+            match events.recv_timeout(QUIET_PERIOD) {
                 Ok(()) => {}
                 Err(RecvTimeoutError::Timeout) => break,
                 Err(RecvTimeoutError::Disconnected) => return,

@@ -251,7 +251,11 @@ pub fn read(
         hasher.update(taken);
         bytes += taken.len() as u64;
         sink(taken)?;
-        if bytes > limit { Err(io::Error::new(io::ErrorKind::FileTooLarge, OVER)) } else { Ok(()) }
+        if bytes > limit {
+            Err(io::Error::new(io::ErrorKind::FileTooLarge, TOO_LONG_MSG))
+        } else {
+            Ok(())
+        }
     });
     let lock = match got {
         Ok(lock) => lock,
@@ -267,7 +271,7 @@ pub fn read(
     Ok(ReadResult { bytes, sha256: hasher.finish(), lock })
 }
 
-const OVER: &str = "the object is longer than it should be";
+const TOO_LONG_MSG: &str = "the object is longer than it should be";
 
 /// The bytes of an object of at most `limit` bytes, and what keeps it.
 ///

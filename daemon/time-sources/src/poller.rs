@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// The longest that a tick waits for its sources.
-pub const PATIENCE: Duration = Duration::from_secs(2);
+pub const ROUND_TIMEOUT: Duration = Duration::from_secs(2);
 /// A reading that came later than this after it was asked for is of no use.
 const STALE: Duration = Duration::from_secs(10);
 
@@ -45,7 +45,7 @@ pub fn check(
     let begin = Instant::now();
     let mut panel = SourcePoller::new(config, clock.clone());
     panel.start_round();
-    while begin.elapsed() < PATIENCE && !panel.is_complete() {
+    while begin.elapsed() < ROUND_TIMEOUT && !panel.is_complete() {
         thread::sleep(Duration::from_millis(5));
     }
     loop {
@@ -82,7 +82,7 @@ impl SourcePoller {
         if let Some(address) = config.sources.chrony.clone() {
             let (probe, clock) = (chrony::find_probe(), clock.clone());
             asked.push(PolledSource::new(chrony::NAME, move || {
-                chrony::ask(&probe, &address, PATIENCE, || clock.now().time)
+                chrony::ask(&probe, &address, ROUND_TIMEOUT, || clock.now().time)
             }));
         }
         if let (true, Some(settings)) = (config.sources.bitcoin, &config.node) {

@@ -15,7 +15,7 @@ use provenance_host::child_process::Running;
 
 const BUFFER: usize = 64 << 10;
 /// For how long journalctl may say nothing.
-const PATIENCE: Duration = Duration::from_secs(120);
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A running journalctl.
 pub(super) struct JournalctlReader {
@@ -41,12 +41,12 @@ impl JournalctlReader {
             JournalSource::Directory(dir) => arguments.extend(["--directory".into(), dir.into()]),
         }
         let child =
-            Running::start("journalctl", arguments, PATIENCE).map_err(|error| {
-                match error.kind() {
+            Running::start("journalctl", arguments, SILENCE_TIMEOUT).map_err(
+                |error| match error.kind() {
                     ErrorKind::NotFound => "journalctl is not installed here".into(),
                     _ => format!("journalctl cannot be run: {error}"),
-                }
-            })?;
+                },
+            )?;
         let buffer = vec![0; BUFFER];
         Ok(Self { child: Some(child), reader: Reader::new(), buffer, rest: 0..0 })
     }

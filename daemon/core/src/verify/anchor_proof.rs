@@ -232,7 +232,7 @@ fn check_block(named: Named, (ask, decisive): (BlockLookup<'_>, bool), report: &
         }
         (None, Some(header)) => (header, Basis::ProofOfWork, own.unwrap_or_default()),
         (None, None) => {
-            let why = unknown.pop().unwrap_or_else(|| GIVE.into());
+            let why = unknown.pop().unwrap_or_else(|| BLOCK_SOURCE_ADVICE.into());
             let what = format!("the block of height {}", named.height);
             return match decisive || asked {
                 true => report.not_checked_decisive(what, why),
@@ -249,7 +249,7 @@ fn check_block(named: Named, (ask, decisive): (BlockLookup<'_>, bool), report: &
         let finding = Finding::new(Code::AnchorUntrustedHeader, named.place.clone(), message);
         report.add_finding(finding.severity(Severity::Info));
         let what = format!("whether Bitcoin's chain has the block of height {}", named.height);
-        let why = unknown.pop().unwrap_or_else(|| GIVE.into());
+        let why = unknown.pop().unwrap_or_else(|| BLOCK_SOURCE_ADVICE.into());
         match decisive || asked {
             true => report.not_checked_decisive(what, why),
             false => report.not_checked(what, why),
@@ -262,7 +262,8 @@ fn check_block(named: Named, (ask, decisive): (BlockLookup<'_>, bool), report: &
     report.anchor(BlockReference { place, height, header, txid, root, basis, work });
 }
 
-const GIVE: &str = "give --headers FILE or --bitcoin-rpc URL, or pin the block in the policy";
+const BLOCK_SOURCE_ADVICE: &str =
+    "give --headers FILE or --bitcoin-rpc URL, or pin the block in the policy";
 
 /// The header, where the block is the one named; else what is expected and
 /// found, or nothing where that cannot be told.

@@ -33,7 +33,7 @@ use provenance_http::{
 const PATH: &str = "/mcp";
 const CONNECTIONS: usize = 64;
 /// A request comes whole within this time; a connection waits so long for the next.
-const PATIENCE: Duration = Duration::from_secs(30);
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 type Reply = Response<BoxBody<Bytes, Infallible>>;
 
@@ -67,7 +67,7 @@ impl Server {
         let response_timeout = limit.saturating_add(Duration::from_secs(5));
         let limits = Limits {
             connections: CONNECTIONS,
-            read_timeout: PATIENCE,
+            read_timeout: READ_TIMEOUT,
             max_lifetime,
             response_timeout,
         };
@@ -123,7 +123,7 @@ impl Door {
         }
         let (parts, body) = request.into_parts();
         let body = Limited::new(body, MAX_LINE).collect();
-        let body = match tokio::time::timeout(PATIENCE, body).await {
+        let body = match tokio::time::timeout(READ_TIMEOUT, body).await {
             Ok(Ok(body)) => body.to_bytes(),
             Ok(Err(_)) => return text(StatusCode::PAYLOAD_TOO_LARGE, "too long, or not whole"),
             Err(_) => return text(StatusCode::REQUEST_TIMEOUT, "the request did not come"),

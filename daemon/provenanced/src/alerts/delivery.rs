@@ -14,7 +14,7 @@ use provenance_host::{clock::Clock, state_dir::StateDir};
 use provenance_registry::{Reader, reader::Row};
 
 use super::webhook::{
-    self, DeliveryOutcome, LONGEST, MAX_FILES, Message, Outbox, Placement, Webhook,
+    self, DeliveryOutcome, MAX_BACKOFF, MAX_FILES, Message, Outbox, Placement, Webhook,
 };
 use crate::error::ServiceError;
 
@@ -196,7 +196,7 @@ impl<C: Clock> Worker<C> {
         };
         let failures = self.outbox.progress().failures.saturating_add(1);
         let random = getrandom::u32().unwrap_or_default();
-        let wait = webhook::delay(failures, random).max(after.unwrap_or_default()).min(LONGEST);
+        let wait = webhook::delay(failures, random).max(after.unwrap_or_default()).min(MAX_BACKOFF);
         let nanos = i64::try_from(wait.as_nanos()).unwrap_or(i64::MAX);
         tracing::warn!(id, failures, "alert not delivered, again in {} s: {why}", wait.as_secs());
         let noted = self.outbox.failed(self.now().plus_nanos(nanos), refused);
@@ -208,7 +208,7 @@ impl<C: Clock> Worker<C> {
     fn back_off(&self) -> Option<Duration> {
         let left = self.outbox.progress().not_before?.since(self.now());
         let left = Duration::from_nanos(u64::try_from(left).ok().filter(|left| *left > 0)?);
-        Some(left.min(LONGEST))
+        Some(left.min(MAX_BACKOFF))
     }
 
     /// Puts what the registry has recorded since into the outbox, as far as

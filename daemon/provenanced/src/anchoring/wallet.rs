@@ -22,9 +22,9 @@ const FALLBACK_RATE: u64 = 2;
 /// The estimate is for a block among so many.
 const TARGET_BLOCKS: u64 = 6;
 /// What some nodes say of a transaction with no output but our data.
-const BARE: &str = "it takes no transaction that only carries data";
+const BARE_DATA_REFUSED: &str = "it takes no transaction that only carries data";
 /// What goes back to ourselves then, in bitcoin: over what nodes call dust.
-const KEPT: &str = "0.00001000";
+const DUST_FREE_AMOUNT: &str = "0.00001000";
 const NOT_FOUND: i32 = -5;
 const FUNDS: [i32; 2] = [-6, -4];
 const NO_WALLET: i32 = -18;
@@ -222,7 +222,9 @@ impl NodeWallet {
         let answer = answer.get(0).ok_or_else(|| wrong(method, "no answer"))?;
         match (answer.member("allowed").as_bool(), answer.member("reject-reason").as_str()) {
             (Some(true), _) => Ok(()),
-            (Some(false), Some("bare-datacarrier")) => Err(NodeError::Unfit(BARE.into())),
+            (Some(false), Some("bare-datacarrier")) => {
+                Err(NodeError::Unfit(BARE_DATA_REFUSED.into()))
+            }
             (Some(false), why) => {
                 let why = why.unwrap_or_default().chars().take(100).collect::<String>();
                 Err(NodeError::Unfit(format!("it would not take our transaction: {why}")))
@@ -302,14 +304,14 @@ impl Wallet for NodeWallet {
         }
         let data = json!({"data": to_hex(&payload(root))});
         match self.fund(&inputs, std::slice::from_ref(&data), rate, root) {
-            Err(NodeError::Unfit(why)) if why == BARE => {}
+            Err(NodeError::Unfit(why)) if why == BARE_DATA_REFUSED => {}
             signed => return signed,
         }
         // The coins came out even, and this node takes no transaction without
         // another output: a little goes back to ourselves.
         let address = self.call_wallet("getrawchangeaddress", &[])?;
         let address = address.as_str().ok_or_else(|| wrong("getrawchangeaddress", "no address"))?;
-        self.fund(&inputs, &[data, json!({address: KEPT})], rate, root)
+        self.fund(&inputs, &[data, json!({address: DUST_FREE_AMOUNT})], rate, root)
     }
 
     fn replace(&self, old: &SignedTx, root: &Digest, rate: u64) -> Result<SignedTx, NodeError> {

@@ -42,9 +42,9 @@ use state::{AppState, READ_TIMEOUT};
 /// Who may connect to the socket file: owner and group.
 const SOCKET_MODE: u32 = 0o660;
 /// The disk may take so long.
-const ANSWER: Duration = Duration::from_secs(20);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);
 /// A connection makes room for others after this time.
-const LIFETIME: Duration = Duration::from_secs(60);
+const MAX_LIFETIME: Duration = Duration::from_secs(60);
 /// A certificate chain is at most this long.
 const MAX_CHAIN: u64 = 256 << 10;
 /// A token has at least so many characters: it can be tried over the network.
@@ -92,8 +92,8 @@ pub(crate) async fn run(
     let limits = Limits {
         connections,
         read_timeout: READ_TIMEOUT,
-        max_lifetime: LIFETIME,
-        response_timeout: ANSWER,
+        max_lifetime: MAX_LIFETIME,
+        response_timeout: RESPONSE_TIMEOUT,
     };
     sd_notify::ready();
     server::serve(listener, limits, answer, end).await;

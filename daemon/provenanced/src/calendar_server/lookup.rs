@@ -20,7 +20,7 @@ use provenance_registry::Reader;
 use crate::{engine::anchor::AnchorIndex, error::ServiceError, ledger::read_entry};
 
 /// So often it is looked whether there is news of the anchors.
-const FRESH: Duration = Duration::from_secs(1);
+const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// An answer about a commitment.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -101,7 +101,7 @@ impl CommitmentLookup {
 
     /// Takes what the registry has of the anchors since it was read.
     fn refresh(&mut self) -> Result<(), ServiceError> {
-        if self.looked.is_some_and(|at| at.elapsed() < FRESH) {
+        if self.looked.is_some_and(|at| at.elapsed() < REFRESH_INTERVAL) {
             return Ok(());
         }
         let end = self.reader.len()?;

@@ -34,11 +34,11 @@ use crate::error::ServiceError;
 const MAX_DIGEST: usize = 64;
 /// A request's head and body come within this time, and so does the next
 /// request of a connection.
-const PATIENCE: Duration = Duration::from_secs(5);
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// The disk may take so long.
-const ANSWER: Duration = Duration::from_secs(20);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);
 /// A connection makes room for others after this time.
-const LIFETIME: Duration = Duration::from_secs(60);
+const MAX_LIFETIME: Duration = Duration::from_secs(60);
 
 /// What is the same for a long time, for a minute, and for moments.
 const FOREVER: &str = "public, max-age=31536000";
@@ -65,9 +65,9 @@ pub(super) async fn serve(
 ) {
     let limits = Limits {
         connections,
-        read_timeout: PATIENCE,
-        max_lifetime: LIFETIME,
-        response_timeout: ANSWER,
+        read_timeout: READ_TIMEOUT,
+        max_lifetime: MAX_LIFETIME,
+        response_timeout: RESPONSE_TIMEOUT,
     };
     let answer = move |request| calendar.clone().respond(request);
     server::serve(listener, limits, answer, end).await;
@@ -101,7 +101,7 @@ impl Calendar {
             Some(_) => {}
         }
         let body = Limited::new(request.into_body(), MAX_DIGEST).collect();
-        let digest = match tokio::time::timeout(PATIENCE, body).await {
+        let digest = match tokio::time::timeout(READ_TIMEOUT, body).await {
             Ok(Ok(body)) => body.to_bytes().to_vec(),
             Ok(Err(_)) => return bad("the digest did not come whole"),
             Err(_) => return text(StatusCode::REQUEST_TIMEOUT, NO, "the digest did not come"),
@@ -110,7 +110,7 @@ impl Calendar {
         if self.queue.try_send(Submission { digest, answer }).is_err() {
             return later();
         }
-        match tokio::time::timeout(ANSWER, answered).await {
+        match tokio::time::timeout(RESPONSE_TIMEOUT, answered).await {
             Ok(Ok(promise)) => octets(NO, promise),
             _ => later(),
         }

@@ -29,13 +29,13 @@ use provenance_http::{
     server::{self, Limits},
 };
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// At most 16 ask at once.
 const BOUNDS: Limits = Limits {
     connections: 16,
-    read_timeout: PATIENCE,
-    max_lifetime: PATIENCE,
-    response_timeout: PATIENCE,
+    read_timeout: REQUEST_TIMEOUT,
+    max_lifetime: REQUEST_TIMEOUT,
+    response_timeout: REQUEST_TIMEOUT,
 };
 const VERDICTS: [ClockVerdict; 5] = [
     ClockVerdict::Agreed,

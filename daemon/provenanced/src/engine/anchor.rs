@@ -16,12 +16,12 @@ use provenance_core::{
 
 /// An anchor that no transaction was made for in this time is given up; the
 /// next one covers its root.
-const GIVE_UP: i64 = 24 * 3_600_000_000_000;
+const ABANDON_AFTER: i64 = 24 * 3_600_000_000_000;
 /// A final anchor is looked at until it is this deep.
 const SETTLED: u32 = 100;
 /// A calendar that kept no promise in this time will not.
-const KEPT: i64 = 30 * 24 * 3_600_000_000_000;
-const UNKEPT: &str = "no calendar kept its promise in 30 days";
+const PROMISE_DEADLINE: i64 = 30 * 24 * 3_600_000_000_000;
+const PROMISE_BROKEN_MSG: &str = "no calendar kept its promise in 30 days";
 /// What was given up is looked for this long: somebody may send it. So long what
 /// a calendar gave is held against a node, too.
 const LOOK_BACK: i64 = 14 * 24 * 3_600_000_000_000;
@@ -259,11 +259,13 @@ impl Anchor {
         let failed =
             |reason: &str| ByCalendar::Record(AnchorStep::Failed { reason: reason.into() });
         match self.state {
-            State::Intended if now.since(self.intended) > GIVE_UP => {
+            State::Intended if now.since(self.intended) > ABANDON_AFTER => {
                 failed("no calendar took it for a day")
             }
             State::Intended => ByCalendar::Submit,
-            State::Promised if now.since(self.since) > KEPT => failed(UNKEPT),
+            State::Promised if now.since(self.since) > PROMISE_DEADLINE => {
+                failed(PROMISE_BROKEN_MSG)
+            }
             State::Promised => ByCalendar::Ask,
             State::Attested if now.since(self.since) < LOOK_BACK => ByCalendar::Hold,
             _ => ByCalendar::Wait,
@@ -294,12 +296,14 @@ impl Anchor {
         let failed = |reason: &str| Next::Record(AnchorStep::Failed { reason: reason.into() });
         let (Some(tx), Some(last)) = (self.txs.last(), seen.last()) else {
             return match self.state {
-                State::Intended if now.since(self.intended) > GIVE_UP => {
+                State::Intended if now.since(self.intended) > ABANDON_AFTER => {
                     failed("no transaction could be made for a day")
                 }
                 State::Intended => Next::Sign,
                 // From before the settings named a node in their place.
-                State::Promised if now.since(self.since) > KEPT => failed(UNKEPT),
+                State::Promised if now.since(self.since) > PROMISE_DEADLINE => {
+                    failed(PROMISE_BROKEN_MSG)
+                }
                 _ => Next::Wait,
             };
         };

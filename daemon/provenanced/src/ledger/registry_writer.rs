@@ -25,7 +25,7 @@ use provenance_registry::{
 };
 
 /// How long an append waits for another process.
-const BUSY: Duration = Duration::from_secs(10);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Between two attempts at what SQLite does not wait for by itself.
 const RETRY: Duration = Duration::from_millis(10);
 
@@ -63,7 +63,7 @@ impl Writer {
     pub fn open(path: &Path) -> Result<Self, RegistryError> {
         let fresh = create_file(path)?;
         let mut connection = Connection::open(path)?;
-        connection.busy_timeout(BUSY)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
         harden(&connection)?;
         let objects: i64 =
             connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
@@ -138,7 +138,7 @@ fn switch_to_wal(connection: &Connection) -> Result<(), RegistryError> {
         match connection.pragma_update(None, "journal_mode", "WAL") {
             Err(error)
                 if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
-                    && begin.elapsed() < BUSY =>
+                    && begin.elapsed() < BUSY_TIMEOUT =>
             {
                 std::thread::sleep(RETRY);
             }

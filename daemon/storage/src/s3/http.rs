@@ -21,9 +21,9 @@ use provenance_http::client::{self, Trusted};
 
 use crate::{StoreError, credentials::Keys, pace::Throttle};
 
-const CONNECT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// So long a service may be silent.
-const ANSWER: Duration = Duration::from_secs(60);
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(60);
 /// So long an answer in XML takes as a whole.
 const WHOLE: Duration = Duration::from_secs(300);
 /// A service ends connections that nobody uses.
@@ -80,7 +80,7 @@ impl Http {
     ) -> Result<Self, StoreError> {
         let client = client::builder(trusted)
             .and_then(|builder| {
-                let builder = builder.connect_timeout(CONNECT).pool_idle_timeout(IDLE);
+                let builder = builder.connect_timeout(CONNECT_TIMEOUT).pool_idle_timeout(IDLE);
                 builder.build().map_err(client::ClientError::from)
             })
             .map_err(|error| StoreError::Access(error.to_string()))?;
@@ -123,10 +123,10 @@ impl Http {
         let mut sent = std::pin::pin!(self.client.execute(request));
         let answer = loop {
             // A long body is no silence: what counts is when bytes last went.
-            let due = self.pace.moved() + ANSWER;
+            let due = self.pace.moved() + SILENCE_TIMEOUT;
             match timeout_at(due, sent.as_mut()).await {
                 Ok(answer) => break answer,
-                Err(_) if self.pace.moved() + ANSWER > Instant::now() => {}
+                Err(_) if self.pace.moved() + SILENCE_TIMEOUT > Instant::now() => {}
                 Err(_) => return Err(silent(at)),
             }
         };
@@ -238,7 +238,7 @@ fn now() -> Timestamp {
 }
 
 fn silent(at: &Operation) -> StoreError {
-    at.unreachable(format!("nothing came within {} s", ANSWER.as_secs()))
+    at.unreachable(format!("nothing came within {} s", SILENCE_TIMEOUT.as_secs()))
 }
 
 /// The next bytes of an answer.
@@ -246,7 +246,7 @@ pub(super) async fn chunk(
     answer: &mut Response,
     at: &Operation,
 ) -> Result<Option<hyper::body::Bytes>, StoreError> {
-    let chunk = timeout(ANSWER, answer.chunk()).await.map_err(|_| silent(at))?;
+    let chunk = timeout(SILENCE_TIMEOUT, answer.chunk()).await.map_err(|_| silent(at))?;
     chunk.map_err(|error| at.unreachable(client::causes(error)))
 }
 

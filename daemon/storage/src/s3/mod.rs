@@ -113,7 +113,7 @@ struct Way {
 }
 
 /// What is said of a service that does so.
-const CIRCLE: &str = "its pages lead back to where they came from";
+const CIRCULAR_LISTING_MSG: &str = "its pages lead back to where they came from";
 
 impl Way {
     /// Whether the next page, from this key and mark on, is one not seen yet.
@@ -204,7 +204,7 @@ impl ReadStorage for S3Reader {
             }
             let Some((key, version)) = page.next else { return Ok(()) };
             if !way.goes_on(&key, version.as_deref().unwrap_or_default()) {
-                return Err(doing.unreachable(CIRCLE.into()));
+                return Err(doing.unreachable(CIRCULAR_LISTING_MSG.into()));
             }
             marker = Some((key, version));
         }
@@ -222,7 +222,7 @@ impl ReadStorage for S3Reader {
             folders.extend(page.iter().filter_map(|name| self.own(name)));
             let Some(on) = next else { return Ok(folders) };
             if !way.goes_on("", &on) {
-                return Err(doing.unreachable(CIRCLE.into()));
+                return Err(doing.unreachable(CIRCULAR_LISTING_MSG.into()));
             }
             more = Some(on);
         }

@@ -27,7 +27,7 @@ const PROBE: &str = "chrony-probe";
 /// Where to find it, if set.
 const PROBE_VARIABLE: &str = "MSP_CHRONY_PROBE";
 /// The longest that the probe may be given.
-const LONGEST: Duration = Duration::from_secs(60);
+const MAX_PROBE_TIMEOUT: Duration = Duration::from_secs(60);
 /// 64 sources with names of 255 bytes fit twice.
 const MAX_REPORT: usize = 64 << 10;
 /// How much of the probe's own words a reason repeats.
@@ -62,7 +62,7 @@ pub fn ask(
     now: impl Fn() -> Timestamp,
 ) -> Source<'static> {
     // The probe is given less, so that it ends by itself and tidies up.
-    let timeout = (deadline / 4 * 3).min(LONGEST).as_millis().max(1).to_string();
+    let timeout = (deadline / 4 * 3).min(MAX_PROBE_TIMEOUT).as_millis().max(1).to_string();
     let arguments = ["--timeout-ms", &timeout, address].map(OsString::from);
     let finished = child_process::run(probe, arguments, deadline, MAX_REPORT);
     evaluate(finished, now())

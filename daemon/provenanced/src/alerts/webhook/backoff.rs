@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 /// Never longer than this.
-pub const LONGEST: Duration = Duration::from_secs(3_600);
+pub const MAX_BACKOFF: Duration = Duration::from_secs(3_600);
 const FIRST: Duration = Duration::from_secs(1);
 
 /// The wait after so many failures one after the other: it doubles up to
-/// [`LONGEST`], and is cut by up to a half by `random`, so that appliances that
+/// [`MAX_BACKOFF`], and is cut by up to a half by `random`, so that appliances that
 /// lost a receiver together do not come back together.
 pub fn delay(failures: u32, random: u32) -> Duration {
     let doubled = FIRST.saturating_mul(1 << failures.saturating_sub(1).min(20));
-    let full = doubled.min(LONGEST);
+    let full = doubled.min(MAX_BACKOFF);
     let part = f64::from(random) / f64::from(u32::MAX);
     full.mul_f64(1.0 - part / 2.0)
 }
@@ -26,7 +26,7 @@ mod tests {
         fn the_wait_grows_to_an_hour_and_jitter_takes_at_most_half(failures in 0..u32::MAX, random: u32) {
             let wait = delay(failures, random);
             let full = delay(failures, 0);
-            prop_assert!(wait >= full / 2 && wait <= full && full <= LONGEST);
+            prop_assert!(wait >= full / 2 && wait <= full && full <= MAX_BACKOFF);
             prop_assert!(delay(failures.saturating_add(1), 0) >= full);
         }
     }

@@ -11,7 +11,7 @@ pub(super) mod message;
 mod secret;
 
 pub use super::outbox::{MAX_FILES, Outbox, Placement, Progress};
-pub use backoff::{LONGEST, delay};
+pub use backoff::{MAX_BACKOFF, delay};
 pub use client::{DeliveryOutcome, Webhook};
 pub use message::{MAX_MESSAGE_FILE, Message};
 pub use secret::Secret;

@@ -15,7 +15,7 @@ const OVERDUE: i64 = 36 * HOUR;
 /// Thirty-six blocks, as they come on average.
 const STUCK: i64 = 6 * HOUR;
 /// A calendar anchors once a day, and may wait as long as we do.
-const UNKEPT: i64 = 48 * HOUR;
+const PROMISE_OVERDUE: i64 = 48 * HOUR;
 
 /// What is known of the anchors.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +47,7 @@ pub fn anchors(known: &Anchoring<'_>, now: Timestamp) -> Vec<Condition> {
     }
     for anchor in known.book.iter().filter(|anchor| anchor.state.is_open() && !in_block(anchor)) {
         let age = now.since(anchor.intended);
-        let limit = if anchor.state == State::Promised { UNKEPT } else { STUCK };
+        let limit = if anchor.state == State::Promised { PROMISE_OVERDUE } else { STUCK };
         if age > limit {
             let size = anchor.size;
             let state = anchor.state.as_str();
