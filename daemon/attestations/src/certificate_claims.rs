@@ -19,9 +19,7 @@ pub struct Claims {
     pub identity: Option<String>,
     /// The repository that was built, as a URL.
     pub repository: Option<String>,
-    /// Its ref.
     pub git_ref: Option<String>,
-    /// Its commit.
     pub commit: Option<String>,
     /// The workflow's file, from the repository's root.
     pub workflow: Option<String>,

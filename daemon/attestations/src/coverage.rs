@@ -7,7 +7,6 @@ use provenance_core::{
 
 use crate::{Level, outcome::Outcome};
 
-/// Counts.
 pub fn of<'a>(outcomes: impl IntoIterator<Item = &'a Outcome>) -> Coverage {
     let mut coverage = Coverage::default();
     for outcome in outcomes {
@@ -18,7 +17,6 @@ pub fn of<'a>(outcomes: impl IntoIterator<Item = &'a Outcome>) -> Coverage {
     coverage
 }
 
-/// As JSON.
 pub fn to_value(coverage: &Coverage) -> Value {
     let all = coverage.all();
     let shares = |counts: &Counts, of: u64, levels: &[Level]| {

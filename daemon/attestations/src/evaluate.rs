@@ -24,7 +24,6 @@ use crate::{
 
 /// What all packages are judged by.
 pub struct Judge<'a> {
-    /// Sigstore's roots.
     pub roots: &'a Roots,
     /// The keys of registries and others.
     pub keys: &'a Keys,

@@ -17,7 +17,6 @@ pub(crate) const MAX_PIECES: usize = 10_000;
 /// Where a piece of evidence is.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Source {
-    /// The file.
     pub file: String,
     /// Which one in it, from 1: its line, where it has a line of its own.
     pub number: u64,
@@ -48,7 +47,6 @@ pub enum Content {
 /// A Sigstore bundle, and what stands around it.
 #[derive(Clone, Debug)]
 pub struct Signed {
-    /// The bundle.
     pub bundle: Bundle,
     /// The statement in it, where it has one.
     pub statement: Option<Statement>,
@@ -63,16 +61,13 @@ pub struct Signed {
 pub struct Subject {
     /// A name, which may be empty.
     pub name: String,
-    /// The contents.
     pub digests: Digests,
 }
 
 /// What looks like evidence and is none.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Malformed {
-    /// Where.
     pub source: Source,
-    /// Why not.
     pub why: String,
     /// Whether it is something else altogether, and no damaged evidence.
     pub other: bool,
@@ -94,9 +89,7 @@ impl Signed {
 /// The registry's signature over a version: name, version and contents.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RegistrySignature {
-    /// The package.
     pub name: String,
-    /// Its version.
     pub version: String,
     /// What the tarball is, as the registry writes it.
     pub integrity: String,

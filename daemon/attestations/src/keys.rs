@@ -36,12 +36,7 @@ pub enum KeyError {
     Form(String),
     /// A key that cannot be read.
     #[error("the key {id}: {why}")]
-    Key {
-        /// Which.
-        id: String,
-        /// Why.
-        why: String,
-    },
+    Key { id: String, why: String },
 }
 
 #[derive(Deserialize)]

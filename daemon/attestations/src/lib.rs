@@ -42,7 +42,6 @@ pub use sigstore::{Contents, Open, Proved, Refusal, Signer, verify};
 pub enum Ecosystem {
     /// The npm registry's names.
     Npm,
-    /// PyPI's names.
     Pypi,
     /// None: a file by its own name.
     File,

@@ -36,13 +36,11 @@ pub struct Judged {
 /// What all evidence about a package comes to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Outcome {
-    /// Which.
     pub package: Package,
     /// How far it is vouched for.
     pub level: Level,
     /// How far it should be; `None` where nobody said.
     pub required: Option<Level>,
-    /// By what.
     pub evidence: Vec<Judged>,
     /// How many of its files are verified, of how many.
     pub files: (usize, usize),
@@ -164,7 +162,6 @@ impl Outcome {
         by_kind(self.evidence.iter().filter_map(|judged| Some((judged.kind?, judged.level))))
     }
 
-    /// As JSON.
     pub fn to_value(&self) -> Value {
         let package = &self.package;
         let files = package.files.iter().map(|artifact| {

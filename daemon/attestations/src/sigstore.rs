@@ -32,7 +32,6 @@ pub struct Contents<'a> {
 pub enum Signer<'a> {
     /// That of the certificate in it.
     Certificate,
-    /// This one.
     Key(&'a DerPublicKey),
 }
 
@@ -52,7 +51,6 @@ pub struct Proved {
 pub struct Refusal {
     /// What is wrong; `None` where it is of a kind that cannot be verified here.
     pub code: Option<Code>,
-    /// In words.
     pub message: String,
 }
 

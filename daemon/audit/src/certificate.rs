@@ -22,7 +22,6 @@ use provenance_x509::{Crl, MAX_CERTIFICATE, MAX_CRL, ParsedCertificate, authorit
 /// What is verified, and against what.
 #[derive(Debug)]
 pub struct Options {
-    /// The certificate.
     pub certificate: PathBuf,
     /// The authority that the auditor trusts: its certificate, or its key.
     pub authority: PathBuf,

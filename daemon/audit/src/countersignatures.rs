@@ -48,7 +48,6 @@ pub struct Options {
 pub struct CountersignResult {
     /// What was found.
     pub report: Report,
-    /// Who signed.
     pub votes: BTreeMap<Digest, Vote>,
 }
 

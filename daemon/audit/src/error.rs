@@ -17,19 +17,13 @@ pub enum AuditError {
     /// Something is there, and it is nothing that can be verified.
     #[error("{path}: {why}")]
     NotEvidence {
-        /// What.
         path: PathBuf,
         /// Why not, and what would be.
         why: String,
     },
     /// A file could not be read.
     #[error("{path}: {source}")]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Io { path: PathBuf, source: io::Error },
     /// The registry could not be read.
     #[error(transparent)]
     Registry(#[from] RegistryError),

@@ -20,7 +20,6 @@ use provenance_storage::{ReadStorage, StoreError, replica::Appliance};
 /// What came of one appliance.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ApplianceStatus {
-    /// Which.
     pub appliance: Appliance,
     /// The verdict, or why there is none.
     pub verdict: Result<Verdict, String>,
@@ -133,7 +132,6 @@ impl ApplianceStatus {
         self.verdict.as_ref().map_or("unread", |verdict| verdict.as_str())
     }
 
-    /// As JSON.
     pub fn to_value(&self) -> Value {
         let findings = self.findings.iter().map(|(code, count)| (*code, Value::from(*count)));
         let gaps = self.not_checked.iter().map(|gap| Value::from(gap.as_str()));

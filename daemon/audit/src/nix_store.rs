@@ -58,7 +58,6 @@ pub enum StoreError {
     Key {
         /// How it begins, or the file it stands in.
         name: String,
-        /// Why not.
         source: StoreKeyError,
     },
 }

@@ -70,9 +70,7 @@ pub struct Options {
 
 /// What came of it.
 pub struct Verified {
-    /// The report.
     pub report: Report,
-    /// Each package.
     pub outcomes: Vec<Outcome>,
     /// How many are vouched for.
     pub coverage: Coverage,

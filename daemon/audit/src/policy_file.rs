@@ -19,16 +19,10 @@ pub const DEFAULT: &str = "/etc/msp-provenance/policy.toml";
 pub enum PolicyError {
     /// The file could not be read.
     #[error("cannot read the policy {path}: {source}")]
-    Read {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Read { path: PathBuf, source: io::Error },
     /// Not TOML, an unknown key, or a value that makes no sense.
     #[error("the policy {path} is not valid: {message}")]
     Invalid {
-        /// Which file.
         path: PathBuf,
         /// What is wrong, with the line where there is one.
         message: String,

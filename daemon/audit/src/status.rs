@@ -20,7 +20,6 @@ use provenance_verifier::line_reader;
 pub struct Status {
     /// The chain's last record.
     pub head: Option<Head>,
-    /// Its kind.
     pub kind: String,
     /// The last tick: its time, the clock's verdict, how many entries.
     pub tick: Option<(Timestamp, String, u64)>,

@@ -22,20 +22,10 @@ const MAX_SECRET: u64 = 4096;
 pub enum NodeError {
     /// The cookie or the password could not be read.
     #[error("cannot read {path}: {source}")]
-    Secret {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Secret { path: PathBuf, source: io::Error },
     /// It cannot be reached, or did not answer in time.
     #[error("the node at {url} does not answer: {why}")]
-    Unreachable {
-        /// Where.
-        url: String,
-        /// Why.
-        why: String,
-    },
+    Unreachable { url: String, why: String },
     /// It does not let us in.
     #[error("the node at {0} refuses user or password (a cookie changes at each start)")]
     Unauthorised(String),
@@ -56,14 +46,12 @@ pub enum NodeError {
     /// It answered something else than what was asked for.
     #[error("the node's answer to {method} is not as expected: {what}")]
     Answer {
-        /// Which question.
         method: &'static str,
         /// What is wrong.
         what: String,
     },
 }
 
-/// A node.
 #[derive(Clone, Debug)]
 pub struct Node {
     url: String,

@@ -24,7 +24,6 @@ const AHEAD_NS: i64 = 2 * 3600 * 1_000_000_000;
 pub struct Tip {
     /// `main`, `test`, `testnet4`, `signet`, `regtest`
     pub chain: String,
-    /// Its height.
     pub height: u64,
     /// The highest header that the node knows.
     pub headers: u64,

@@ -7,6 +7,7 @@
 //! that. `docs/format.md` states the same in prose with numbered steps.
 #![no_std]
 #![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
 extern crate alloc;
 

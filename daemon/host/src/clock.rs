@@ -14,7 +14,6 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// Where time comes from; tests hand in their own.
 pub trait Clock {
-    /// This moment.
     fn now(&self) -> Now;
 }
 

@@ -6,7 +6,6 @@ use std::{io, path::Path};
 /// privileges may use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Room {
-    /// Bytes.
     pub space: u8,
     /// Names of files; `None` where the file system has no such limit.
     pub inodes: Option<u8>,

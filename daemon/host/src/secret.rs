@@ -34,7 +34,6 @@ pub enum SecretError {
          LoadCredential={name}:PATH to the unit, or set {setting} to a file"
     )]
     NoCredential {
-        /// The setting.
         setting: &'static str,
         /// The credential's name.
         name: String,
@@ -44,9 +43,7 @@ pub enum SecretError {
     Read {
         /// What is in the file.
         what: &'static str,
-        /// Which file.
         path: PathBuf,
-        /// Why.
         source: io::Error,
     },
     /// Others can read it.
@@ -54,9 +51,7 @@ pub enum SecretError {
     Mode {
         /// What is in the file.
         what: &'static str,
-        /// Which file.
         path: PathBuf,
-        /// Its mode.
         mode: u32,
     },
     /// It belongs to somebody else.
@@ -64,9 +59,7 @@ pub enum SecretError {
     Owner {
         /// What is in the file.
         what: &'static str,
-        /// Which file.
         path: PathBuf,
-        /// Its owner.
         owner: u32,
     },
 }

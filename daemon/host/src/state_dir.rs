@@ -30,7 +30,6 @@ impl StateDir {
         self.root.join("chain/recovered")
     }
 
-    /// The registry.
     pub fn registry(&self) -> PathBuf {
         self.root.join("registry.db")
     }
@@ -45,7 +44,6 @@ impl StateDir {
         self.root.join("checkpoint")
     }
 
-    /// Public keys.
     pub fn keys(&self) -> PathBuf {
         self.root.join("keys")
     }
@@ -75,7 +73,6 @@ impl StateDir {
         self.root.join("certificates")
     }
 
-    /// Published packages.
     pub fn packages(&self) -> PathBuf {
         self.root.join("packages")
     }

@@ -21,7 +21,6 @@ use tokio_rustls::rustls::ServerConfig;
 /// How many connections wait to be taken.
 const BACKLOG: u32 = 128;
 
-/// What listens.
 #[derive(Debug)]
 pub enum Listener {
     /// At an address of the network.

@@ -21,7 +21,6 @@ pub(super) enum Verdict {
     Same(Option<Range>),
     /// Cut short or not decodable so far: it may still be being written.
     Short,
-    /// Another content.
     Other,
     /// Time or budget is used up: to be continued.
     Unfinished,

@@ -38,7 +38,6 @@ pub(super) struct Generation {
     pub number: u64,
     /// The file that holds the bytes, or last held them.
     pub id: FileId,
-    /// Bytes recorded.
     pub to: u64,
     /// The first range: it ends at 4096 or before and tells the file again.
     pub head: Option<Range>,

@@ -34,7 +34,6 @@ pub struct Waker {
 #[derive(Debug, thiserror::Error)]
 #[error("cannot watch {dir} for rotations ({why}); it is still read every tick")]
 pub struct Unwatched {
-    /// Which.
     pub dir: PathBuf,
     /// Such as the inotify limit (`fs.inotify.max_user_watches`).
     pub why: notify::Error,

@@ -37,7 +37,6 @@ const DROPPED: &[u8] = b"a596d6fe7bfa4994828e72309e95d61e";
 /// `SD_MESSAGE_JOURNAL_MISSED`: the kernel's buffer ran over.
 const MISSED: &[u8] = b"e9bf28e6e834481bb6f48f548ad13606";
 
-/// Which journal.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Origin {
     /// The one of this machine, all its files.
@@ -76,7 +75,6 @@ pub struct JournalFollower {
 /// How much one collect takes.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Entries.
     pub entries: u64,
     /// When to stop.
     pub deadline: Instant,

@@ -23,7 +23,6 @@ pub enum PatternError {
         /// What the glob parser says.
         why: String,
     },
-    /// Relative.
     #[error("the pattern {0:?} does not begin with /; write the full path")]
     Relative(String),
 }

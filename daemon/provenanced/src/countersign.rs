@@ -39,7 +39,6 @@ pub struct CountersignRequest {
     pub signatures: Option<PathBuf>,
     /// Why it is signed.
     pub reason: Option<String>,
-    /// Who signs.
     pub who: String,
 }
 

@@ -9,10 +9,8 @@ use crate::{alerts::webhook::AlertError, chain::ChainError, ledger::signer::Sign
 /// What a service ends with.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
-    /// The chain.
     #[error(transparent)]
     Chain(#[from] ChainError),
-    /// The registry.
     #[error(transparent)]
     Registry(#[from] RegistryError),
     /// The signing key.
@@ -24,7 +22,6 @@ pub enum ServiceError {
     /// The Bitcoin node.
     #[error(transparent)]
     Node(#[from] provenance_bitcoin_node::NodeError),
-    /// A calendar.
     #[error(transparent)]
     Calendar(#[from] crate::anchoring::calendar_client::CalendarError),
     /// Storage for copies.
@@ -65,7 +62,6 @@ pub enum ServiceError {
     Io {
         /// Which, and what was to be done with it.
         what: String,
-        /// Why not.
         source: std::io::Error,
     },
 }

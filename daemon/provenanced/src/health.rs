@@ -48,7 +48,6 @@ impl Health {
     }
 }
 
-/// One part.
 #[derive(Clone, Debug)]
 pub struct Check {
     /// `time`, `chain`, `registry`, `checkpoint`, `verification`, `alerts`, `anchors`, `copies`,
@@ -56,7 +55,6 @@ pub struct Check {
     pub what: &'static str,
     /// How it stands.
     pub health: Health,
-    /// In words.
     pub message: String,
 }
 

@@ -8,21 +8,14 @@ pub enum RegistryError {
     Missing(std::path::PathBuf),
     /// A database, but not a registry.
     #[error("{path} is not a registry: {why}")]
-    Foreign {
-        /// Which file.
-        path: std::path::PathBuf,
-        /// What tells.
-        why: String,
-    },
+    Foreign { path: std::path::PathBuf, why: String },
     /// A database without anything in it: a registry is made in two steps.
     #[error("{0} is empty: no registry was made in it yet")]
     Empty(std::path::PathBuf),
     /// Written by a later version.
     #[error("{path} has format {found}; this program knows up to {known}: use a newer one")]
     Newer {
-        /// Which file.
         path: std::path::PathBuf,
-        /// Its version.
         found: i64,
         /// The newest known.
         known: i64,
@@ -30,7 +23,6 @@ pub enum RegistryError {
     /// The last records do not hold together; nothing is built upon them.
     #[error("the registry is damaged at record {seq}: {why}; run `provctl verify-chain`")]
     Damaged {
-        /// Where.
         seq: u64,
         /// What is wrong.
         why: String,

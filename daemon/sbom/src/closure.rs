@@ -11,7 +11,6 @@ pub(super) const MAX_SIGNATURES: usize = 64;
 /// A system and every path that it needs, sorted by path.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Closure {
-    /// The paths.
     pub paths: Vec<PathInfo>,
     /// Which of them is the system itself.
     pub system: usize,

@@ -21,38 +21,22 @@ pub const MAX_REFERENCES: usize = 4_000_000;
 pub enum SbomError {
     /// A file could not be read.
     #[error("{path}: {source}")]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Io { path: PathBuf, source: io::Error },
     /// The store's database could not be read.
     #[error(
         "the Nix database {path}: {source}; `nix path-info --json -r PATH` tells the same: \
              give its output with --path-info"
     )]
-    Database {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: rusqlite::Error,
-    },
+    Database { path: PathBuf, source: rusqlite::Error },
     /// What was read is not what it should be.
     #[error("{what}: {why}")]
-    Malformed {
-        /// What.
-        what: String,
-        /// Why.
-        why: String,
-    },
+    Malformed { what: String, why: String },
     /// The system is not in the store.
     #[error("{0} is no valid path of this Nix store")]
     Unknown(String),
     /// More than is accepted.
     #[error("{what}: over the limit of {limit} {of}")]
     TooMuch {
-        /// What.
         what: String,
         /// How many are accepted.
         limit: usize,
@@ -80,7 +64,6 @@ impl SbomError {
 pub enum Source {
     /// The Nix store's database, or `nix path-info`.
     Nix,
-    /// dpkg's status.
     Dpkg,
 }
 
@@ -94,12 +77,10 @@ impl Source {
     }
 }
 
-/// One package.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Package {
     /// Names it alone: the store path, or `name:architecture`.
     pub id: String,
-    /// Its name.
     pub name: String,
     /// Its version, where it has one.
     pub version: Option<String>,
@@ -122,7 +103,6 @@ pub struct Package {
 /// A system and every package in it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Inventory {
-    /// Who told.
     pub source: Source,
     /// The packages, by id, none twice; behind them those of reports.
     pub packages: Vec<Package>,
@@ -137,7 +117,6 @@ pub struct Inventory {
 /// What a document says besides its packages.
 #[derive(Clone, Debug)]
 pub struct Header {
-    /// Whose system.
     pub client: String,
     /// On which host.
     pub host: String,
@@ -181,7 +160,6 @@ pub(crate) fn purl_part(text: &str) -> String {
 pub struct Attested {
     /// Whose name it has: `npm`, `pypi`, `file`.
     pub ecosystem: String,
-    /// In all.
     pub level: Level,
     /// By each kind of what vouches.
     pub kinds: BTreeMap<String, Level>,

@@ -23,22 +23,11 @@ const PIECE: usize = 128 << 10;
 /// Why there is no digest.
 #[derive(Debug, thiserror::Error)]
 pub enum ContentsError {
-    /// Reading failed.
     #[error("{path}: {source}")]
-    Io {
-        /// Of what.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Io { path: PathBuf, source: io::Error },
     /// Something that Nix stores in no path.
     #[error("{name}: {why}")]
-    NotStored {
-        /// Where.
-        name: PathBuf,
-        /// Why not.
-        why: &'static str,
-    },
+    NotStored { name: PathBuf, why: &'static str },
 }
 
 /// What is told of a tree, and how much of it at most.

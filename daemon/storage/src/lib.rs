@@ -44,14 +44,12 @@ pub enum StoreError {
         "{place}: access was refused while {doing} ({why}): see to the access key and its rights"
     )]
     Denied {
-        /// Which bucket.
         place: String,
         /// What was tried.
         doing: &'static str,
         /// In the service's words.
         why: String,
     },
-    /// Clocks differ.
     #[error(
         "{0}: the service refuses requests because its clock and this machine's differ by over \
          15 minutes: `provctl check-time` tells whose is wrong"
@@ -60,11 +58,9 @@ pub enum StoreError {
     /// There is no answer, or none that one could work with: try again.
     #[error("{place}: no answer while {doing} ({why}); what is missing is copied by the next run")]
     Unreachable {
-        /// Which bucket.
         place: String,
         /// What was tried.
         doing: &'static str,
-        /// Why.
         why: String,
     },
     /// No object of that name.
@@ -73,7 +69,6 @@ pub enum StoreError {
     /// The service refused for another reason.
     #[error("{place}: refused while {doing}: {why}")]
     Refused {
-        /// Which bucket.
         place: String,
         /// What was tried.
         doing: &'static str,
@@ -89,14 +84,8 @@ pub enum StoreError {
     /// What is copied changed while it was read.
     #[error("{0} changed while it was copied")]
     Changed(String),
-    /// A file.
     #[error("{what}: {source}")]
-    Io {
-        /// Which.
-        what: String,
-        /// Why.
-        source: io::Error,
-    },
+    Io { what: String, source: io::Error },
 }
 
 impl StoreError {
@@ -140,9 +129,7 @@ pub struct PutRequest<'a> {
     pub path: &'a Path,
     /// From where in the file on.
     pub from: u64,
-    /// How many.
     pub bytes: u64,
-    /// Their digest.
     pub sha256: Digest,
     /// Until when nobody may remove it, in whole seconds.
     pub until: Timestamp,
@@ -151,7 +138,6 @@ pub struct PutRequest<'a> {
 /// An object, or one of its versions.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Object {
-    /// Its name.
     pub key: String,
     /// Its version, where there are versions.
     pub version: Option<String>,
@@ -168,7 +154,6 @@ pub struct Object {
 pub struct ReadResult {
     /// How many bytes.
     pub bytes: u64,
-    /// Their digest.
     pub sha256: Digest,
     /// What keeps the object; `None` where that cannot be told.
     pub lock: Option<Retention>,

@@ -5,6 +5,7 @@
 //! clock and reaches no network. So the same code judges a file for `provctl`
 //! and a file that somebody dropped on a page in a browser.
 #![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
 pub mod block_headers;
 pub mod cross_check;

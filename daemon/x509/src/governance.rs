@@ -23,7 +23,6 @@ pub const MAX_FIELD: usize = 256;
 pub struct GovernanceExtension {
     /// What it is for.
     pub subject: SubjectKind,
-    /// Of which.
     pub name: String,
     /// A package's version.
     pub version: Option<String>,

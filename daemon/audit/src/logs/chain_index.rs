@@ -30,7 +30,6 @@ pub(super) struct RecordedRange {
 pub(super) enum RecordedLocation {
     /// In the file of the source's name.
     Name,
-    /// In another.
     At(Vec<u8>),
     /// Nowhere, or it does not say where.
     Gone,
@@ -85,7 +84,6 @@ pub(super) struct ChainIndex {
     pub end: Line,
 }
 
-/// A journal.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Journal {
     /// The generation that has not ended.

@@ -41,7 +41,6 @@ pub(super) enum ReadError {
 
 /// An open file.
 pub(super) enum Stream {
-    /// Read anywhere.
     Plain(File),
     /// Read forward only; the number is where it stands.
     Packed(Content, u64),

@@ -30,7 +30,6 @@ pub struct Options<'a> {
 /// Where the journal is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum JournalSource {
-    /// This machine's.
     System,
     /// That of the system below a root.
     Root(PathBuf),

@@ -12,7 +12,6 @@ use super::sources::Wrong;
 /// Where packages and certificates can be asked for, and reported.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Api {
-    /// Where.
     pub listen: Listen,
     /// `credential:NAME` or a path: what lets somebody write; `None` nobody.
     pub token_file: Option<String>,

@@ -42,7 +42,6 @@ pub struct Sbom {
     pub package_reports: Vec<PathBuf>,
 }
 
-/// Compliance packets.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Packets {
     /// For each of these periods.

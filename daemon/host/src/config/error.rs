@@ -8,12 +8,7 @@ use std::path::PathBuf;
 pub enum ConfigError {
     /// The file could not be read.
     #[error("cannot read the settings {path}: {source}")]
-    Read {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Read { path: PathBuf, source: io::Error },
     /// Not TOML, an unknown key, or a value of the wrong type.
     #[error("the settings {path} are not valid: {message}")]
     Parse {
@@ -25,11 +20,9 @@ pub enum ConfigError {
     /// A value that makes no sense.
     #[error("{path}{}: {key}: {message}", line.map(|line| format!(" line {line}")).unwrap_or_default())]
     Value {
-        /// Which file.
         path: String,
         /// Where, if the key stands in the file.
         line: Option<usize>,
-        /// Which key.
         key: &'static str,
         /// What is wrong and what would be right.
         message: String,

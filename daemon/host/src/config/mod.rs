@@ -78,7 +78,6 @@ pub struct Config {
     pub bundle_days: u64,
     /// Where metrics are told; `None` nowhere.
     pub metrics: Option<Listen>,
-    /// Alerts.
     pub alert: Alert,
     /// How the root is anchored; `None` where it is not.
     pub anchor: Option<Anchor>,
@@ -86,7 +85,6 @@ pub struct Config {
     pub aggregate: Option<Aggregate>,
     /// The software bill of materials.
     pub sbom: Sbom,
-    /// Compliance packets.
     pub packet: Packets,
     /// Where copies go; `None` nowhere.
     pub store: Option<Store>,
@@ -101,7 +99,6 @@ pub struct Config {
 /// Which journal is read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Journal {
-    /// None.
     Off,
     /// The machine's own.
     System,

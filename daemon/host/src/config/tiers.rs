@@ -18,7 +18,6 @@ const TIERS: &str = include_str!("../../../../config/compliance-tiers.toml");
 pub enum Tier {
     /// Hashes and registry; signatures allowed, not asked for.
     Essential,
-    /// Signed.
     Professional,
     /// Signed, each minute.
     Enterprise,

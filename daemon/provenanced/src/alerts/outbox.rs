@@ -46,7 +46,6 @@ pub enum Placement {
     Full,
 }
 
-/// The folder.
 #[derive(Debug)]
 pub struct Outbox {
     folder: PathBuf,

@@ -23,9 +23,7 @@ const ACCEPT: &str = "application/vnd.opentimestamps.v1";
 #[derive(Debug, thiserror::Error)]
 #[error("the calendar {url}: {why}")]
 pub struct CalendarError {
-    /// Which.
     pub url: String,
-    /// Why.
     pub why: String,
     /// It did not answer at all, or not to the end.
     pub silent: bool,
@@ -40,7 +38,6 @@ pub enum CalendarReply {
     Pending(String),
 }
 
-/// A calendar.
 #[derive(Clone, Debug)]
 pub struct Calendar {
     client: Client,

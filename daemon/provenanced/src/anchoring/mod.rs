@@ -65,9 +65,7 @@ pub struct Standing {
     pub root: Digest,
     /// How many records its tree has.
     pub size: u64,
-    /// Its state.
     pub state: State,
-    /// Since when.
     pub since: Timestamp,
     /// The transaction that is in a block, or was last, else the newest.
     pub txid: Option<Txid>,

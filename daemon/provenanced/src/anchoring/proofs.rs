@@ -68,7 +68,6 @@ enum ProvedAnchor {
     Anchor(Anchor),
     /// By a calendar's.
     Attested(Attested),
-    /// Nothing yet.
     Nothing,
 }
 

@@ -13,7 +13,6 @@ const MAX_ERROR: usize = 2 << 10;
 /// The last attempt.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Status {
-    /// When.
     pub time: Timestamp,
     /// Why it could not go on; `None` where it did what was possible.
     pub error: Option<String>,

@@ -11,7 +11,6 @@ use provenance_registry::RegistryError;
 
 use crate::error::ServiceError;
 
-/// An answer.
 pub(super) struct ApiResponse {
     status: StatusCode,
     body: Vec<u8>,

@@ -42,9 +42,7 @@ pub(super) const FILES: [&str; 5] = [
 /// A bundle that was made.
 #[derive(Clone, Debug)]
 pub struct BundleOutput {
-    /// Its id.
     pub id: BundleId,
-    /// Its folder.
     pub path: PathBuf,
     /// What was recorded of it.
     pub entry: BundleEntry,

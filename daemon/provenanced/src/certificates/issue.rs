@@ -110,7 +110,6 @@ impl SigningKey for Key<'_> {
 /// What a certificate shall say.
 pub(super) struct CertificateTemplate<'a> {
     pub(super) said: &'a GovernanceExtension,
-    /// The organisation.
     pub(super) client: &'a str,
     pub(super) not_before: Timestamp,
     pub(super) not_after: Timestamp,

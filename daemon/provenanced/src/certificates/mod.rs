@@ -38,7 +38,6 @@ const EARLY_NS: i64 = 300_000_000_000;
 pub struct Request {
     /// What it is for.
     pub subject: SubjectKind,
-    /// Of which.
     pub name: String,
     /// A package's version.
     pub version: Option<String>,
@@ -50,7 +49,6 @@ pub struct Request {
     pub days: Option<u64>,
     /// Who approved it.
     pub approved_by: String,
-    /// Where.
     pub place: String,
 }
 

@@ -14,7 +14,6 @@ pub enum ChainError {
          keep a copy of the state folder as evidence, and start with a new state_dir"
     )]
     Broken {
-        /// Which file.
         file: String,
         /// What is wrong.
         why: String,

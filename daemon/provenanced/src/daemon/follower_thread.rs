@@ -25,7 +25,6 @@ use provenance_log_follower::{DEFAULT_BUDGET, Follower, Settings, inotify::Waker
 /// How many journal entries a tick takes at most; the rest comes with the next.
 const JOURNAL_ENTRIES: u64 = 200_000;
 
-/// Both followers.
 pub struct Followers {
     files: Follower,
     journal: Option<journal::JournalFollower>,

@@ -71,24 +71,16 @@ pub enum BlockSeen {
     /// It has no such transaction, or dropped it.
     Nowhere,
     /// It waits for a block since the chain had this height.
-    Pool {
-        /// That height.
-        since_height: u32,
-    },
+    Pool { since_height: u32 },
     /// It is in a block.
     Block {
-        /// Which.
         block: BlockHash,
-        /// Its height.
         height: u32,
         /// How deep it is, the block itself counted.
         depth: u32,
     },
     /// One of its inputs is spent by another, this deep.
-    Conflicted {
-        /// How deep.
-        depth: u32,
-    },
+    Conflicted { depth: u32 },
 }
 
 /// What is next.
@@ -104,13 +96,11 @@ pub enum Next {
     Bump,
     /// Prove it, and put that on record.
     Prove {
-        /// Which transaction.
         txid: Txid,
         /// In which block.
         block: BlockHash,
         /// At which height.
         height: u32,
-        /// How deep.
         depth: u32,
     },
     /// Nothing before the next block.
@@ -227,7 +217,6 @@ pub enum ByCalendar {
     Ask,
     /// See whether the node still has the block that one of them led to.
     Hold,
-    /// Nothing.
     Wait,
 }
 

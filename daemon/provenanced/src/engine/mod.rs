@@ -39,7 +39,6 @@ pub struct Settings {
     pub bundle_every_s: Option<u64>,
 }
 
-/// What happened.
 #[derive(Debug)]
 pub enum Input {
     /// The process is ready to go on; what was set aside is to be recorded.
@@ -59,10 +58,7 @@ pub enum Input {
     /// The settings changed.
     Reload(Settings),
     /// The process is to end in order.
-    Stop {
-        /// Why.
-        reason: String,
-    },
+    Stop { reason: String },
     /// A checkpoint that another process made is not in the chain yet.
     Checkpoint {
         /// The note's text.

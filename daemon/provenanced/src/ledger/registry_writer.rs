@@ -32,11 +32,8 @@ const RETRY: Duration = Duration::from_millis(10);
 /// A record that was committed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Appended {
-    /// Its place.
     pub seq: u64,
-    /// Its hash.
     pub hash: Digest,
-    /// Its bytes.
     pub body: Vec<u8>,
 }
 
@@ -49,7 +46,6 @@ pub struct TreeHead {
     pub root: Digest,
 }
 
-/// Appends records.
 #[derive(Debug)]
 pub struct Writer {
     connection: Connection,

@@ -36,12 +36,7 @@ pub enum SignerError {
     Exists(PathBuf),
     /// The key could not be written.
     #[error("cannot write {path}: {source}")]
-    Write {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Write { path: PathBuf, source: io::Error },
 }
 
 /// A loaded signing key.

@@ -30,7 +30,6 @@ pub struct Report {
     /// The event's id, where whoever reports gives one: the same report twice
     /// is one event.
     pub id: Option<String>,
-    /// What happened.
     pub event: String,
     /// To which package.
     pub package: String,

@@ -22,24 +22,19 @@ const MAX_ARCHIVE: u64 = 1 << 30;
 /// What is published.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Publishing {
-    /// The package.
     pub package: String,
-    /// Its version.
     pub version: String,
-    /// The archive.
     pub archive: PathBuf,
     /// The id of its certificate.
     pub certificate: String,
     /// The attestation of its build.
     pub provenance: Option<PathBuf>,
-    /// Who publishes.
     pub who: String,
 }
 
 /// What was published.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Published {
-    /// The event.
     pub recorded: RecordedEvent,
     /// What is signed.
     pub publication: Publication,

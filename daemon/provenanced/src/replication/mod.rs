@@ -33,11 +33,9 @@ use provenance_storage::{
 
 /// What is to be done.
 pub struct ReplicationRequest<'a> {
-    /// The settings.
     pub config: &'a Config,
     /// `[store]`
     pub settings: &'a config::Store,
-    /// Where to.
     pub bucket: &'a mut dyn WriteStorage,
 }
 

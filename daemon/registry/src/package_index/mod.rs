@@ -38,7 +38,6 @@ pub struct Revoked {
     pub time: Timestamp,
     /// Who said so.
     pub by: String,
-    /// Why.
     pub reason: String,
 }
 
@@ -67,7 +66,6 @@ impl CertificateState {
         }
     }
 
-    /// As JSON.
     pub fn to_value(&self) -> Value {
         let entry = CertificateEntry::Issued(Box::new(self.issued.clone()));
         let revoked = self.revoked.as_ref().map(|revoked| {
@@ -182,7 +180,6 @@ impl CertificateIndex {
 /// An event on record.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Event {
-    /// What happened.
     pub entry: PackageEntry,
     /// Its record's number.
     pub seq: u64,
@@ -197,7 +194,6 @@ pub struct Version {
     pub status: Status,
     /// Digest of its archive.
     pub sha256: Option<Digest>,
-    /// Its certificate.
     pub certificate: Option<String>,
     /// The number of the last record about it.
     pub seq: u64,
@@ -295,7 +291,6 @@ impl VersionIndex {
         Ok(status)
     }
 
-    /// A version.
     pub fn get(&self, package: &str, version: &str) -> Option<&Version> {
         self.0.get(&(package.to_owned(), version.to_owned()))
     }

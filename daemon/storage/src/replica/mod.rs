@@ -20,7 +20,6 @@ use crate::StoreError;
 /// Why no state folder could be made.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
-    /// The storage.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The registry could not be made.
@@ -29,14 +28,8 @@ pub enum CopyError {
     /// There are no copies, or more than were asked for.
     #[error("{0}")]
     Place(String),
-    /// A file.
     #[error("{what}: {source}")]
-    Io {
-        /// Which.
-        what: String,
-        /// Why.
-        source: io::Error,
-    },
+    Io { what: String, source: io::Error },
 }
 
 impl CopyError {

@@ -18,7 +18,6 @@ const PAGE: usize = 1_000;
 /// What lies in a run's folder.
 #[derive(Debug, Default)]
 pub struct Run {
-    /// Its number.
     pub number: u64,
     /// By name, every version, the newest first.
     pub objects: BTreeMap<String, Vec<Object>>,

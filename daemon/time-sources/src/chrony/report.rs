@@ -55,7 +55,6 @@ impl State {
         matches!(self, Self::Selected | Self::Combined)
     }
 
-    /// It could.
     pub(super) fn selectable(self) -> bool {
         self.in_use() || self == Self::Outlier
     }

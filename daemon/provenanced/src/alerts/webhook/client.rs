@@ -10,7 +10,6 @@ use provenance_http::client;
 /// An attempt ends within this time, whatever the receiver does.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A receiver.
 #[derive(Debug)]
 pub struct Webhook {
     client: Client,

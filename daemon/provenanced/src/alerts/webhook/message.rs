@@ -13,7 +13,6 @@ pub const MAX_MESSAGE_FILE: u64 = 128 << 10;
 pub struct Message {
     /// The same at each attempt, so that a receiver sees it once.
     pub id: String,
-    /// JSON.
     pub body: Vec<u8>,
 }
 

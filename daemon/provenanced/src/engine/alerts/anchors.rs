@@ -20,7 +20,6 @@ const PROMISE_OVERDUE: i64 = 48 * HOUR;
 /// What is known of the anchors.
 #[derive(Clone, Copy, Debug)]
 pub struct Anchoring<'a> {
-    /// The registry's.
     pub book: &'a AnchorIndex,
     /// When the registry began.
     pub begun: Timestamp,

@@ -35,11 +35,8 @@ const MAX_SHRUNK: usize = 16;
 /// Something that is not as it should be.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Condition {
-    /// What.
     pub code: AlertCode,
-    /// About what.
     pub subject: String,
-    /// For people.
     pub message: String,
 }
 
@@ -54,7 +51,6 @@ pub enum Scope {
     Writing,
     /// A verification of the evidence.
     Verification,
-    /// The anchors.
     Anchors,
     /// The copies in WORM storage.
     Copies,

@@ -14,7 +14,6 @@ const OVERDUE: i64 = 26 * HOUR;
 /// What is known of a place where copies go.
 #[derive(Clone, Copy, Debug)]
 pub struct Copying<'a> {
-    /// Which.
     pub place: &'a str,
     /// When the last run was recorded, or since when one is expected.
     pub last: Timestamp,
