@@ -20,10 +20,11 @@ use provenance_core::{
 use provenance_verifier::cross_check::{bounded, compare_head, compare_segment};
 
 use super::package_events::Packages;
-use provenance_registry::reader::{Reader, RegistryError, Row};
+use provenance_registry::{
+    Rows,
+    reader::{Reader, RegistryError},
+};
 
-/// Rows that are read at once.
-const PAGE: u32 = 128;
 /// Roots and chain hashes that are remembered: two processes may commit heads
 /// and checkpoints a little out of order.
 const RECENT: usize = 4_096;
@@ -43,7 +44,7 @@ pub(super) struct RegistryCursor<'a> {
     /// may name what was not read. They count for checkpoints only.
     cut: u64,
     verifier: RegistryVerifier,
-    page: VecDeque<Row>,
+    rows: Rows<'a>,
     next: u64,
     done: bool,
     /// Why the registry could not be read, where that is no damage.
@@ -89,7 +90,7 @@ impl<'a> RegistryCursor<'a> {
             reader,
             cut,
             verifier: RegistryVerifier::new(),
-            page: VecDeque::new(),
+            rows: reader.rows(0),
             next: 0,
             done: false,
             trouble: None,
@@ -263,15 +264,13 @@ impl<'a> RegistryCursor<'a> {
 
     /// Reads and verifies the next row.
     fn advance(&mut self, report: &mut Report) {
-        if self.page.is_empty() {
-            match self.reader.page(self.next, PAGE) {
-                Ok(page) => self.page = page.into(),
-                Err(error) => self.unreadable(error, report),
+        let row = match self.rows.next() {
+            Some(Ok(row)) => row,
+            Some(Err(error)) => return self.unreadable(error, report),
+            None => {
+                self.done = true;
+                return;
             }
-        }
-        let Some(row) = self.page.pop_front() else {
-            self.done = true;
-            return;
         };
         self.next = row.seq.saturating_add(1);
         let mut trouble = None;
