@@ -33,9 +33,9 @@ pub(super) struct VerifyArgs {
     #[command(flatten)]
     blocks: BlockArgs,
     #[command(flatten)]
-    storage: StorageArgs,
-    #[command(flatten)]
     output: OutputArgs,
+    #[command(flatten)]
+    storage: StorageArgs,
 }
 
 impl VerifyArgs {

@@ -48,9 +48,9 @@ pub(super) struct FleetArgs {
     #[arg(long, value_name = "DIR")]
     scratch: Option<PathBuf>,
     #[command(flatten)]
-    storage: StorageArgs,
-    #[command(flatten)]
     output: OutputArgs,
+    #[command(flatten)]
+    storage: StorageArgs,
 }
 
 /// Whether a path, or an address, is of copies.

@@ -51,9 +51,9 @@ pub(super) struct RestoreArgs {
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     #[command(flatten)]
-    storage: StorageArgs,
-    #[command(flatten)]
     output: OutputArgs,
+    #[command(flatten)]
+    storage: StorageArgs,
 }
 
 impl StoreArgs {
