@@ -1,7 +1,8 @@
 //! An access key, and until when it is valid.
 
-use provenance_core::encoding::time::Timestamp;
 use std::fmt;
+
+use provenance_core::encoding::time::Timestamp;
 use zeroize::Zeroizing;
 
 /// An access key. What is secret in it is never shown, and wiped when it is

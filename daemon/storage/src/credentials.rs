@@ -1,13 +1,12 @@
 //! The access key: from a file of AWS's form, from the environment, or from the
 //! machine's instance role.
 
-use crate::access_key::AccessKey;
 use std::{env, sync::Arc};
 
 use provenance_core::encoding::time::Timestamp;
-
-use crate::{StoreError, instance_role::Role};
 use provenance_host::secret::{self, Named};
+
+use crate::{StoreError, access_key::AccessKey, instance_role::Role};
 
 const NAMED: Named = Named { what: "access key", setting: "store.s3.credentials_file" };
 

@@ -8,10 +8,10 @@ use std::{
 };
 
 use provenance_core::encoding::time::Timestamp;
+use provenance_http::client;
 use reqwest::{Client, Method};
 
 use crate::{StoreError, access_key::AccessKey};
-use provenance_http::client;
 
 const SERVICE: &str = "http://169.254.169.254";
 /// As AWS's own programs call it.

@@ -196,7 +196,10 @@ pub trait ReadStorage: Send {
 
 /// Storage for copies, to write to.
 #[cfg(feature = "write")]
-pub trait WriteStorage: ReadStorage {
+pub trait WriteStorage: Send {
+    /// The same storage, to read from.
+    fn reader(&mut self) -> &mut dyn ReadStorage;
+
     /// Whether it is there, and keeps what is put.
     ///
     /// # Errors

@@ -65,7 +65,7 @@ pub fn run(
     let _lock = crate::state_lock::lock(state, "store.lock")?;
     let ReplicationRequest { config, settings, bucket } = asked;
     let base = base(&config.client, &config.host, evidence.chain());
-    let place = format!("{}{base}", bucket.name());
+    let place = format!("{}{base}", bucket.reader().name());
     let mut work = Work {
         settings,
         state,
@@ -115,7 +115,7 @@ impl Work<'_> {
         // What is there and not on record: another call was killed, or this state
         // folder was rebuilt from the copies.
         let mut runs = Runs::new(&self.base, last.as_ref().map(|last| last.manifest.run));
-        while let Some(run) = runs.next(self.bucket, &mut Report::new())? {
+        while let Some(run) = runs.next(self.bucket.reader(), &mut Report::new())? {
             // Ours follow one another. What lies further on is somebody else's, and
             // decides no number of ours.
             if run.number > number {
@@ -152,8 +152,9 @@ impl Work<'_> {
         let state = |why: &str| ServiceError::State(format!("{}: {why}", self.outcome.place));
         // The first version of an object counts, and its newest is what comes
         // without a version: somebody may have put another.
-        let version = first_version(self.bucket, &key)?;
-        let read = provenance_storage::read_whole(self.bucket, &key, version.as_deref(), limit);
+        let version = first_version(self.bucket.reader(), &key)?;
+        let read =
+            provenance_storage::read_whole(self.bucket.reader(), &key, version.as_deref(), limit);
         let (bytes, _) = match read {
             Err(StoreError::Missing(_)) => {
                 return Err(state(&format!(
@@ -215,7 +216,9 @@ impl Work<'_> {
     ) -> Result<Option<Vec<u8>>, ServiceError> {
         let Some(object) = run.first(name).cloned() else { return Ok(None) };
         let version = object.version.as_deref();
-        Ok(Some(provenance_storage::read_whole(self.bucket, &object.key, version, limit)?.0))
+        Ok(Some(
+            provenance_storage::read_whole(self.bucket.reader(), &object.key, version, limit)?.0,
+        ))
     }
 
     /// Puts what is missing of a run, reads all of it back and records it;

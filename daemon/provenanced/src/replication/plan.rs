@@ -25,12 +25,11 @@ use provenance_core::{
         },
     },
 };
-
-use super::{Last, Work, upload::spool};
 use provenance_host::{chain_files, durable};
 use provenance_registry::Reader;
 use provenance_verifier::line_reader;
 
+use super::{Last, Work, upload::spool};
 use crate::{
     bundle, certificates,
     error::ServiceError,

@@ -3,8 +3,9 @@
 
 use std::{fs, io};
 
-use crate::error::ServiceError;
 use provenance_host::{durable, state_dir::StateDir};
+
+use crate::error::ServiceError;
 
 const MAX: u64 = 4 << 10;
 

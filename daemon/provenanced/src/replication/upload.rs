@@ -12,13 +12,13 @@ use provenance_core::{
         CHECKPOINT, File, MANIFEST, Manifest, REGISTRY, SIGNATURE, folder,
     },
 };
-
-use super::progress::Progress;
-use crate::error::ServiceError;
 use provenance_host::{durable, state_dir::StateDir};
 use provenance_storage::{
     self, Object, PutRequest, Retention, StoreError, WriteStorage, replica::Run,
 };
+
+use super::progress::Progress;
+use crate::error::ServiceError;
 
 const SECOND_NS: i64 = 1_000_000_000;
 const DAY_NS: i64 = 86_400 * SECOND_NS;
@@ -141,7 +141,8 @@ impl<'a> Sending<'a> {
         file: &File,
         now: &dyn Fn() -> Timestamp,
     ) -> Result<(), ServiceError> {
-        match provenance_storage::read(self.bucket, key, None, file.bytes, &mut |_| Ok(())) {
+        match provenance_storage::read(self.bucket.reader(), key, None, file.bytes, &mut |_| Ok(()))
+        {
             Ok(_) => Ok(()),
             Err(StoreError::Missing(_)) => {
                 tracing::warn!("the storage removed an object that it said it keeps: {key}");
@@ -190,13 +191,16 @@ impl<'a> Sending<'a> {
             return Ok(Step::Done(version));
         }
         let version = version.as_deref();
-        let got = provenance_storage::read(self.bucket, key, version, file.bytes, &mut |_| Ok(()))?;
+        let got =
+            provenance_storage::read(self.bucket.reader(), key, version, file.bytes, &mut |_| {
+                Ok(())
+            })?;
         if (got.sha256, got.bytes) != (file.sha256, file.bytes) {
             if there.is_some() {
                 return Ok(Step::Other);
             }
             return Err(StoreError::Refused {
-                place: self.bucket.name(),
+                place: self.bucket.reader().name(),
                 doing: "reading back what was put",
                 why: format!("{key} has other bytes than were put"),
             }

@@ -2,18 +2,17 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Read, Seek, SeekFrom, Write},
+    io::{Read, Seek, SeekFrom, Write},
     os::unix::fs::OpenOptionsExt,
     path::Path,
 };
 
 use provenance_core::encoding::digest::Hasher;
+use provenance_host::durable;
 use rustix::fs::IFlags;
 
 use super::{CHUNK, FolderReader, is_immutable};
-use provenance_host::durable;
-
-use crate::{Object, PutRequest, ReadStorage, Retention, StoreError, WriteStorage};
+use crate::{PutRequest, ReadStorage, StoreError, WriteStorage};
 
 /// A folder to write to.
 #[derive(Debug)]
@@ -79,35 +78,11 @@ fn copy(put: &PutRequest<'_>, to: &mut File) -> Result<bool, StoreError> {
     }
 }
 
-impl ReadStorage for FolderWriter {
-    fn name(&self) -> String {
-        self.reader.name()
-    }
-
-    fn get(
-        &mut self,
-        key: &str,
-        version: Option<&str>,
-        sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
-    ) -> Result<Option<Retention>, StoreError> {
-        self.reader.get(key, version, sink)
-    }
-
-    fn list(
-        &mut self,
-        prefix: &str,
-        after: &str,
-        each: &mut dyn FnMut(Object) -> bool,
-    ) -> Result<(), StoreError> {
-        self.reader.list(prefix, after, each)
-    }
-
-    fn folders(&mut self, prefix: &str) -> Result<Vec<String>, StoreError> {
-        self.reader.folders(prefix)
-    }
-}
-
 impl WriteStorage for FolderWriter {
+    fn reader(&mut self) -> &mut dyn ReadStorage {
+        &mut self.reader
+    }
+
     fn check(&mut self) -> Result<(), StoreError> {
         let root = &self.reader.root;
         durable::create_dirs(root).map_err(StoreError::io(root.display().to_string()))

@@ -15,15 +15,14 @@ use provenance_core::{
     statement::replication_manifest::{MANIFEST, MAX_MANIFEST, Manifest, REGISTRY, SIGNATURE},
     verify::{bundle::Trusted, replication},
 };
+use provenance_host::state_dir::StateDir;
+use provenance_registry::rebuild::Rebuild;
+use provenance_verifier::line_reader;
 
 use super::{
     Appliance, CopyError,
     runs::{self, Run, Runs},
 };
-use provenance_host::state_dir::StateDir;
-use provenance_registry::rebuild::Rebuild;
-use provenance_verifier::line_reader;
-
 use crate::{ReadResult, ReadStorage, StoreError};
 
 const DAY_NS: i64 = 86_400_000_000_000;

@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use provenance_core::encoding::{digest::Digest, time::Timestamp};
+use provenance_host::config::S3;
+use provenance_http::client::{self, Trusted};
 use reqwest::{
     Body, Client, Method, Request, Response, Url,
     header::{HeaderName, HeaderValue},
@@ -16,9 +18,6 @@ use super::{
     sign::{self, Signed},
     xml,
 };
-use provenance_host::config::S3;
-use provenance_http::client::{self, Trusted};
-
 use crate::{StoreError, credentials::Keys, pace::Throttle};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

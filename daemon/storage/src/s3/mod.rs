@@ -10,11 +10,12 @@ mod xml;
 
 use std::{cmp::Ordering, collections::HashSet, io};
 
-use errors::Operation;
-use http::{Http, S3Request, chunk};
 use provenance_core::encoding::time::Timestamp;
 use reqwest::header::HeaderMap;
 use tokio::runtime::Runtime;
+
+use errors::Operation;
+use http::{Http, S3Request, chunk};
 #[cfg(feature = "write")]
 pub use write::S3Writer;
 

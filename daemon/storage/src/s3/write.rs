@@ -1,17 +1,13 @@
 //! Writing to a bucket.
 
-use std::{fs, io};
+use std::fs;
 
 use base64ct::{Base64, Encoding as _};
+use provenance_host::config::S3;
 use reqwest::Method;
 
 use super::{S3Reader, http::S3Request, sign, xml};
-use provenance_host::config::S3;
-
-use crate::{
-    Access, Object, PutRequest, ReadStorage, Retention, StoreError, WriteStorage,
-    upload_body::FilePart,
-};
+use crate::{Access, PutRequest, ReadStorage, StoreError, WriteStorage, upload_body::FilePart};
 
 /// What one put takes at most (S3's own limit).
 const MAX_PUT: u64 = 5 << 30;
@@ -33,35 +29,11 @@ impl S3Writer {
     }
 }
 
-impl ReadStorage for S3Writer {
-    fn name(&self) -> String {
-        self.reader.name()
-    }
-
-    fn get(
-        &mut self,
-        key: &str,
-        version: Option<&str>,
-        sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
-    ) -> Result<Option<Retention>, StoreError> {
-        self.reader.get(key, version, sink)
-    }
-
-    fn list(
-        &mut self,
-        prefix: &str,
-        after: &str,
-        each: &mut dyn FnMut(Object) -> bool,
-    ) -> Result<(), StoreError> {
-        self.reader.list(prefix, after, each)
-    }
-
-    fn folders(&mut self, prefix: &str) -> Result<Vec<String>, StoreError> {
-        self.reader.folders(prefix)
-    }
-}
-
 impl WriteStorage for S3Writer {
+    fn reader(&mut self) -> &mut dyn ReadStorage {
+        &mut self.reader
+    }
+
     fn check(&mut self) -> Result<(), StoreError> {
         let reader = &self.reader;
         let about = |name| S3Request::get(None, vec![(name, String::new())]);

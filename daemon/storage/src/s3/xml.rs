@@ -83,8 +83,8 @@ fn walk(
     }
 }
 
-#[cfg(any(test, feature = "write"))]
 /// The text of one element; empty where it is missing.
+#[cfg(any(test, feature = "write"))]
 fn text_of(bytes: &[u8], root: &'static str, name: &str) -> Result<String, Malformed> {
     let mut found = String::new();
     walk(bytes, root, &mut |path, text| {
@@ -96,14 +96,14 @@ fn text_of(bytes: &[u8], root: &'static str, name: &str) -> Result<String, Malfo
     Ok(found)
 }
 
-#[cfg(any(test, feature = "write"))]
 /// Whether a bucket has Object Lock.
+#[cfg(any(test, feature = "write"))]
 pub(super) fn has_lock(bytes: &[u8]) -> Result<bool, Malformed> {
     Ok(text_of(bytes, "ObjectLockConfiguration", "ObjectLockEnabled")? == "Enabled")
 }
 
-#[cfg(any(test, feature = "write"))]
 /// Whether a bucket has versions.
+#[cfg(any(test, feature = "write"))]
 pub(super) fn has_versions(bytes: &[u8]) -> Result<bool, Malformed> {
     Ok(text_of(bytes, "VersioningConfiguration", "Status")? == "Enabled")
 }
