@@ -5,7 +5,7 @@
 mod output;
 pub mod storage_args;
 
-pub use output::{OutputArgs, OutputFormat};
+pub use output::{OutputArgs, OutputFormat, print_json};
 
 use std::{
     fmt,
@@ -157,13 +157,13 @@ pub fn progress_bar(of: &str) -> indicatif::ProgressBar {
     if !std::io::IsTerminal::is_terminal(&std::io::stderr()) {
         return indicatif::ProgressBar::hidden();
     }
-    let progress_bar = indicatif::ProgressBar::no_length();
+    let bar = indicatif::ProgressBar::no_length();
     let style = indicatif::ProgressStyle::with_template(&format!("{{spinner}} {{human_pos}} {of}"));
     if let Ok(style) = style {
-        progress_bar.set_style(style);
+        bar.set_style(style);
     }
-    progress_bar.enable_steady_tick(std::time::Duration::from_secs(1));
-    progress_bar
+    bar.enable_steady_tick(std::time::Duration::from_secs(1));
+    bar
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! How a command prints what it found.
 
 use clap::Args;
+use provenance_core::encoding::json::Value;
+
+use crate::print_line;
 
 /// The form of a command's answer on standard output.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,4 +27,9 @@ impl OutputArgs {
     pub fn format(self) -> OutputFormat {
         if self.json { OutputFormat::Json } else { OutputFormat::Text }
     }
+}
+
+/// Prints a result as one line of JSON; a closed pipe is no reason to panic.
+pub fn print_json(value: &Value) {
+    print_line(&String::from_utf8_lossy(&value.encode()));
 }

@@ -8,12 +8,12 @@ use std::{
 
 use clap::Args;
 use provenance_core::statement::is_chain_id;
-
-use crate::{Exit, Failure, io_exit};
 use provenance_host::config::S3;
 use provenance_storage::{
     Access, FolderReader, ReadStorage, S3Reader, StoreError, replica::CopyError,
 };
+
+use crate::{Exit, Failure, io_exit};
 
 /// The options of a command that reads or writes copies.
 #[derive(Clone, Debug, Default, Args)]

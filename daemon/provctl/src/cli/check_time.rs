@@ -2,19 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
+use provenance_cli::{Exit, Failure, OutputFormat, io_exit, print_json, print_line};
 use provenance_core::{
     encoding::time::{Now, human_span},
     record::time_attestation::{Attestation, Claim, ClockVerdict, Source, State},
 };
-
-use provenance_cli::{Exit, Failure, OutputFormat, io_exit, print_line};
-
-use super::render::plain;
 use provenance_host::{
     clock::SystemClock,
     config::{self, Config, ConfigError},
 };
 use provenance_time_sources::poller;
+
+use super::render::plain;
 
 /// Where the daemon's settings usually are.
 const DEFAULT: &str = "/etc/msp-provenance/provenance.toml";
@@ -31,7 +30,7 @@ pub(super) fn run(
     let (attestation, now) = poller::check(&config, clock);
     if format == OutputFormat::Json {
         let value = attestation.to_value().with("time", now.time).with("boot", now.boot.as_str());
-        print_line(&String::from_utf8_lossy(&value.encode()));
+        print_json(&value);
     } else {
         print_line(&text(&attestation, &now));
     }

@@ -2,16 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use provenance_core::signing::public_key::PublicKey;
-
-use provenance_cli::{Exit, Failure, io_exit, print_line};
-
-use super::output::failure;
 use provenance_audit::countersignatures::request;
+use provenance_cli::{Exit, Failure, io_exit, print_line};
+use provenance_core::signing::public_key::PublicKey;
 use provenance_host::{
     clock::{Clock, SystemClock},
     durable,
 };
+
+use super::output::failure;
 
 /// A public key in PEM is 113 bytes.
 const MAX_KEY: u64 = 16 << 10;

@@ -3,18 +3,16 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use tokio::signal::unix::{SignalKind, signal};
-
 use provenance_cli::{Exit, Failure};
+use provenance_host::{config::address::Listen, state_dir::StateDir};
+use provenance_http::listener;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
     check_time,
     output::StateArgs,
     trust_args::{BlockArgs, PolicyArgs},
 };
-use provenance_host::{config::address::Listen, state_dir::StateDir};
-use provenance_http::listener;
-
 use crate::mcp::{ServeError, Server};
 
 #[derive(Debug, clap::Args)]

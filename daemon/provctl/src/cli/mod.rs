@@ -20,9 +20,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 use provenance_audit::status;
-use provenance_cli::{Exit, Failure, OutputArgs, OutputFormat, completions, print_line};
+use provenance_cli::{
+    Exit, Failure, OutputArgs, OutputFormat, completions, print_json, print_line,
+};
 
-use output::{StateArgs, failure, print_json};
+use output::{StateArgs, failure};
 use sbom::SbomCommand;
 
 /// Verify compliance evidence: anywhere, offline, without trusting the appliance

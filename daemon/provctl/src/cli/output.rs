@@ -5,11 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use provenance_audit::{error::AuditError, policy_file::PolicyError};
-use provenance_cli::{Exit, Failure, OutputFormat, io_exit, print_line, storage_args};
-use provenance_core::{
-    encoding::json::Value,
-    report::{Report, Verdict},
-};
+use provenance_cli::{Exit, Failure, OutputFormat, io_exit, print_json, print_line, storage_args};
+use provenance_core::report::{Report, Verdict};
 use provenance_registry::RegistryError;
 
 use super::render;
@@ -63,8 +60,4 @@ pub(super) fn failure(error: AuditError) -> Failure {
         AuditError::Policy(PolicyError::Invalid { .. }) => Exit::Config,
     };
     Failure::new(exit, error)
-}
-
-pub(super) fn print_json(value: &Value) {
-    print_line(&String::from_utf8_lossy(&value.encode()));
 }

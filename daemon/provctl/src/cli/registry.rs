@@ -2,13 +2,13 @@
 
 use clap::{Args, Subcommand};
 use provenance_audit::state::registry;
-use provenance_cli::{Exit, Failure, OutputArgs, OutputFormat, print_line};
+use provenance_cli::{Exit, Failure, OutputArgs, OutputFormat, print_json, print_line};
 use provenance_core::encoding::{json::Value, time::Timestamp};
 use provenance_host::state_dir::StateDir;
 use provenance_registry::Reader;
 
 use super::{
-    output::{StateArgs, failure, print_json},
+    output::{StateArgs, failure},
     render,
 };
 

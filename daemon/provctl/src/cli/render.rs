@@ -1,12 +1,11 @@
 //! Reports for people. What comes from records or logs may hold anything, so
 //! nothing of it reaches the terminal but printable text.
 
+use provenance_audit::{sbom::Difference, status::Status};
 use provenance_core::{
     encoding::{json::Value, time::human_span},
     report::{Finding, Head, Location, Report, Severity, Verdict},
 };
-
-use provenance_audit::{sbom::Difference, status::Status};
 
 /// What it means of evidence that nothing is wrong.
 pub(super) const INTACT: &str = "everything that was recorded is intact";

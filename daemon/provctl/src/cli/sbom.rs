@@ -3,15 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use provenance_cli::OutputFormat;
-
-use provenance_cli::{Exit, Failure, OutputArgs, print_line};
+use provenance_audit::sbom;
+use provenance_cli::{Exit, Failure, OutputArgs, OutputFormat, print_json, print_line};
 
 use super::{
-    output::{conclude_on, failure, print_json},
+    output::{conclude_on, failure},
     render,
 };
-use provenance_audit::sbom;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SbomCommand {

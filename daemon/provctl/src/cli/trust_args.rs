@@ -1,18 +1,19 @@
 //! What an auditor trusts: the options of `provctl` that name it.
 
-use provenance_audit::trust::trust_by;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use provenance_core::merkle::inclusion_proof::{MAX_PROOF, Proof};
-
-use provenance_cli::{Exit, Failure, io_exit};
-
-use super::output::failure;
-use provenance_audit::{policy_file, trust::read_headers};
+use provenance_audit::{
+    policy_file,
+    trust::{read_headers, trust_by},
+};
 use provenance_bitcoin_node::headers;
+use provenance_cli::{Exit, Failure, io_exit};
+use provenance_core::merkle::inclusion_proof::{MAX_PROOF, Proof};
 use provenance_host::durable;
 use provenance_verifier::Trust;
+
+use super::output::failure;
 
 #[derive(Clone, Debug, Args)]
 pub(super) struct PolicyArgs {

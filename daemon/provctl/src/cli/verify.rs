@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use provenance_audit::{build_provenance, packet, state::bundles};
 use provenance_cli::{
-    Exit, Failure, OutputArgs, OutputFormat, print_line, progress_bar, storage_args::StorageArgs,
+    Exit, Failure, OutputArgs, OutputFormat, print_json, print_line, progress_bar,
+    storage_args::StorageArgs,
 };
 use provenance_core::{
     encoding::json::Value,
@@ -14,7 +15,7 @@ use provenance_core::{
 use provenance_verifier::Trust;
 
 use super::{
-    output::{conclude, exit_of, failure, print_json},
+    output::{conclude, exit_of, failure},
     render,
     trust_args::{BlockArgs, PolicyArgs},
     verify_fleet,
@@ -67,9 +68,9 @@ impl VerifyArgs {
             return verify_fleet::verify(path, &self.storage, trust);
         }
         let report = if packet::is_packet(path) {
-            let progress_bar = progress_bar("records");
-            let report = packet::verify(path, trust, &mut |count| progress_bar.set_position(count));
-            progress_bar.finish_and_clear();
+            let bar = progress_bar("records");
+            let report = packet::verify(path, trust, &mut |count| bar.set_position(count));
+            bar.finish_and_clear();
             report
         } else if build_provenance::is_attestation(path) {
             build_provenance::verify(path, &self.root, trust)

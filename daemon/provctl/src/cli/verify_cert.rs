@@ -2,16 +2,15 @@
 
 use std::path::PathBuf;
 
-use provenance_core::encoding::time::Timestamp;
-
+use provenance_audit::certificate::{self, Options};
 use provenance_cli::{Exit, Failure, OutputArgs};
+use provenance_core::encoding::time::Timestamp;
+use provenance_host::clock::{Clock as _, SystemClock};
 
 use super::{
     output::{conclude_on, failure},
     trust_args::PolicyArgs,
 };
-use provenance_audit::certificate::{self, Options};
-use provenance_host::clock::{Clock as _, SystemClock};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

@@ -70,10 +70,10 @@ impl VerifyChainArgs {
                 .logs
                 .then(|| Logs { root: self.root.clone(), journal: self.journal.clone() }),
         };
-        let progress_bar = progress_bar("records");
-        let mut progress = |count: u64| progress_bar.set_position(count);
+        let bar = progress_bar("records");
+        let mut progress = |count: u64| bar.set_position(count);
         let report = state::verify(&self.state.state, &trust, &options, &mut progress);
-        progress_bar.finish_and_clear();
+        bar.finish_and_clear();
         conclude(&report.map_err(failure)?, self.output.format())
     }
 }

@@ -2,20 +2,19 @@
 
 use std::{collections::BTreeSet, path::PathBuf};
 
+use provenance_audit::countersignatures::{Options, verify};
+use provenance_cli::{Exit, Failure, OutputArgs, OutputFormat, print_json, print_line};
 use provenance_core::{
     encoding::{digest::Digest, json::Value},
     verify::countersign::Vote,
 };
 
-use provenance_cli::{Exit, Failure, OutputArgs, OutputFormat, print_line};
-
 use super::{
     countersign_request::public_key,
-    output::{exit_of, failure, print_json},
+    output::{exit_of, failure},
     render,
     trust_args::PolicyArgs,
 };
-use provenance_audit::countersignatures::{Options, verify};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

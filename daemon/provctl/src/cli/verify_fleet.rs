@@ -1,6 +1,5 @@
 //! `provctl verify` of copies in WORM storage, and `provctl verify-fleet`.
 
-use provenance_audit::trust::trust_by;
 use std::{
     collections::BTreeMap,
     env,
@@ -8,29 +7,27 @@ use std::{
 };
 
 use clap::Args as ClapArgs;
-use provenance_cli::OutputFormat;
-use provenance_core::{encoding::json::Value, report::Report};
-
-use provenance_cli::{
-    Exit, Failure, OutputArgs, print_line, progress_bar,
-    storage_args::{self, Storage, StorageArgs},
-};
-
-use super::{
-    output::{exit_of, failure, print_json},
-    render,
-};
-use provenance_audit::policy_file;
 use provenance_audit::{
     error::AuditError,
     fleet::{self, ApplianceStatus, Fleet},
-    replica,
+    policy_file, replica,
+    trust::trust_by,
 };
+use provenance_cli::{
+    Exit, Failure, OutputArgs, OutputFormat, print_json, print_line, progress_bar,
+    storage_args::{self, Storage, StorageArgs},
+};
+use provenance_core::{encoding::json::Value, report::Report};
 use provenance_storage::{
     ReadStorage, StoreError,
     replica::{Appliance, appliances, only},
 };
 use provenance_verifier::Trust;
+
+use super::{
+    output::{exit_of, failure},
+    render,
+};
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct FleetArgs {
@@ -75,10 +72,10 @@ pub(super) fn verify(path: &Path, args: &StorageArgs, trust: &Trust) -> Result<R
     let mut bucket = storage.open().map_err(unopened)?;
     let copies = |error: provenance_storage::replica::CopyError| failure(error.into());
     let appliance = only(&mut *bucket, &storage.path).map_err(copies)?;
-    let progress_bar = progress_bar("records");
-    let mut progress = |count: u64| progress_bar.set_position(count);
+    let bar = progress_bar("records");
+    let mut progress = |count: u64| bar.set_position(count);
     let report = replica::verify(&mut *bucket, &appliance, trust, &env::temp_dir(), &mut progress);
-    progress_bar.finish_and_clear();
+    bar.finish_and_clear();
     report.map_err(failure)
 }
 
@@ -126,9 +123,9 @@ impl FleetArgs {
             std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
         });
         let scratch = self.scratch.clone().unwrap_or_else(env::temp_dir);
-        let progress_bar = progress_bar("appliances");
-        let standings = fleet::verify(&fleet, found, &scratch, threads, &|| progress_bar.inc(1));
-        progress_bar.finish_and_clear();
+        let bar = progress_bar("appliances");
+        let standings = fleet::verify(&fleet, found, &scratch, threads, &|| bar.inc(1));
+        bar.finish_and_clear();
         let overall = fleet::overall(&standings);
         if self.output.format() == OutputFormat::Json {
             let each = standings.iter().map(ApplianceStatus::to_value);

@@ -2,16 +2,17 @@
 
 use std::path::PathBuf;
 
-use provenance_core::report::Verdict;
-
-use provenance_cli::{Exit, Failure, OutputArgs, OutputFormat, print_line, progress_bar};
-
-use super::{
-    output::{exit_of, failure, print_json},
-    render,
-};
 use provenance_attestations::{Level, outcome::Outcome};
 use provenance_audit::packages::{self, Options, Verified};
+use provenance_cli::{
+    Exit, Failure, OutputArgs, OutputFormat, print_json, print_line, progress_bar,
+};
+use provenance_core::report::Verdict;
+
+use super::{
+    output::{exit_of, failure},
+    render,
+};
 
 /// So many packages are listed for people; JSON has all.
 const LISTED: usize = 200;
@@ -58,9 +59,9 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
         keys: args.keys.clone(),
         previous: args.previous.clone(),
     };
-    let progress_bar = progress_bar("packages");
-    let verified = packages::verify(&options, &mut |count| progress_bar.set_position(count));
-    progress_bar.finish_and_clear();
+    let bar = progress_bar("packages");
+    let verified = packages::verify(&options, &mut |count| bar.set_position(count));
+    bar.finish_and_clear();
     let verified = verified.map_err(failure)?;
     if args.output.format() == OutputFormat::Json {
         print_json(&verified.to_value());

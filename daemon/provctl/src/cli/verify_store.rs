@@ -2,17 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use provenance_core::{encoding::json::Value, verify::nix_store::Trust};
-
-use provenance_cli::{Exit, Failure, OutputArgs, OutputFormat, io_exit, print_line, progress_bar};
-
-use super::{
-    output::{exit_of, failure, print_json},
-    render,
-};
 use provenance_audit::nix_store::{self, ClosureSource, Options, StoreError};
+use provenance_cli::{
+    Exit, Failure, OutputArgs, OutputFormat, io_exit, print_json, print_line, progress_bar,
+};
+use provenance_core::{encoding::json::Value, verify::nix_store::Trust};
 use provenance_host::durable;
 use provenance_sbom::{SbomError, nix_database};
+
+use super::{
+    output::{exit_of, failure},
+    render,
+};
 
 /// Where NixOS has the running system.
 const SYSTEM: &str = "/run/current-system";
@@ -74,9 +75,9 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
     }
     let rehash = args.rehash.then(|| args.root.clone());
     let options = Options { told, system, trust: Trust { keys, threshold }, rehash };
-    let progress_bar = progress_bar("paths");
-    let outcome = nix_store::verify(&options, &mut |count| progress_bar.set_position(count));
-    progress_bar.finish_and_clear();
+    let bar = progress_bar("paths");
+    let outcome = nix_store::verify(&options, &mut |count| bar.set_position(count));
+    bar.finish_and_clear();
     let outcome = outcome.map_err(refused)?;
     let paths = outcome.paths.iter().map(|(path, code)| {
         Value::object([("path", path.as_str().into()), ("code", code.as_str().into())])

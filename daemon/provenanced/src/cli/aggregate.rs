@@ -1,14 +1,13 @@
 //! `provenanced aggregate`.
 
 use provenance_cli::{Exit, Failure, run_until_signal};
-
-use super::common::failure;
 use provenance_host::{
     clock::{Clock as _, SystemClock},
     config::Config,
     state_dir::StateDir,
 };
 
+use super::common::failure;
 use crate::{
     calendar_server,
     ledger::{Ledger, signer::Signer},

@@ -1,17 +1,15 @@
 //! `provenanced anchor`: its answer.
 
-use provenance_core::encoding::json::Value;
-
-use provenance_cli::{Exit, Failure, OutputFormat, print_line};
-
-use super::common::failure;
 use provenance_bitcoin_node::{Node, headers, time_source};
+use provenance_cli::{Exit, Failure, OutputFormat, print_json, print_line};
+use provenance_core::encoding::json::Value;
 use provenance_host::{
     clock::{Clock as _, SystemClock},
     config::{Anchor as AnchorSettings, Config},
     state_dir::StateDir,
 };
 
+use super::common::failure;
 use crate::{
     anchoring::{
         self, AnchorRequest, AnchorResult, ByCalendars, Headers, Standing, wallet::NodeWallet,
@@ -43,7 +41,7 @@ pub(super) fn run(
     };
     let outcome = outcome.map_err(failure)?;
     if format == OutputFormat::Json {
-        print_line(&String::from_utf8_lossy(&value(&outcome).encode()));
+        print_json(&value(&outcome));
     } else {
         print_line(&text(&outcome));
     }

@@ -1,13 +1,12 @@
 //! `provenanced api`.
 
 use provenance_cli::{Exit, Failure, run_until_signal};
-
-use super::common::{failure, open};
 use provenance_host::{
     clock::{Clock as _, SystemClock},
     config::Config,
 };
 
+use super::common::{failure, open};
 use crate::api;
 
 pub(super) fn run(config: &Config) -> Result<(), Failure> {

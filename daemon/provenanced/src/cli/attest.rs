@@ -2,13 +2,11 @@
 
 use std::path::PathBuf;
 
+use provenance_cli::{Exit, Failure, OutputArgs, OutputFormat, print_json, print_line};
 use provenance_core::encoding::json::Value;
-
-use provenance_cli::{Exit, Failure, OutputArgs, OutputFormat, print_line};
-
-use super::common::{ConfigArgs, failure};
 use provenance_sbom::nix_database;
 
+use super::common::{ConfigArgs, failure};
 use crate::{
     build_provenance::{self, Request},
     ledger::signer::Signer,
@@ -52,7 +50,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
             ("dependencies", (provenance.dependencies.len() as u64).into()),
             ("file", out.into()),
         ]);
-        print_line(&String::from_utf8_lossy(&value.encode()));
+        print_json(&value);
         return Ok(());
     }
     print_line(&format!(

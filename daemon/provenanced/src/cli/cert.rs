@@ -3,21 +3,18 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use provenance_cli::OutputFormat;
+use provenance_cli::{Exit, Failure, OutputArgs, OutputFormat, io_exit, print_json, print_line};
 use provenance_core::{
     encoding::json::Value,
     registry::{Issued, SubjectKind},
 };
-
-use provenance_cli::{Exit, Failure, OutputArgs, io_exit, print_line};
-
-use super::common::{ConfigArgs, failure, open};
 use provenance_host::durable;
 use provenance_registry::{
     Reader,
     package_index::{self, CertificateState},
 };
 
+use super::common::{ConfigArgs, failure, open};
 use crate::certificates::{Authority, Request, SubjectKey, to_pem};
 
 /// A public key's file is at most this long.
@@ -211,7 +208,7 @@ impl Subject {
 fn tell((seq, issued): (u64, Issued), format: OutputFormat) -> Result<(), Failure> {
     if format == OutputFormat::Json {
         let value = CertificateState { issued, seq, revoked: None }.to_value();
-        print_line(&String::from_utf8_lossy(&value.encode()));
+        print_json(&value);
     } else {
         print_line(&format!(
             "{}\n{} {}, valid until {}\nSHA-256 of the certificate: {}\nregistry record {seq}",
@@ -230,7 +227,7 @@ fn list(config: &ConfigArgs, format: OutputFormat) -> Result<(), Failure> {
     let known = known.map_err(|error| failure(error.into()))?;
     if format == OutputFormat::Json {
         let all: Vec<Value> = known.iter().map(CertificateState::to_value).collect();
-        print_line(&String::from_utf8_lossy(&Value::from(all).encode()));
+        print_json(&Value::from(all));
         return Ok(());
     }
     for known in known.iter() {
@@ -254,7 +251,7 @@ fn show(config: &ConfigArgs, id: &str, format: OutputFormat) -> Result<(), Failu
         return Err(Failure::new(Exit::NoInput, message));
     };
     if format == OutputFormat::Json {
-        print_line(&String::from_utf8_lossy(&known.to_value().encode()));
+        print_json(&known.to_value());
     } else {
         print_line(to_pem(&known.issued.der).map_err(failure)?.trim_end());
     }

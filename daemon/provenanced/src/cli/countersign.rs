@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
+use provenance_cli::{Exit, Failure, OutputArgs, OutputFormat, print_json, print_line};
 use provenance_core::registry::Entry;
-
-use provenance_cli::{Exit, Failure, OutputArgs, OutputFormat, print_line};
 
 use super::common::{ConfigArgs, current_user, failure, open};
 use crate::countersign::{CountersignOutcome, CountersignRequest, countersign};
@@ -52,7 +51,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     if args.output.format() == OutputFormat::Json {
         let value = Entry::Countersign(done.entry).to_value();
         let value = value.with("did", did).with("file", file);
-        print_line(&String::from_utf8_lossy(&value.encode()));
+        print_json(&value);
         return Ok(());
     }
     let what = match done.did {

@@ -1,17 +1,15 @@
 //! `provenanced health`: how the appliance stands; with `--verify` the daily
 //! verification, whose result goes into the registry.
 
-use provenance_audit::trust::trust_by;
 use std::path::{Path, PathBuf};
 
+use provenance_audit::{policy_file, state, trust::trust_by};
+use provenance_cli::{Exit, Failure, OutputFormat, io_exit, print_json, print_line};
 use provenance_core::{
     encoding::{digest::Digest, json::Value},
     registry::{Entry, VerifyEntry},
     report::Report,
 };
-
-use provenance_audit::{policy_file, state};
-use provenance_cli::{Exit, Failure, OutputFormat, io_exit, print_line};
 use provenance_host::{clock::SystemClock, config::Config, durable};
 use provenance_time_sources::poller;
 
@@ -36,7 +34,7 @@ pub(super) fn run(config: &Config, format: OutputFormat) -> Result<Exit, Failure
             ("checks", Value::Array(each)),
             ("time", now.time.into()),
         ]);
-        print_line(&String::from_utf8_lossy(&value.encode()));
+        print_json(&value);
     } else {
         let line = |check: &Check| {
             format!("{:<13} {:<8} {}", check.what, check.health.as_str(), check.message)

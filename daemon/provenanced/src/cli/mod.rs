@@ -15,7 +15,7 @@ mod store;
 use std::{io::IsTerminal, path::PathBuf};
 
 use clap::{Parser, Subcommand};
-use provenance_cli::{Exit, Failure, OutputArgs, OutputFormat, io_exit};
+use provenance_cli::{Exit, Failure, OutputArgs, OutputFormat, io_exit, print_json, print_line};
 use provenance_core::{
     encoding::{json::Value, time::Timestamp},
     registry::Entry,
@@ -296,9 +296,9 @@ fn daemon(args: &ConfigArgs, ticks: Option<u64>) -> Result<(), Failure> {
 fn check_config(args: &ConfigArgs, format: OutputFormat) -> Result<(), Failure> {
     let config = args.load()?;
     if format == OutputFormat::Json {
-        say(&String::from_utf8_lossy(&config.to_value().encode()));
+        print_json(&config.to_value());
     } else {
-        say(&format!(
+        print_line(&format!(
             "{}: in order. tier {}, a record each {} s, {}",
             args.config.display(),
             config.tier,
@@ -312,7 +312,7 @@ fn check_config(args: &ConfigArgs, format: OutputFormat) -> Result<(), Failure> 
 fn keygen(out: &std::path::Path, name: &str) -> Result<(), Failure> {
     let (key, public, fingerprint) =
         signer::keygen(out, name).map_err(|error| failure(error.into()))?;
-    say(&format!(
+    print_line(&format!(
         "{} (secret, 0600)\n{} (give this to your auditor)\nSHA-256 of the public key: {}",
         key.display(),
         public.display(),
@@ -326,9 +326,9 @@ fn make_bundle(config: &Config, request: &Request, format: OutputFormat) -> Resu
     let made = bundle::make(config, &state, &mut evidence, now, request).map_err(failure)?;
     if format == OutputFormat::Json {
         let value = made.entry_value().with("path", made.path.display().to_string());
-        say(&String::from_utf8_lossy(&value.encode()));
+        print_json(&value);
     } else {
-        say(&format!(
+        print_line(&format!(
             "{}: records {} to {}, {} artifacts, {}\n{}",
             made.id,
             made.entry.first_seq,
@@ -350,7 +350,7 @@ fn review(
     let (_, mut evidence, now) = open(config)?;
     let who = current_user(who);
     evidence.record(now, &[Entry::Review { what, who, outcome }]).map_err(failure)?;
-    say("recorded");
+    print_line("recorded");
     Ok(())
 }
 
@@ -361,7 +361,7 @@ fn revoke_key(config: &Config, key: &std::path::Path, reason: String) -> Result<
         .map_err(|error| Failure::new(Exit::Data, format!("{}: {error}", key.display())))?;
     let (_, mut evidence, now) = open(config)?;
     evidence.revoke(now, &public, reason).map_err(failure)?;
-    say("recorded: tell your auditors, so that their policies end the key's span");
+    print_line("recorded: tell your auditors, so that their policies end the key's span");
     Ok(())
 }
 
@@ -392,10 +392,6 @@ fn log_to_journal_or_stderr() {
             registry.with(stderr).try_init()
         }
     };
-}
-
-fn say(text: &str) {
-    provenance_cli::print_line(text);
 }
 
 impl bundle::BundleOutput {

@@ -6,15 +6,12 @@ use std::{
 };
 
 use clap::Subcommand;
-use provenance_cli::OutputFormat;
+use provenance_cli::{Exit, Failure, OutputArgs, OutputFormat, io_exit, print_json, print_line};
 use provenance_core::{encoding::digest::Digest, registry::package::Status};
-
-use provenance_cli::{Exit, Failure, OutputArgs, io_exit, print_line};
-
-use super::common::{ConfigArgs, failure, open};
 use provenance_host::durable;
 use provenance_registry::package_index::{self, IncrementalIndex};
 
+use super::common::{ConfigArgs, failure, open};
 use crate::package_registry::{Chronicle, Publishing, RecordedEvent, Report, metadata, named};
 
 #[derive(Debug, Subcommand)]
@@ -192,7 +189,7 @@ fn tell(recorded: &RecordedEvent, format: OutputFormat) {
             .with("registry_record", *seq)
             .with("status", status.as_str())
             .with("known_before", *before);
-        return print_line(&String::from_utf8_lossy(&value.encode()));
+        return print_json(&value);
     }
     let again = if *before { ", on record before" } else { "" };
     print_line(&format!(

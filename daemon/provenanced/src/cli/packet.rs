@@ -3,18 +3,15 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use provenance_cli::OutputFormat;
+use provenance_cli::{Exit, Failure, OutputArgs, OutputFormat, print_json};
 use provenance_core::{
     encoding::{json::Value, time::Timestamp},
     registry::Entry,
 };
-
-use provenance_cli::{Exit, Failure, OutputArgs};
-
-use super::common::{ConfigArgs, current_user, failure, open};
 use provenance_host::config::SbomFormat;
 use provenance_sbom::nix_database;
 
+use super::common::{ConfigArgs, current_user, failure, open};
 use crate::{
     packet::{self, schedule},
     sbom::{self, Request},
@@ -73,7 +70,7 @@ pub(super) fn sbom(args: SbomArgs) -> Result<(), Failure> {
     };
     let made = sbom::make(&config, &state, &mut evidence, now, &request).map_err(failure)?;
     if args.output.format() == OutputFormat::Json {
-        provenance_cli::print_line(&String::from_utf8_lossy(&made.to_value().encode()));
+        print_json(&made.to_value());
     } else {
         let entry = &made.entry;
         provenance_cli::print_line(&format!(
@@ -140,7 +137,7 @@ pub(super) fn packet(args: PacketArgs) -> Result<(), Failure> {
                 .with("path", made.path.display().to_string())
         };
         let all = Value::Array(made.iter().map(one).collect());
-        provenance_cli::print_line(&String::from_utf8_lossy(&all.encode()));
+        print_json(&all);
         return Ok(());
     }
     for made in &made {

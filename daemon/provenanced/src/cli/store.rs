@@ -1,23 +1,18 @@
 //! `provenanced store` and `provenanced restore`.
 
-use provenance_audit::trust::trust_by;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use provenance_cli::OutputFormat;
+use provenance_audit::{policy_file, state, trust::trust_by};
+use provenance_cli::{
+    Exit, Failure, OutputArgs, OutputFormat, io_exit, print_json, print_line,
+    storage_args::{StorageArgs, exit_of, exit_of_copies},
+};
 use provenance_core::{
     encoding::json::Value,
     registry::{Entry, StoreEntry},
     report::{Report, Verdict},
 };
-
-use provenance_cli::{
-    Exit, Failure, OutputArgs, io_exit, print_line,
-    storage_args::{StorageArgs, exit_of, exit_of_copies},
-};
-
-use super::common::{ConfigArgs, failure, open};
-use provenance_audit::{policy_file, state};
 use provenance_host::{
     clock::{Clock as _, SystemClock},
     config::{self, Config},
@@ -28,6 +23,7 @@ use provenance_storage::{
     replica::{self, Fetched, Trusting},
 };
 
+use super::common::{ConfigArgs, failure, open};
 use crate::replication::{self, ReplicationRequest, ReplicationResult};
 
 #[derive(Debug, Args)]
@@ -77,7 +73,7 @@ impl StoreArgs {
         if self.output.format() == OutputFormat::Json {
             let each = outcomes.iter().map(value).collect();
             let stores = Value::object([("stores", Value::Array(each))]);
-            print_line(&String::from_utf8_lossy(&stores.encode()));
+            print_json(&stores);
         } else {
             outcomes.iter().for_each(|outcome| print_line(&text(outcome)));
         }
@@ -192,7 +188,7 @@ impl RestoreArgs {
                 .with("bytes", fetched.bytes)
                 .with("runs", fetched.runs)
                 .with("state", self.to.display().to_string());
-            return print_line(&String::from_utf8_lossy(&value.encode()));
+            return print_json(&value);
         }
         let head = fetched.last.head.seq;
         print_line(&format!(
