@@ -1,17 +1,13 @@
 //! Sigstore bundles as evidence.
 
-use crate::Digests;
-use crate::Kind;
-use crate::evidence::Content;
-use crate::evidence::ParsedEvidence;
-use crate::evidence::Publisher;
-use crate::evidence::Signed;
-use crate::evidence::Subject;
-use crate::statement;
 use serde_json::Value;
-use sigstore_types::Bundle;
-use sigstore_types::SignatureContent;
-use sigstore_types::Statement;
+use sigstore_types::{Bundle, SignatureContent, Statement};
+
+use crate::{
+    Digests, Kind,
+    evidence::{Content, ParsedEvidence, Publisher, Signed, Subject},
+    statement,
+};
 
 /// What one bundle may hold of each.
 pub(crate) const MAX_PARTS: usize = 16;

@@ -1,15 +1,13 @@
 //! Evidence of who vouches for a package: its forms, and where it was found.
 
-use crate::Claims;
-use crate::Digests;
-use crate::Kind;
-use crate::certificate_claims::GITHUB;
-use crate::certificate_claims::GITLAB;
 use provenance_core::encoding::time::Timestamp;
 use serde::Deserialize;
-use sigstore_types::Bundle;
-use sigstore_types::Statement;
-use sigstore_types::bundle::VerificationMaterialContent;
+use sigstore_types::{Bundle, Statement, bundle::VerificationMaterialContent};
+
+use crate::{
+    Claims, Digests, Kind,
+    certificate_claims::{GITHUB, GITLAB},
+};
 
 /// Pieces of evidence in one file.
 pub(crate) const MAX_PIECES: usize = 10_000;
@@ -64,7 +62,7 @@ pub struct Subject {
     pub digests: Digests,
 }
 
-/// What looks like evidence and is none.
+/// A piece of a file that looks like evidence and cannot be read as such.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Malformed {
     pub source: Source,
@@ -108,7 +106,7 @@ impl RegistrySignature {
     }
 }
 
-/// Whom the index calls the publisher: the index's word, held against the
+/// Whom the index calls the publisher: the index's word, compared with the
 /// certificate.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub struct Publisher {

@@ -1,8 +1,6 @@
 //! npm's forms: names, metadata with the registry's signatures, and the
 //! statement that the registry published a version.
 
-use crate::evidence::RegistrySignature;
-use crate::statement::NPM_PUBLISH;
 use provenance_core::encoding::time::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
@@ -10,7 +8,8 @@ use sigstore_types::Statement;
 
 use crate::{
     Kind,
-    evidence::{Content, Contradiction, MAX_PIECES, ParsedEvidence},
+    evidence::{Content, Contradiction, MAX_PIECES, ParsedEvidence, RegistrySignature},
+    statement::NPM_PUBLISH,
 };
 
 /// Signatures of one version.

@@ -1,18 +1,14 @@
 //! What vouches for packages, out of the files in which it comes: Sigstore
 //! bundles, one or many, npm's attestations and metadata, PyPI's provenance.
 
-use crate::bundle::bundle;
-use crate::bundle::subjects;
-use crate::evidence::Content;
-use crate::evidence::Evidence;
-use crate::evidence::MAX_PIECES;
-use crate::evidence::Malformed;
-use crate::evidence::ParsedEvidence;
-use crate::evidence::Source;
-use crate::evidence::Subject;
 use serde_json::Value;
 
-use crate::{Digests, npm, pypi};
+use crate::{
+    Digests,
+    bundle::{bundle, subjects},
+    evidence::{Content, Evidence, MAX_PIECES, Malformed, ParsedEvidence, Source, Subject},
+    npm, pypi,
+};
 
 /// A file of attestations is at most this long.
 pub const MAX_FILE: u64 = 64 << 20;

@@ -1,14 +1,13 @@
 //! PyPI's forms (PEP 740): provenance of a file, with whom the index calls its
 //! publisher, and attestations that are Sigstore bundles in other words.
 
-use crate::evidence::Publisher;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sigstore_types::Bundle;
 
 use crate::{
     bundle::signed,
-    evidence::{MAX_PIECES, ParsedEvidence},
+    evidence::{MAX_PIECES, ParsedEvidence, Publisher},
 };
 
 /// Log entries of one attestation.

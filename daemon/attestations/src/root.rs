@@ -1,10 +1,11 @@
 //! A root of trust: what Sigstore's certificates and logs are verified by.
 
-use crate::crypto_provider;
 use provenance_core::encoding::digest::Digest;
 use sigstore_trust_root::TrustedRoot;
 use sigstore_types::Bundle;
 use sigstore_verify::Verifier;
+
+use crate::crypto_provider;
 
 /// One instance of Sigstore, as it is trusted.
 pub struct Root {

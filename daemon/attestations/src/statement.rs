@@ -1,11 +1,13 @@
 //! What a statement says of itself. Whoever signed could write anything here:
 //! it is compared with what is proved, and proves nothing.
 
-use crate::evidence::Contradiction;
 use serde_json::Value;
 use sigstore_types::Statement;
 
-use crate::{Claims, Digests, Kind, evidence::Subject};
+use crate::{
+    Claims, Digests, Kind,
+    evidence::{Contradiction, Subject},
+};
 
 /// The type of npm's statement about a publication.
 pub(crate) const NPM_PUBLISH: &str =

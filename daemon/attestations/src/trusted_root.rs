@@ -1,12 +1,13 @@
 //! Whom Sigstore's certificates, logs and time stamps are trusted from.
 
-use crate::root::Root;
-use crate::root::RootError;
 use provenance_core::{encoding::json::Value, report::Code};
 use sigstore_trust_root::{SIGSTORE_GITHUB_TRUSTED_ROOT, SIGSTORE_PRODUCTION_TRUSTED_ROOT};
 use sigstore_types::Bundle;
 
-use crate::sigstore::{self, Contents, Proved, Refusal, Signer};
+use crate::{
+    root::{Root, RootError},
+    sigstore::{self, Contents, Proved, Refusal, Signer},
+};
 
 /// Of which day the roots in the program are. A test holds their digests, so
 /// that nobody changes them without changing this.

@@ -11,12 +11,11 @@ use provenance_core::{
     signing::sigstore_bundle::MAX_BUNDLE,
     verify::build_provenance,
 };
-
+use provenance_host::durable;
+use provenance_sbom::rehash::{self, ContentsError};
 use provenance_verifier::Trust;
 
 use crate::error::AuditError;
-use provenance_host::durable;
-use provenance_sbom::rehash::{self, ContentsError};
 
 /// How a Sigstore bundle in canonical form begins.
 const START: &[u8] = b"{\"dsseEnvelope\":";

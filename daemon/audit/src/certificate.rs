@@ -11,13 +11,12 @@ use provenance_core::{
     statement::publication::Publication,
     verify::build_provenance,
 };
-
-use provenance_verifier::Trust;
-
-use crate::{error::AuditError, files::digest};
 use provenance_host::{durable, state_dir::StateDir};
 use provenance_registry::{package_index, reader::Reader};
+use provenance_verifier::Trust;
 use provenance_x509::{Crl, MAX_CERTIFICATE, MAX_CRL, ParsedCertificate, authority};
+
+use crate::{error::AuditError, files::digest};
 
 /// What is verified, and against what.
 #[derive(Debug)]

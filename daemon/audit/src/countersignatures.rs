@@ -16,16 +16,15 @@ use provenance_core::{
     },
     verify::countersign::{RequestedCountersignature, Vote, judge},
 };
-
+use provenance_sbom::{
+    directory_walk::{self, TreeRoot},
+    rehash::ContentsError,
+};
 use provenance_verifier::Trust;
 
 use crate::{
     error::AuditError,
     legacy_pki::{self, Weak},
-};
-use provenance_sbom::{
-    directory_walk::{self, TreeRoot},
-    rehash::ContentsError,
 };
 
 /// What is asked of the signatures.

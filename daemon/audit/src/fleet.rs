@@ -11,11 +11,10 @@ use provenance_core::{
     encoding::json::Value,
     report::{Head, Verdict},
 };
-
+use provenance_storage::{ReadStorage, StoreError, replica::Appliance};
 use provenance_verifier::Trust;
 
 use crate::{error::AuditError, replica};
-use provenance_storage::{ReadStorage, StoreError, replica::Appliance};
 
 /// What came of one appliance.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -8,15 +8,14 @@ use provenance_core::{
     report::{Code, Report},
     verify::nix_store::{self, Trust},
 };
-
-use provenance_verifier::Progress;
-
-use crate::error::AuditError;
 use provenance_host::durable;
 use provenance_sbom::{
     self, Closure, SbomError,
     rehash::{self, ContentsError},
 };
+use provenance_verifier::Progress;
+
+use crate::error::AuditError;
 
 /// A file of keys is at most so long.
 const MAX_KEYS: u64 = 1 << 20;

@@ -8,13 +8,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use provenance_core::{
-    encoding::json::Value,
-    record::coverage::Coverage,
-    report::{Code, Finding, Location, Report},
-};
-
-use crate::error::AuditError;
 use provenance_attestations::{
     Artifact, Ecosystem, Hasher, Keys, Package, coverage,
     evaluate::{EvaluationInput, Judge},
@@ -27,7 +20,14 @@ use provenance_attestations::{
     previous_report::{self, Previous},
     trusted_root::Roots,
 };
+use provenance_core::{
+    encoding::json::Value,
+    record::coverage::Coverage,
+    report::{Code, Finding, Location, Report},
+};
 use provenance_host::durable;
+
+use crate::error::AuditError;
 
 /// Files of a folder that are looked at.
 const MAX_FOLDER: usize = 100_000;

@@ -1,19 +1,20 @@
 //! `provctl verify PACKET.zip` (docs/format.md §13), on a file.
 
-use std::{fs::File, io, io::Read as _, os::unix::fs::FileExt as _, path::Path};
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    os::unix::fs::FileExt as _,
+    path::Path,
+};
 
 use provenance_core::{merkle::inclusion_proof::MAX_PROOF, report::Report};
+use provenance_host::durable;
 use provenance_verifier::{
-    Source,
+    Progress, Source, Trust,
     packet::{self, Packet},
 };
 
-use provenance_verifier::Progress;
-
-use provenance_verifier::Trust;
-
 use crate::error::AuditError;
-use provenance_host::durable;
 
 struct Opened(File);
 

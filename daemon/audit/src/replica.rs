@@ -4,16 +4,13 @@
 use std::path::Path;
 
 use provenance_core::report::Report;
-
-use provenance_verifier::Progress;
-
-use provenance_verifier::Trust;
-
-use crate::{error::AuditError, state};
 use provenance_storage::{
     ReadStorage,
     replica::{self, Appliance, Trusting},
 };
+use provenance_verifier::{Progress, Trust};
+
+use crate::{error::AuditError, state};
 
 /// Verifies an appliance's copies. What is fetched lies in `scratch` meanwhile.
 ///

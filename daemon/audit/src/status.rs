@@ -9,11 +9,11 @@ use provenance_core::{
     report::Head,
     signing::checkpoint::{Checkpoint, Note},
 };
-
-use crate::error::AuditError;
 use provenance_host::{chain_files, durable, state_dir::StateDir};
 use provenance_registry::reader::Reader;
 use provenance_verifier::line_reader;
+
+use crate::error::AuditError;
 
 /// How the appliance stands.
 #[derive(Debug, Default)]

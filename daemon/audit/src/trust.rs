@@ -26,7 +26,7 @@ pub fn trust_by(policy: Option<Policy>) -> Result<Trust, AuditError> {
 /// Takes the auditor's file of headers, in place of any before.
 ///
 /// # Errors
-/// [`AuditError`] where it cannot be read, or is none.
+/// [`AuditError`] where it cannot be read, or is not a file of headers.
 pub fn read_headers(blocks: &mut Blocks, path: &Path) -> Result<(), AuditError> {
     let bytes = durable::read_limited(path, MAX_HEADERS as u64).map_err(AuditError::io(path))?;
     blocks

@@ -4,10 +4,10 @@
 use std::path::Path;
 
 use provenance_core::{bitcoin::Header, encoding::digest::from_hex};
+use provenance_host::config::{Access, Typed};
 use serde_json::Value;
 
 use crate::{Node, NodeError};
-use provenance_host::config::{Access, Typed};
 
 /// JSON-RPC's code for a height that there is not.
 const NO_SUCH_HEIGHT: i32 = -8;

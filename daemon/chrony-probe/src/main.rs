@@ -3,13 +3,14 @@
 //! `chrony-probe`: asks chronyd how it keeps the time and prints one line of
 //! JSON. README.md is the whole contract.
 
-use failure::Failure;
 use std::{
     env,
     io::{self, Write as _},
     process::ExitCode,
     time::{Duration, Instant},
 };
+
+use failure::Failure;
 
 mod ask;
 mod failure;

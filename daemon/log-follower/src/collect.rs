@@ -8,6 +8,7 @@ use std::{
 };
 
 use provenance_core::{encoding::file_uri, record::log_entry::Event};
+use provenance_host::decompress::Packing;
 
 use crate::{
     Follower,
@@ -17,7 +18,6 @@ use crate::{
     range_reader::{Looked, Reader, open},
     scan::DirectorySurvey,
 };
-use provenance_host::decompress::Packing;
 
 /// For how many collects a file is left alone that looks like a compressed
 /// form in the making.

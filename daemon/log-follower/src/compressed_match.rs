@@ -10,9 +10,9 @@ use std::{
 };
 
 use provenance_core::encoding::digest::{Digest, Hasher};
+use provenance_host::decompress::{Content, Limits, Packing};
 
 use crate::generation::{Generation, Range};
-use provenance_host::decompress::{Content, Limits, Packing};
 
 /// What a probe found out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,13 +1,11 @@
 //! Files by what the file system says of them.
 
-use rustix::fs::AtFlags;
-use rustix::fs::FileType;
-use rustix::fs::StatxFlags;
-use rustix::fs::statx;
-use rustix::io::Errno;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _, path::Path};
+
+use rustix::{
+    fs::{AtFlags, FileType, StatxFlags, statx},
+    io::Errno,
+};
 
 /// Device and inode of a file.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -25,7 +23,7 @@ pub(crate) struct FileStat {
     pub mtime: i64,
     pub ctime: i64,
     /// The time of birth, where the file system keeps one: tells a reused
-    /// inode from a file written anew in place.
+    /// inode from a file rewritten in place.
     pub btime: Option<i64>,
 }
 

@@ -1,13 +1,14 @@
 //! A follower's state between two collects.
 
-use crate::file_id::FileId;
-use crate::file_id::FileStat;
-use crate::generation::State;
-use crate::job::Job;
-use crate::patterns::Patterns;
-use crate::scan::DirectorySurvey;
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
+
+use crate::{
+    file_id::{FileId, FileStat},
+    generation::State,
+    job::Job,
+    patterns::Patterns,
+    scan::DirectorySurvey,
+};
 
 /// What to follow.
 #[derive(Clone, Debug)]

@@ -7,9 +7,9 @@ use provenance_core::{
     encoding::{digest::Digest, file_uri},
     record::log_entry::{Event, LogEntry, What},
 };
+use provenance_host::decompress::Packing;
 
 use crate::file_id::{FileId, FileStat};
-use provenance_host::decompress::Packing;
 
 /// A digested range of a generation's bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

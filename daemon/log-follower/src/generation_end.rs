@@ -2,19 +2,19 @@
 //! looked for in files that are nobody's (compressed forms, copies), and what
 //! became of it is recorded.
 
-use crate::job::Job;
 use std::time::Instant;
 
 use provenance_core::record::log_entry::Event;
+use provenance_host::decompress::Packing;
 
 use crate::{
     collect::{Collect, Reason, Task},
     compressed_match::{Probe, Verdict},
     file_id::FileStat,
     generation::{Generation, GenerationPlace, Range},
+    job::Job,
     range_reader::open,
 };
-use provenance_host::decompress::Packing;
 
 /// For how many collects a generation waits for a compressed form that is
 /// still being written.

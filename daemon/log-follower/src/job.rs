@@ -1,7 +1,6 @@
 //! Comparisons that one collect does not finish.
 
-use crate::compressed_match::Probe;
-use crate::file_id::FileId;
+use crate::{compressed_match::Probe, file_id::FileId};
 
 /// A comparison to be continued in the next collect.
 pub(crate) struct Job {

@@ -1,11 +1,6 @@
 //! What is on the disk now: a walk over the patterns that gives every regular
 //! file they name, with its `statx`, sorted by path.
 
-use crate::file_id::FileId;
-use crate::file_id::FileStat;
-use crate::file_id::errno_number;
-use crate::file_id::look;
-use crate::file_id::path;
 use std::{mem::MaybeUninit, os::fd::OwnedFd};
 
 use rustix::{
@@ -13,7 +8,10 @@ use rustix::{
     io::Errno,
 };
 
-use crate::patterns::{Pattern, Patterns};
+use crate::{
+    file_id::{FileId, FileStat, errno_number, look, path},
+    patterns::{Pattern, Patterns},
+};
 
 /// How many files a survey holds at most; the rest is said to be unseen.
 pub const MAX_FILES: usize = 100_000;

@@ -12,15 +12,13 @@ use provenance_core::{
     statement::{Subject, build_provenance::Provenance},
     verify::nix_store::Contents,
 };
-
-use crate::error::ServiceError;
 use provenance_host::{config::Config, durable};
 use provenance_sbom::{
     nix_build::{self, Build},
     rehash::{self, ContentsError},
 };
 
-use crate::ledger::signer::Signer;
+use crate::{error::ServiceError, ledger::signer::Signer};
 
 /// What is asked for.
 #[derive(Clone, Debug)]

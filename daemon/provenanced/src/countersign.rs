@@ -17,8 +17,6 @@ use provenance_core::{
     signing::sigstore_bundle::{self, SigstoreBundle},
     statement::countersignature::{Countersignature, MAX_FILE, MAX_REQUEST, Request, lines},
 };
-
-use crate::{error::ServiceError, ledger::Ledger, state_lock::lock};
 use provenance_host::{config::Config, durable, state_dir::StateDir};
 use provenance_sbom::{
     directory_walk::{self, TreeRoot},
@@ -26,7 +24,11 @@ use provenance_sbom::{
     rehash::ContentsError,
 };
 
-use crate::ledger::signer::Signer;
+use crate::{
+    error::ServiceError,
+    ledger::{Ledger, signer::Signer},
+    state_lock::lock,
+};
 
 /// What is asked for.
 #[derive(Clone, Debug)]

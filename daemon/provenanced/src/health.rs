@@ -15,11 +15,11 @@ use provenance_core::{
     registry::Entry,
     report::Severity,
 };
-
-use crate::{alerts, anchoring, ledger::read_entry, replication};
 use provenance_host::{chain_files, config::Config, disk_space, durable, state_dir::StateDir};
 use provenance_registry::Reader;
 use provenance_verifier::line_reader;
+
+use crate::{alerts, anchoring, ledger::read_entry, replication};
 
 /// Heads and checkpoints come hourly.
 const HOURLY: Duration = Duration::from_secs(2 * 3600);

@@ -10,14 +10,14 @@ use provenance_core::{
     encoding::{digest::Digest, json::Value, time::Timestamp},
     registry::{Document, Entry, SbomEntry},
 };
-
-use crate::{PROGRAM_VERSION, error::ServiceError, ledger::Ledger};
 use provenance_host::{
     config::{Config, SbomFormat},
     durable,
     state_dir::StateDir,
 };
 use provenance_sbom::{self, Header, Inventory, dpkg, nix_database, nix_path_info};
+
+use crate::{PROGRAM_VERSION, error::ServiceError, ledger::Ledger};
 
 /// What is asked for.
 #[derive(Clone, Debug)]

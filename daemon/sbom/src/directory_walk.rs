@@ -13,9 +13,9 @@ use provenance_core::{
     encoding::digest::Digest,
     statement::countersignature::{MAX_FILE, SIGNING_FILE, Tree as Kind},
 };
+use provenance_host::durable;
 
 use crate::rehash::{self, ContentsError, RehashLimits};
-use provenance_host::durable;
 
 /// Of a folder, so many entries and bytes are told at most; of a file as many
 /// bytes.

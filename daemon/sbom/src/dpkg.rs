@@ -7,10 +7,11 @@ use std::{
     path::Path,
 };
 
+use provenance_host::durable;
+
 use crate::{
     Inventory, MAX_PACKAGES, MAX_REFERENCES, Package, SbomError, Source, inventory::purl_part,
 };
-use provenance_host::durable;
 
 /// Where dpkg keeps its status.
 pub const STATUS: &str = "/var/lib/dpkg/status";

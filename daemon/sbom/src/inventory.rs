@@ -1,14 +1,12 @@
 //! What software a system has, whatever the source.
 
-use provenance_core::encoding::json::Value;
-use provenance_core::record::coverage::Level;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io, path::PathBuf};
 
-use provenance_core::encoding::digest::Digest;
-use provenance_core::record::coverage::Coverage;
+use provenance_core::{
+    encoding::{digest::Digest, json::Value},
+    record::coverage::{Coverage, Level},
+};
 use provenance_host::config::SbomFormat as Format;
-use std::io;
-use std::path::PathBuf;
 
 /// So many packages make an inventory at most.
 pub const MAX_PACKAGES: usize = 200_000;

@@ -12,9 +12,9 @@ use provenance_core::{
     encoding::digest::Digest,
     nix::{Derivation, MAX_DERIVATION},
 };
+use provenance_host::durable;
 
 use crate::{MAX_PACKAGES, SbomError, nix_database, nix_store_path};
-use provenance_host::durable;
 
 /// A build of the store.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -8,6 +8,7 @@ use std::{
 };
 
 use provenance_core::nix::PathInfo;
+use provenance_host::durable;
 use serde::{
     Deserialize, Deserializer,
     de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor},
@@ -18,7 +19,6 @@ use crate::{
     closure::{Closure, check},
     nix_store_path,
 };
-use provenance_host::durable;
 
 /// At most so many bytes are read.
 pub const MAX_BYTES: u64 = 256 << 20;

@@ -1,7 +1,6 @@
 //! Packages that no package manager of the system told of, as `provctl
 //! verify-package --json` found them: each with who vouches for it.
 
-use crate::inventory::Attested;
 use std::{collections::BTreeMap, path::Path};
 
 use provenance_core::{
@@ -10,7 +9,10 @@ use provenance_core::{
 };
 use serde::Deserialize;
 
-use crate::{Inventory, MAX_PACKAGES, MAX_REFERENCES, Package, SbomError, inventory::purl_part};
+use crate::{
+    Inventory, MAX_PACKAGES, MAX_REFERENCES, Package, SbomError,
+    inventory::{Attested, purl_part},
+};
 
 /// A report has at most so many bytes.
 pub const MAX_REPORT: u64 = 256 << 20;

@@ -19,10 +19,10 @@ use provenance_core::{
     encoding::time::{Now, Timestamp},
     record::time_attestation::Source,
 };
+use provenance_host::clock::Clock;
 use serde::Deserialize;
 
 use crate::gps::Tracker;
-use provenance_host::clock::Clock;
 
 /// The name in records.
 pub const NAME: &str = "gps:gpsd";

@@ -18,6 +18,7 @@ use std::{
 
 use nmea::{ParseResult, sentences::rmc::RmcStatusOfFix};
 use provenance_core::encoding::time::Now;
+use provenance_host::clock::Clock;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fs::OFlags,
@@ -29,7 +30,6 @@ use crate::{
     gps::Tracker,
     gpsd::{Lines, Listener, with},
 };
-use provenance_host::clock::Clock;
 
 /// The name in records.
 pub const NAME: &str = "gps:nmea";

@@ -1,9 +1,8 @@
 //! What a lock file names, whatever its form.
 
-use crate::Artifact;
-use crate::Ecosystem;
-use crate::Package;
 use std::collections::BTreeMap;
+
+use crate::{Artifact, Ecosystem, Package};
 
 /// A lock file is at most this long.
 pub const MAX_LOCK: u64 = 64 << 20;

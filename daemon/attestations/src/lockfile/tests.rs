@@ -1,7 +1,7 @@
-use super::*;
-use crate::Digests;
-use crate::Package;
 use proptest::prelude::*;
+
+use super::*;
+use crate::{Digests, Package};
 
 const SHA512: &str = "sha512-H0D8ktokFpR1CXnubPWC8tXX0o4YM13gWrxU0FYOD1MChgxlK/CNVgJSql50IQVG82n7u86MEs/HlXsmUv6adQ==";
 const SHA256: &str = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb";

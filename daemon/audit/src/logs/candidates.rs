@@ -11,6 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use provenance_core::encoding::file_uri;
+use provenance_host::decompress::Packing;
 use rustix::io::Errno;
 
 use super::{
@@ -18,7 +19,6 @@ use super::{
     file_stream::{ReadBuffer, Stream},
     root_dir::{FileId, Opened, Refused, Root},
 };
-use provenance_host::decompress::Packing;
 
 /// So few bytes tell no file that the chain does not name.
 const MIN_EVIDENCE: u64 = 64;

@@ -7,12 +7,12 @@ use provenance_core::{
     encoding::{digest::Digest, file_uri, time::Timestamp},
     record::log_entry::{Event, LogEntry, What},
 };
+use provenance_host::chain_files::ChainFile;
 
 use super::{
     Options,
     directory_walk::{At, Line, Start, walk},
 };
-use provenance_host::chain_files::ChainFile;
 
 /// A witness is read once more than other ranges, and so it is short.
 const MAX_WITNESS: u64 = 1 << 20;

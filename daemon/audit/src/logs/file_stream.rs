@@ -7,9 +7,9 @@ use std::{
 };
 
 use provenance_core::encoding::digest::{Digest, Hasher};
+use provenance_host::decompress::{Content, Limits, Packing};
 
 use super::chain_index::RecordedRange;
-use provenance_host::decompress::{Content, Limits, Packing};
 
 /// Half of a usual second-level cache: what was read is hashed before it
 /// leaves it.

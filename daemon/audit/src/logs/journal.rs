@@ -14,6 +14,7 @@ use provenance_core::{
     record::log_entry::What,
     report::{Code, Finding, Location, Report},
 };
+use provenance_host::{chain_files::ChainFile, clock};
 
 use super::{
     JournalSource, Options,
@@ -21,7 +22,6 @@ use super::{
     directory_walk::{At, Start, walk},
     journalctl::{JournalctlReader, is_readable},
 };
-use provenance_host::{chain_files::ChainFile, clock};
 
 /// What a journal source's name begins with.
 const SCHEME: &str = "journal:";

@@ -9,9 +9,9 @@ use std::{
 };
 
 use provenance_core::journal_export::{EntryHasher, Reader};
+use provenance_host::child_process::Running;
 
 use super::JournalSource;
-use provenance_host::child_process::Running;
 
 const BUFFER: usize = 64 << 10;
 /// For how long journalctl may say nothing.

@@ -1,8 +1,8 @@
 //! What is read again, and of which machine.
 
+use std::path::{Path, PathBuf};
+
 use provenance_core::encoding::time::Timestamp;
-use std::path::Path;
-use std::path::PathBuf;
 
 /// Where the logs are, as a user says it.
 #[derive(Clone, PartialEq, Eq, Debug)]

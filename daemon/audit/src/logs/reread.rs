@@ -8,6 +8,7 @@ use provenance_core::{
     record::{chain::Tick, log_entry::What},
     report::Report,
 };
+use provenance_host::{chain_files::ChainFile, decompress::Packing};
 
 use super::{
     Options,
@@ -18,7 +19,6 @@ use super::{
     modified_ranges::{Difference, Differences, Kind},
     root_dir::{Refused, Root},
 };
-use provenance_host::{chain_files::ChainFile, decompress::Packing};
 
 /// How many plain files are open at a time.
 const MAX_OPEN: usize = 128;

@@ -1,4 +1,4 @@
-//! The anchors of a state folder (docs/format.md §7), held against what an
+//! The anchors of a state folder (docs/format.md §7), compared with what an
 //! auditor knows of Bitcoin's blocks.
 
 use provenance_core::{
@@ -7,10 +7,9 @@ use provenance_core::{
     report::{Code, Finding, Location, Report},
     verify::{anchor_proof, registry::FILE},
 };
-use provenance_verifier::block_headers;
+use provenance_verifier::{Trust, block_headers};
 
 use super::registry_cursor::RegistryCursor;
-use provenance_verifier::Trust;
 
 /// The anchors on record in a state folder.
 pub(super) fn check_registered_anchors(

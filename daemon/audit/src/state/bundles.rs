@@ -19,16 +19,14 @@ use provenance_core::{
         chain::ChainVerifier,
     },
 };
+use provenance_host::{durable, state_dir::StateDir};
+use provenance_verifier::{Trust, line_reader};
 
 use super::registry_cursor::RegistryCursor;
-use provenance_verifier::Trust;
-
 use crate::{
     error::AuditError,
     files::{digest, walk},
 };
-use provenance_host::{durable, state_dir::StateDir};
-use provenance_verifier::line_reader;
 
 /// The files beside `artifacts/`.
 const FILES: [&str; 5] = [

@@ -6,10 +6,9 @@ use provenance_core::{
     signing::checkpoint::{Checkpoint, Note},
     verify::bundle::{Trusted, check_note},
 };
-
-use super::{Walk, checkpoint_of, target::Target};
 use provenance_verifier::Trust;
 
+use super::{Walk, checkpoint_of, target::Target};
 use crate::error::AuditError;
 
 /// Checkpoints come hourly: over two hours of records without one are more

@@ -13,7 +13,6 @@ pub mod registry_cursor;
 pub mod sboms;
 pub mod target;
 
-use crate::state::limits::REREAD_DELAY;
 use std::{fs, path::Path};
 
 use provenance_core::{
@@ -24,19 +23,14 @@ use provenance_core::{
     signing::checkpoint::{Checkpoint, Note},
     verify::chain::ChainVerifier,
 };
-use provenance_verifier::{cross_check::compare_head, line_reader};
+use provenance_host::chain_files::{self, ChainFile};
+use provenance_registry::reader::{Reader, RegistryError};
+use provenance_verifier::{Progress, Stop, Trust, cross_check::compare_head, line_reader};
 
+use crate::{error::AuditError, logs::Logs, state::limits::REREAD_DELAY};
 use recovered::Recovered;
 use registry_cursor::RegistryCursor;
 use target::{Target, length};
-
-use provenance_verifier::Progress;
-
-use provenance_verifier::{Stop, Trust};
-
-use crate::{error::AuditError, logs::Logs};
-use provenance_host::chain_files::{self, ChainFile};
-use provenance_registry::reader::{Reader, RegistryError};
 
 /// What to verify, and against what.
 #[derive(Debug, Default)]

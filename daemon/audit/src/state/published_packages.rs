@@ -1,7 +1,6 @@
 //! The files of published packages and of certificates in a state folder, held
 //! against the registry's records of them (docs/format.md, steps 16.7 and 17.4).
 
-use crate::state::package_events::FirstPublication;
 use std::{
     collections::BTreeSet,
     fs, io,
@@ -16,15 +15,17 @@ use provenance_core::{
     statement::publication::Publication,
     verify::bundle::Trusted,
 };
-
-use super::package_events::Packages;
-use crate::files::{digest, walk};
-use provenance_verifier::Stop;
-
-use crate::error::AuditError;
 use provenance_host::{durable, state_dir::StateDir};
 use provenance_registry::package_index::{CertificateState, Version};
+use provenance_verifier::Stop;
 use provenance_x509::{MAX_CERTIFICATE, ParsedCertificate};
+
+use super::package_events::Packages;
+use crate::{
+    error::AuditError,
+    files::{digest, walk},
+    state::package_events::FirstPublication,
+};
 
 /// So many files that nobody knows are told by name.
 const MAX_TOLD: usize = 10;

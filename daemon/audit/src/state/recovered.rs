@@ -8,8 +8,7 @@ use provenance_core::{
     report::{Code, Finding, Location, Report, Severity},
 };
 
-use crate::error::AuditError;
-use crate::files::digest;
+use crate::{error::AuditError, files::digest};
 
 /// What the records name.
 pub(super) struct Recovered {

@@ -10,13 +10,12 @@ use provenance_core::{
     signing::public_key::PublicKey,
     verify::registry::FILE,
 };
-
-use super::registry_cursor::RegistryCursor;
-use provenance_verifier::Trust;
-
-use crate::error::AuditError;
 use provenance_host::{durable, state_dir::StateDir};
 use provenance_registry::reader::{Reader, RegistryError, Row};
+use provenance_verifier::Trust;
+
+use super::registry_cursor::RegistryCursor;
+use crate::error::AuditError;
 
 /// SQLite's own check, and tables, triggers and views as they must be. Whether
 /// the rows can be read: in tables of another form they could be computed, and

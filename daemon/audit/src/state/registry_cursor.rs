@@ -17,13 +17,13 @@ use provenance_core::{
         registry::{FILE, RegistryVerifier},
     },
 };
-use provenance_verifier::cross_check::{bounded, compare_head, compare_segment};
-
-use super::package_events::Packages;
 use provenance_registry::{
     Rows,
     reader::{Reader, RegistryError},
 };
+use provenance_verifier::cross_check::{bounded, compare_head, compare_segment};
+
+use super::package_events::Packages;
 
 /// Roots and chain hashes that are remembered: two processes may commit heads
 /// and checkpoints a little out of order.

@@ -4,13 +4,11 @@
 use std::{fs, io};
 
 use provenance_core::report::{Code, Finding, Location, Report, Severity};
-
-use super::registry_cursor::RegistryCursor;
-use crate::files::digest;
+use provenance_host::state_dir::StateDir;
 use provenance_verifier::Stop;
 
-use crate::error::AuditError;
-use provenance_host::state_dir::StateDir;
+use super::registry_cursor::RegistryCursor;
+use crate::{error::AuditError, files::digest};
 
 /// Every document on record is there as recorded, and there is no other.
 pub(super) fn check_registered_sboms(

@@ -7,14 +7,14 @@ use std::{
 };
 
 use provenance_core::report::{Code, Finding, Location, Report};
-
-use crate::error::AuditError;
 use provenance_host::{
     chain_files::{self, Listing},
     durable,
     state_dir::StateDir,
 };
 use provenance_registry::reader::{Reader, RegistryError};
+
+use crate::error::AuditError;
 
 /// A checkpoint file is at most this long.
 const MAX_CHECKPOINT: u64 = 64 << 10;

@@ -4,8 +4,9 @@ use std::{
     sync::mpsc,
 };
 
-use super::*;
 use provenance_host::config::Typed;
+
+use super::*;
 
 /// A node that gives this answer once, and what it was asked.
 fn node(answer: impl Into<Vec<u8>>) -> (Node, mpsc::Receiver<String>) {

@@ -23,7 +23,7 @@ pub enum AnchorError {
     /// The transaction is not shown to be in the block.
     #[error("the branch from the transaction to the block: {0}")]
     Branch(&'static str),
-    /// The header is none, or has no work.
+    /// It is not a header, or has no work.
     #[error("the block's header: {0}")]
     Header(&'static str),
 }

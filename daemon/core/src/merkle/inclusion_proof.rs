@@ -5,7 +5,6 @@
 //! Reading it proves nothing yet: the path is checked with the Merkle tree's
 //! rule and the checkpoint's signature with a key from the auditor's policy.
 
-use crate::merkle::MAX_PROOF_PATH;
 use alloc::{string::String, vec::Vec};
 
 use crate::{
@@ -15,6 +14,7 @@ use crate::{
         json::Value,
         json_scanner::{ScanError, Scanner},
     },
+    merkle::MAX_PROOF_PATH,
     record::{MAX_RECORD, Record, RecordError, log_entry::read_digest},
 };
 

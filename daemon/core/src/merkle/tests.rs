@@ -1,7 +1,9 @@
-use super::*;
 use alloc::{collections::BTreeMap, vec};
 use core::convert::Infallible;
+
 use proptest::prelude::*;
+
+use super::*;
 
 struct Stored(BTreeMap<Node, Digest>);
 

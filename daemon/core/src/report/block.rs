@@ -1,12 +1,10 @@
 //! A block that an anchor rests on.
 
-use crate::bitcoin::ChainWork;
-use crate::bitcoin::Header;
-use crate::bitcoin::Txid;
-use crate::encoding::digest::Digest;
-use crate::encoding::json::Value;
-use crate::encoding::time::Timestamp;
-use crate::report::Location;
+use crate::{
+    bitcoin::{ChainWork, Header, Txid},
+    encoding::{digest::Digest, json::Value, time::Timestamp},
+    report::Location,
+};
 
 /// Something that was anchored, and what it rests on.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -1,7 +1,6 @@
 //! Copies in WORM storage (docs/format.md §15): what a run put there, and under
 //! which names.
 
-use crate::statement::is_chain_id;
 use alloc::{collections::BTreeSet, format, string::String, vec::Vec};
 
 use super::{evidence::Link, text};
@@ -14,7 +13,7 @@ use crate::{
     },
     packet::is_safe_name,
     record::log_entry::read_digest,
-    statement,
+    statement::{self, is_chain_id},
 };
 
 /// The manifest's name in its run's folder.

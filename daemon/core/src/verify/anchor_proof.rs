@@ -1,9 +1,6 @@
 //! A bundle's anchor (docs/format.md §7, steps 7.5 to 7.9): from the record to
 //! the block's header, and on what the header is trusted.
 
-use crate::bitcoin::AnchorError;
-use crate::report::Basis;
-use crate::report::BlockReference;
 use alloc::{
     format,
     string::{String, ToString},
@@ -11,11 +8,11 @@ use alloc::{
 };
 
 use crate::{
-    bitcoin::{Anchored, Block, ChainWork, Header},
+    bitcoin::{AnchorError, Anchored, Block, ChainWork, Header},
     encoding::digest::Digest,
     merkle::{inclusion_proof::Proof, leaf_hash},
     opentimestamps::{Attestation, Ots},
-    report::{Code, Finding, Location, Report, Severity},
+    report::{Basis, BlockReference, Code, Finding, Location, Report, Severity},
 };
 
 impl AnchorError {

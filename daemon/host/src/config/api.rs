@@ -1,13 +1,11 @@
 //! The settings under `[api]`.
 
-use std::path::PathBuf;
+use std::{os::unix::ffi::OsStrExt as _, path::PathBuf};
 
 use provenance_core::encoding::{file_uri, json::Value};
 use serde::{Deserialize, Serialize};
-use std::os::unix::ffi::OsStrExt as _;
 
-use super::address::Listen;
-use super::sources::Wrong;
+use super::{address::Listen, sources::Wrong};
 
 /// Where packages and certificates can be asked for, and reported.
 #[derive(Clone, PartialEq, Eq, Debug)]

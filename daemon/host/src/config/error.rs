@@ -1,7 +1,6 @@
 //! Why there are no settings to work with.
 
-use std::io;
-use std::path::PathBuf;
+use std::{io, path::PathBuf};
 
 /// Why there are no settings to work with.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +20,7 @@ pub enum ConfigError {
     #[error("{path}{}: {key}: {message}", line.map(|line| format!(" line {line}")).unwrap_or_default())]
     Value {
         path: String,
-        /// Where, if the key stands in the file.
+        /// Where, if the key is in the file.
         line: Option<usize>,
         key: &'static str,
         /// What is wrong and what would be right.

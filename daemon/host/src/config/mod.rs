@@ -18,7 +18,6 @@ pub mod url;
 
 pub use error::ConfigError;
 
-use crate::config::error::parse_error;
 use std::{os::unix::ffi::OsStrExt, path::PathBuf};
 
 use globset::Glob;
@@ -27,6 +26,8 @@ use provenance_core::{
     record::{chain::MAX_INTERVAL_S, time_attestation::Rule},
 };
 use serde::{Deserialize, Serialize};
+
+use crate::config::error::parse_error;
 
 pub use alert::{Alert, Webhook};
 pub use anchor::Anchor;

@@ -1,10 +1,9 @@
 //! The settings of the time sources and of the Bitcoin node.
 
-use std::path::PathBuf;
+use std::{os::unix::ffi::OsStrExt, path::PathBuf};
 
 use provenance_core::encoding::{file_uri, json::Value};
 use serde::{Deserialize, Serialize};
-use std::os::unix::ffi::OsStrExt;
 
 use super::address::{Listen, WrongListen};
 

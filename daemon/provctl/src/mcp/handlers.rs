@@ -6,6 +6,12 @@ use std::{
     sync::Arc,
 };
 
+use provenance_audit::{
+    error::AuditError,
+    packet,
+    state::{self, bundles, registry},
+    status,
+};
 use provenance_core::{
     encoding::{digest::Digest, json::Value as Canon},
     record::{Record, bundle_id::BundleId},
@@ -14,22 +20,16 @@ use provenance_core::{
     signing::checkpoint::{Checkpoint, Note},
     statement::evidence::MAX_STATEMENT,
 };
+use provenance_host::{clock::SystemClock, config::Config, durable, state_dir::StateDir};
+use provenance_registry::{Reader, RegistryError};
+use provenance_time_sources::poller;
+use provenance_verifier::{Stop, Trust};
 use serde_json::{Value, json};
 
 use super::{
     sanitize,
     tools::{Alerts, Chain, List, Question},
 };
-use provenance_audit::{
-    error::AuditError,
-    packet,
-    state::{self, bundles, registry},
-    status,
-};
-use provenance_host::{clock::SystemClock, config::Config, durable, state_dir::StateDir};
-use provenance_registry::{Reader, RegistryError};
-use provenance_time_sources::poller;
-use provenance_verifier::{Stop, Trust};
 
 const MAX_CHECKPOINT: u64 = 64 << 10;
 /// How many alerts and anchors are remembered while the registry is read.

@@ -14,6 +14,10 @@ use hyper::{
     http::request::Parts,
 };
 use provenance_core::encoding::digest::to_hex;
+use provenance_http::{
+    listener::Listener,
+    server::{self, Limits},
+};
 use rmcp::{
     model::RequestId,
     transport::{
@@ -24,10 +28,6 @@ use rmcp::{
 use serde::Deserialize;
 
 use super::{MAX_LINE, Server, in_flight::SESSION};
-use provenance_http::{
-    listener::Listener,
-    server::{self, Limits},
-};
 
 /// The one place that answers.
 const PATH: &str = "/mcp";

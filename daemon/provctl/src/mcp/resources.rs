@@ -1,6 +1,7 @@
 //! Resources: reports under names of their own, for clients that read instead
 //! of call. Each is the answer of a tool, or of `provctl status`, as JSON.
 
+use provenance_audit::status;
 use provenance_core::{encoding::json::Value as Canon, record::bundle_id::BundleId};
 use rmcp::{
     ErrorData,
@@ -13,7 +14,6 @@ use super::{
     sanitize,
     tools::{Alerts, Named, Question},
 };
-use provenance_audit::status;
 
 /// What all URIs begin with: there is one appliance behind a server.
 const BASE: &str = "provenance://appliance/";

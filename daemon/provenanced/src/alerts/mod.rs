@@ -9,8 +9,6 @@ pub mod webhook;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use delivery::DeliveryWorker;
-use ledger_view::{AlertState, Anchors, Copies, read_alert_state, verifications};
 use provenance_core::{
     encoding::time::{Now, Timestamp},
     record::{
@@ -21,13 +19,17 @@ use provenance_core::{
     registry::{Entry, VerifyEntry},
     report::Head,
 };
-
-use crate::{error::ServiceError, ledger::Ledger};
 use provenance_host::{clock::Clock, config::Config, disk_space, state_dir::StateDir};
 use provenance_registry::Reader;
-use webhook::{Message, Secret, Webhook};
 
-use crate::engine::alerts::{Condition, Scope, Tracker, Watch};
+use crate::{
+    engine::alerts::{Condition, Scope, Tracker, Watch},
+    error::ServiceError,
+    ledger::Ledger,
+};
+use delivery::DeliveryWorker;
+use ledger_view::{AlertState, Anchors, Copies, read_alert_state, verifications};
+use webhook::{Message, Secret, Webhook};
 
 /// While the registry refuses records, so many changes wait; then nothing more
 /// is looked at.

@@ -14,9 +14,9 @@ use std::{
 };
 
 use provenance_core::encoding::{json::Value, time::Timestamp};
+use provenance_host::durable;
 
 use super::webhook::message::{MAX_MESSAGE_FILE, Message};
-use provenance_host::durable;
 
 /// So many files at most; later messages wait in the registry.
 pub const MAX_FILES: usize = 1_000;

@@ -13,11 +13,13 @@ use provenance_core::{
     registry::{AnchorEntry, AnchorStep, Entry, MAX_OPERATIONS, Promise},
     verify::anchor_history::State,
 };
-
-use super::{AnchorResult, Standing, Status, book, intend, proofs, status};
 use provenance_host::state_dir::StateDir;
 
-use super::calendar_client::{Calendar, CalendarError, CalendarReply};
+use super::{
+    AnchorResult, Standing, Status, book,
+    calendar_client::{Calendar, CalendarError, CalendarReply},
+    intend, proofs, status,
+};
 use crate::{
     engine::anchor::{Anchor, ByCalendar},
     error::ServiceError,

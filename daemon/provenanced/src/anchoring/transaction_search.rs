@@ -1,10 +1,10 @@
 //! Where a transaction is in the chain, by a node whose wallet does not know it.
 
-use super::rpc_response::{Members as _, number, wrong};
+use provenance_bitcoin_node::{Node, NodeError};
 use provenance_core::bitcoin::{BlockHash, Txid};
 use serde_json::{Value, json};
 
-use provenance_bitcoin_node::{Node, NodeError};
+use super::rpc_response::{Members as _, number, wrong};
 
 /// A transaction of ours has two outputs: the data, and what goes back.
 const MAX_OUTPUTS: u32 = 3;

@@ -5,7 +5,7 @@
 //! make us record a transaction that carries another root, or a proof that
 //! does not hold: both are parsed and checked here and in the core.
 
-use super::rpc_response::{Members as _, number, wrong};
+use provenance_bitcoin_node::{Node, NodeError};
 use provenance_core::{
     bitcoin::{BlockHash, MAX_PROVED, OutPoint, Transaction, TxProof, Txid, payload},
     encoding::digest::{Digest, from_hex, to_hex},
@@ -13,9 +13,10 @@ use provenance_core::{
 };
 use serde_json::{Value, json};
 
-use provenance_bitcoin_node::{Node, NodeError};
-
-use super::transaction_search;
+use super::{
+    rpc_response::{Members as _, number, wrong},
+    transaction_search,
+};
 
 /// Without an estimate, satoshi per virtual byte.
 const FALLBACK_RATE: u64 = 2;

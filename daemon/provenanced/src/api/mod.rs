@@ -19,14 +19,6 @@ use std::{
 use axum::body::Body;
 use hyper::{Request, body::Incoming};
 use provenance_core::encoding::{digest::Digest, time::Timestamp};
-use tokio_rustls::rustls::{
-    ServerConfig,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
-};
-
-use tower_service::Service as _;
-
-use crate::{error::ServiceError, ledger::Ledger, sd_notify, state_lock::lock};
 use provenance_host::{
     config::{Api, Config, Tls},
     durable,
@@ -37,6 +29,13 @@ use provenance_http::{
     listener,
     server::{self, Limits},
 };
+use tokio_rustls::rustls::{
+    ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+};
+use tower_service::Service as _;
+
+use crate::{error::ServiceError, ledger::Ledger, sd_notify, state_lock::lock};
 use state::{AppState, READ_TIMEOUT};
 
 /// Who may connect to the socket file: owner and group.

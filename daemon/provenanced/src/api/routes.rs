@@ -17,6 +17,10 @@ use provenance_core::{
     encoding::{digest::Digest, json::Value},
     registry::package::{is_package, is_version},
 };
+use provenance_registry::{
+    Reader,
+    package_index::{self, CertificateState, IncrementalIndex, Version},
+};
 use serde::de::DeserializeOwned;
 
 use super::{
@@ -24,11 +28,6 @@ use super::{
     response::{ApiError, ApiResponse, Outcome},
     state::{AppState, READ_TIMEOUT},
 };
-use provenance_registry::{
-    Reader,
-    package_index::{self, CertificateState, IncrementalIndex, Version},
-};
-
 use crate::{
     certificates::{Authority, to_pem},
     ledger::Ledger,

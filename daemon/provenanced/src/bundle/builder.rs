@@ -14,11 +14,10 @@ use provenance_core::{
     signing::{dsse, sigstore_bundle},
     statement::evidence::Subject,
 };
-
-use super::request::Request;
 use provenance_host::{chain_files, durable, state_dir::StateDir};
 use provenance_verifier::line_reader;
 
+use super::request::Request;
 use crate::{error::ServiceError, ledger::Ledger};
 
 /// Which records the bundle is about.

@@ -4,13 +4,13 @@
 use std::{collections::BTreeSet, fs, io};
 
 use provenance_core::{encoding::time::Timestamp, record::bundle_id::BundleId, registry::Entry};
+use provenance_host::{config::Config, durable, state_dir::StateDir};
 
 use super::{folders, lock};
 use crate::{
     error::ServiceError,
     ledger::{Ledger, read_entry},
 };
-use provenance_host::{config::Config, durable, state_dir::StateDir};
 
 const DAY_NS: i64 = 86_400_000_000_000;
 

@@ -14,16 +14,16 @@ mod server;
 use std::{future::Future, sync::Arc};
 
 use provenance_core::encoding::time::Timestamp;
-
-use crate::{error::ServiceError, ledger::Ledger, sd_notify};
-use committer::Committer;
-use lookup::CommitmentLookup;
 use provenance_host::{
     config::{Aggregate, address::Listen},
     state_dir::StateDir,
 };
 use provenance_http::{listener, server::make_room};
 use provenance_registry::Reader;
+
+use crate::{error::ServiceError, ledger::Ledger, sd_notify};
+use committer::Committer;
+use lookup::CommitmentLookup;
 use server::Calendar;
 
 /// Takes and answers until `end`.

@@ -17,17 +17,16 @@ use provenance_core::{
     encoding::digest::from_hex,
     opentimestamps::{COMMITMENT, Commitment},
 };
+use provenance_http::{
+    listener::Listener,
+    server::{self, Limits},
+};
 use tokio::sync::oneshot;
 
 use super::{
     committer::{Queue, Submission},
     lookup::{CommitmentLookup, CommitmentState},
 };
-use provenance_http::{
-    listener::Listener,
-    server::{self, Limits},
-};
-
 use crate::error::ServiceError;
 
 /// The longest digest, as stock calendars have it.

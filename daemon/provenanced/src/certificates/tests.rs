@@ -1,9 +1,9 @@
 //! What the authority writes, byte for byte.
 
 use provenance_core::registry::Governance;
+use provenance_x509::Crl;
 
 use super::*;
-use provenance_x509::Crl;
 
 fn signer(folder: &std::path::Path, name: &str) -> Signer {
     crate::ledger::signer::keygen(folder, name).unwrap();

@@ -11,14 +11,14 @@ use provenance_core::{
     record::{Record, chain::Recovered},
     report::Head,
 };
-
-use super::ChainError;
 use provenance_host::{
     chain_files::{self, ChainFile},
     durable,
     state_dir::StateDir,
 };
 use provenance_verifier::line_reader;
+
+use super::ChainError;
 
 /// The chain's last record and what stands behind it.
 #[derive(Debug, Default)]

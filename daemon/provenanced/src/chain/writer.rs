@@ -18,10 +18,12 @@ use provenance_core::{
     },
     report::Head,
 };
-
-use super::error::ChainError;
-use super::tail::{self, ChainTail};
 use provenance_host::{durable, state_dir::StateDir};
+
+use super::{
+    error::ChainError,
+    tail::{self, ChainTail},
+};
 
 /// The one writer of a chain.
 #[derive(Debug)]

@@ -1,10 +1,9 @@
 //! What falls due beside the records.
 
 use provenance_core::encoding::time::Now;
-
-use super::Daemon;
 use provenance_host::clock::Clock;
 
+use super::Daemon;
 use crate::{
     bundle::{self, Request, retention},
     engine::Input,

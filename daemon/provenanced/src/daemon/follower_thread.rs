@@ -11,16 +11,16 @@ use provenance_core::{
     encoding::json::Value,
     record::log_entry::{self, Event, LogEntry, What},
 };
-use tokio::sync::{Notify, oneshot};
-
-use super::recovery::Replay;
-use crate::error::ServiceError;
 use provenance_host::{
     clock,
     config::{Config, Journal},
     state_dir::StateDir,
 };
 use provenance_log_follower::{DEFAULT_BUDGET, Follower, Settings, inotify::Waker, journal};
+use tokio::sync::{Notify, oneshot};
+
+use super::recovery::Replay;
+use crate::error::ServiceError;
 
 /// How many journal entries a tick takes at most; the rest comes with the next.
 const JOURNAL_ENTRIES: u64 = 200_000;

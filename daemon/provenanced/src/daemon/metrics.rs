@@ -21,13 +21,12 @@ use provenance_core::record::{
     alert::AlertCode,
     time_attestation::{Attestation, Claim, ClockVerdict, State},
 };
-use tokio::task::JoinHandle;
-
 use provenance_host::config::address::Listen;
 use provenance_http::{
     listener,
     server::{self, Limits},
 };
+use tokio::task::JoinHandle;
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// At most 16 ask at once.
@@ -196,15 +195,15 @@ impl Drop for Server {
 
 fn respond(request: &Request<Incoming>, board: &SharedMetrics) -> Response<String> {
     let found = request.method() == Method::GET && *request.uri() == *"/metrics";
-    let mut respond = match found {
+    let mut response = match found {
         true => Response::new(board.text()),
         false => Response::new("GET /metrics\n".into()),
     };
     if !found {
-        *respond.status_mut() = StatusCode::NOT_FOUND;
+        *response.status_mut() = StatusCode::NOT_FOUND;
     }
-    let headers = respond.headers_mut();
+    let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4"));
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
-    respond
+    response
 }

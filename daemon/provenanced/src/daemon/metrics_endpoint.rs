@@ -7,17 +7,17 @@ use tokio::time::Instant;
 
 use super::metrics::{self, Server, SharedMetrics};
 
-/// The metrics and where they are told.
+/// The metrics and where they are served.
 #[derive(Default)]
 pub(super) struct Metrics {
     pub(super) board: SharedMetrics,
-    /// Where it is told, and who answers there; nobody while it is not possible.
+    /// The address and its server; no server while the address cannot be bound.
     at: Option<(Listen, Option<Server>)>,
 }
 
 impl Metrics {
-    /// Listens where the settings say. An address that cannot be had is no
-    /// reason to let the logs wait: it is said once, and tried at each tick.
+    /// Listens where the settings say. An address that cannot be had does
+    /// not keep the logs waiting: it is logged once, and tried at each tick.
     pub(super) async fn listen(&mut self, listen: Option<&Listen>) {
         let known = self.at.as_ref().is_some_and(|(at, _)| Some(at) == listen);
         match (&mut self.at, listen) {

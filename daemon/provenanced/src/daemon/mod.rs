@@ -14,37 +14,32 @@ mod time;
 
 use std::{collections::VecDeque, path::PathBuf, time::Duration};
 
-use metrics_endpoint::Metrics;
 use provenance_core::record::{
     chain::Body,
     log_entry::{Event, LogEntry, What},
 };
-use startup::{OpenedState, open_followers, settle_bundles};
+use provenance_host::{clock::Clock, config::Config, state_dir::StateDir};
+use provenance_time_sources::poller::SourcePoller;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::Notify,
     time::{Instant, Interval, MissedTickBehavior, interval_at},
 };
 
-use follower_thread::FollowerHandle;
-use recovery::ReplayedState;
-
 use crate::{
     PROGRAM_VERSION,
     alerts::Alerts,
     bundle,
-    error::ServiceError,
-    ledger::{Ledger, size_of},
-    sd_notify,
-};
-use provenance_host::{clock::Clock, config::Config, state_dir::StateDir};
-use provenance_time_sources::poller::SourcePoller;
-
-use crate::{
     chain::{ChainError, ChainWriter},
     engine::{Action, Engine, Input, Settings},
-    ledger::signer::Signer,
+    error::ServiceError,
+    ledger::{Ledger, signer::Signer, size_of},
+    sd_notify,
 };
+use follower_thread::FollowerHandle;
+use metrics_endpoint::Metrics;
+use recovery::ReplayedState;
+use startup::{OpenedState, open_followers, settle_bundles};
 
 /// While records cannot be written, another attempt is made this often.
 const RETRY: Duration = Duration::from_secs(5);

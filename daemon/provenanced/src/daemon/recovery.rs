@@ -16,12 +16,10 @@ use provenance_core::{
     },
     report::Head,
 };
-
-use crate::{PROGRAM_VERSION, error::ServiceError, ledger::Ledger};
 use provenance_host::{chain_files, clock, config::Config, durable, state_dir::StateDir};
 use provenance_verifier::line_reader;
 
-use crate::chain::ChainWriter;
+use crate::{PROGRAM_VERSION, chain::ChainWriter, error::ServiceError, ledger::Ledger};
 
 /// A snapshot is at most 64 MiB: 100,000 sources of some hundred bytes.
 const MAX_SNAPSHOT: u64 = 64 << 20;

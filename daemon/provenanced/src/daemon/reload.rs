@@ -1,6 +1,5 @@
 //! Settings read anew, by SIGHUP.
 
-use super::{Daemon, Options, settings};
 use provenance_host::{
     clock::Clock,
     config::{Config, ConfigError},
@@ -8,11 +7,11 @@ use provenance_host::{
 use provenance_time_sources::poller::SourcePoller;
 
 use super::{
+    Daemon, Options,
     follower_thread::{FollowerHandle, Followers},
-    recovery,
+    recovery, settings,
 };
-use crate::sd_notify;
-use crate::{engine::Input, error::ServiceError};
+use crate::{engine::Input, error::ServiceError, sd_notify};
 
 impl<C: Clock + Clone + Send + Sync + 'static> Daemon<C> {
     /// Whether the settings were taken over.

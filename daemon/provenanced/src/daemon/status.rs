@@ -1,10 +1,9 @@
-//! How it goes, told to systemd and to whoever asks for the metrics.
+//! Publishes the daemon's status to systemd (sd_notify) and the metrics endpoint.
 
 use provenance_core::encoding::time::Timestamp;
-
-use super::{Daemon, RETRY};
 use provenance_host::clock::Clock;
 
+use super::{Daemon, RETRY};
 use crate::sd_notify;
 
 impl<C: Clock + Clone + Send + Sync + 'static> Daemon<C> {

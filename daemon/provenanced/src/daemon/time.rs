@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::Daemon;
 use provenance_host::clock::Clock;
 use provenance_time_sources::poller::ROUND_TIMEOUT;
+
+use super::Daemon;
 
 impl<C: Clock + Clone + Send + Sync + 'static> Daemon<C> {
     /// Returns when all have answered, or when a tick can wait no longer.

@@ -1,5 +1,6 @@
-use super::*;
 use provenance_core::record::log_entry::What;
+
+use super::*;
 
 fn settings() -> Settings {
     Settings {

@@ -19,8 +19,6 @@ use provenance_core::{
     },
     verify::chain::{ChainVerifier, FileSummary},
 };
-
-use crate::{PROGRAM_VERSION, error::ServiceError};
 use provenance_host::{
     chain_files::{self, ChainFile},
     clock,
@@ -30,6 +28,8 @@ use provenance_host::{
 };
 use provenance_registry::Reader;
 use provenance_verifier::line_reader;
+
+use crate::{PROGRAM_VERSION, error::ServiceError};
 use registry_writer::{Appended, TreeHead, Writer};
 use signer::Signer;
 

@@ -9,11 +9,10 @@ use provenance_core::{
     signing::sigstore_bundle::{self, MAX_BUNDLE},
     statement::{Subject, publication::Publication},
 };
-
-use super::{Chronicle, RecordedEvent, Report, named};
 use provenance_host::{config::Config, durable, state_dir::StateDir};
 use provenance_registry::package_index::IncrementalIndex;
 
+use super::{Chronicle, RecordedEvent, Report, named};
 use crate::{certificates, error::ServiceError, ledger::Ledger};
 
 /// An archive is at most 1 GiB: it is read into memory once.

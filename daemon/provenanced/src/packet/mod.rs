@@ -23,6 +23,8 @@ use provenance_core::{
     },
     statement::evidence::{ChainRange, Collector, Link, MAX_STATEMENT, Statement},
 };
+use provenance_host::{chain_files, config::Config, durable, state_dir::StateDir};
+use provenance_registry::Reader;
 use provenance_verifier::{line_reader, report_html::Page};
 
 use crate::{
@@ -30,8 +32,6 @@ use crate::{
     error::ServiceError,
     ledger::{Ledger, each_row, read_entry},
 };
-use provenance_host::{chain_files, config::Config, durable, state_dir::StateDir};
-use provenance_registry::Reader;
 use zip_writer::Zip;
 
 /// What is asked for.

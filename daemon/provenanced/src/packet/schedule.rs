@@ -6,16 +6,14 @@ use provenance_core::{
     packet,
     registry::Entry,
 };
-
-use super::{PacketOutput, Progress, Request, make};
 use provenance_host::{
     config::{Config, Period},
     durable,
     state_dir::StateDir,
 };
-
 use provenance_registry::Reader;
 
+use super::{PacketOutput, Progress, Request, make};
 use crate::{
     error::ServiceError,
     ledger::{Ledger, read_entry},

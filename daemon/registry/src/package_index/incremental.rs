@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use provenance_core::registry::Entry;
+
 use super::{CertificateIndex, Event, VersionIndex, each};
 use crate::reader::{Reader, RegistryError};
-use provenance_core::registry::Entry;
 
 /// What the registry's first records say of certificates and packages.
 #[derive(Debug, Default)]

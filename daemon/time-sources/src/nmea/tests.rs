@@ -5,10 +5,10 @@ use provenance_core::{
     encoding::time::Timestamp,
     record::time_attestation::{Claim, State},
 };
+use provenance_host::clock::SystemClock;
 use rustix::pty::{self, OpenptFlags};
 
 use super::*;
-use provenance_host::clock::SystemClock;
 
 fn now() -> Now {
     let time = Timestamp::parse(b"2026-11-21T04:20:00.500000000Z").unwrap();

@@ -10,7 +10,6 @@ mod walk;
 
 pub use walk::Packet;
 
-use crate::packet::walk::Walk;
 use provenance_core::{
     packet::{self, Facts, Manifest},
     report::{Code, Finding, Location, Report},
@@ -21,7 +20,9 @@ use provenance_core::{
     verify::{bundle::Trusted, packet as core},
 };
 
-use crate::{Progress, Trust, VerifyError, block_headers, report_html::Page, sbom};
+use crate::{
+    Progress, Trust, VerifyError, block_headers, packet::walk::Walk, report_html::Page, sbom,
+};
 use archive::{Archive, OWN, Sums};
 use registry::Registry;
 

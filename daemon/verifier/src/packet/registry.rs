@@ -12,8 +12,7 @@ use provenance_core::{
 };
 
 use super::walk::Walk;
-use crate::VerifyError;
-use crate::{line_reader::for_each_line, report_html::Page};
+use crate::{VerifyError, line_reader::for_each_line, report_html::Page};
 
 /// So many heads, closed files and keys are held against the chain. A packet
 /// of many years has fewer.

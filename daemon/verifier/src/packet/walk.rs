@@ -1,10 +1,8 @@
 //! A packet's files, read in order.
 
-use crate::Progress;
-use crate::Source;
-use crate::Trust;
-use crate::packet::archive::Archive;
 use provenance_core::packet::Manifest;
+
+use crate::{Progress, Source, Trust, packet::archive::Archive};
 
 /// A packet, and what lies beside it.
 pub struct Packet<'a> {

@@ -1,8 +1,6 @@
 //! What the page is made of.
 
-use crate::report_html::clock::Clock;
-use crate::report_html::coverage::TimeCoverage;
-use crate::report_html::registry_summary::RegistrySummary;
+use crate::report_html::{clock::Clock, coverage::TimeCoverage, registry_summary::RegistrySummary};
 
 /// The form of the page; a page of another form cannot be made again.
 pub const FORM: &str = "<meta name=\"generator\" content=\"msp-provenance report 2\">";

@@ -1,7 +1,6 @@
 //! The software: inventories, who vouches for packages, certificates, what
 //! happened to packages, counter-signatures.
 
-use crate::report_html::html::named;
 use std::collections::BTreeMap;
 
 use provenance_core::{
@@ -16,6 +15,7 @@ use super::{
     registry_summary::Inventory,
     tables::{MAX_ROWS, own, rest},
 };
+use crate::report_html::html::named;
 
 /// The section.
 pub(super) fn software(page: &Page) -> Html {

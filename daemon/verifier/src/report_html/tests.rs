@@ -1,5 +1,7 @@
-use super::charts::span;
-use super::html::{bytes, duration, number, ranges, text};
+use super::{
+    charts::span,
+    html::{bytes, duration, number, ranges, text},
+};
 
 #[test]
 fn a_text_is_escaped_cut_and_shows_what_cannot_be_seen() {

@@ -1,10 +1,9 @@
 //! A bill of materials as it was read, whatever its format.
 
-use provenance_core::encoding::json::Value;
-use provenance_core::record::coverage::ATTESTATION;
-use provenance_core::record::coverage::COVERAGE;
-use provenance_core::record::coverage::Coverage;
-use provenance_core::record::coverage::Level;
+use provenance_core::{
+    encoding::json::Value,
+    record::coverage::{ATTESTATION, COVERAGE, Coverage, Level},
+};
 
 /// So many defects of one document are told.
 pub(crate) const MAX_DEFECTS: usize = 100;

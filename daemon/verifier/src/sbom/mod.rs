@@ -6,8 +6,6 @@ mod cyclonedx;
 mod document;
 mod spdx;
 
-use crate::sbom::document::Document;
-use crate::sbom::document::Item;
 use std::collections::{BTreeMap, BTreeSet};
 
 use provenance_core::{
@@ -16,6 +14,8 @@ use provenance_core::{
     report::{Code, Finding, Location, Report},
 };
 use serde::Deserialize;
+
+use crate::sbom::document::{Document, Item};
 
 /// Which format it is of.
 #[derive(Deserialize)]

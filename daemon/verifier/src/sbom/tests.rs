@@ -1,5 +1,6 @@
-use super::*;
 use provenance_core::record::coverage::{ATTESTATION, COVERAGE};
+
+use super::*;
 
 const SPDX: &str = r#"{"spdxVersion":"SPDX-2.3","dataLicense":"CC0-1.0","SPDXID":"SPDXRef-DOCUMENT","name":"n","documentNamespace":"https://x.example/1","creationInfo":{"creators":["Tool: t"],"created":"2026-11-21T00:00:00Z"},"packages":[{"SPDXID":"SPDXRef-a","name":"a","versionInfo":"1","downloadLocation":"NOASSERTION","supplier":"NOASSERTION","checksums":[{"algorithm":"SHA256","checksumValue":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}],"externalRefs":[{"referenceCategory":"PACKAGE-MANAGER","referenceType":"purl","referenceLocator":"pkg:nix/a@1?output=bin"}]}],"relationships":[{"spdxElementId":"SPDXRef-DOCUMENT","relatedSpdxElement":"SPDXRef-a","relationshipType":"DESCRIBES"}]}"#;
 const CDX: &str = r#"{"bomFormat":"CycloneDX","specVersion":"1.6","serialNumber":"urn:uuid:3e671687-395b-41f5-a30f-a58921a69b79","version":1,"metadata":{"timestamp":"2026-11-21T00:00:00Z","component":{"type":"operating-system","bom-ref":"s","name":"s"}},"components":[{"type":"library","bom-ref":"a","name":"a","version":"1","purl":"pkg:nix/a@1?output=bin","hashes":[{"alg":"SHA-256","content":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}]}],"dependencies":[{"ref":"s","dependsOn":["a"]}]}"#;

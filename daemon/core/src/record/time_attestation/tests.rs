@@ -1,6 +1,8 @@
-use super::*;
 use alloc::{format, vec};
+
 use proptest::prelude::*;
+
+use super::*;
 
 const RULE: Rule = Rule { alarm_ns: 100_000_000, min_agreeing: 2 };
 const MS: i64 = 1_000_000;

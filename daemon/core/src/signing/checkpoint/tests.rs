@@ -1,6 +1,7 @@
-use super::*;
 use ed25519_dalek::{Signer as _, SigningKey};
 use proptest::prelude::*;
+
+use super::*;
 
 /// The example of golang.org/x/mod/sumdb/note, "PeterNeumann".
 const PETER: &str = "If you think cryptography is the answer to your problem,\n\

@@ -1,7 +1,9 @@
+use alloc::{borrow::ToOwned, format, vec};
+
+use proptest::prelude::*;
+
 use super::*;
 use crate::encoding::digest::Digest;
-use alloc::{borrow::ToOwned, format, vec};
-use proptest::prelude::*;
 
 fn example() -> Statement {
     let link = |seq, text: &str| Link { seq, hash: Digest::sha256(text.as_bytes()) };

@@ -1,8 +1,12 @@
 use alloc::{vec, vec::Vec};
 
 use super::*;
-use crate::registry::Promise;
-use crate::{bitcoin::TxProof, merkle::Frontier, opentimestamps::tests::mine, registry::Entry};
+use crate::{
+    bitcoin::TxProof,
+    merkle::Frontier,
+    opentimestamps::tests::mine,
+    registry::{Entry, Promise},
+};
 
 /// A tree of so many leaves, and the roots at each size.
 fn root(size: u64) -> Digest {

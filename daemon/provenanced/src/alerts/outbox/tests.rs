@@ -1,5 +1,6 @@
-use super::*;
 use proptest::prelude::*;
+
+use super::*;
 
 fn message(seq: u64) -> Message {
     Message::parse(format!("{{\"id\":\"m-{seq}\"}}").into_bytes()).unwrap()

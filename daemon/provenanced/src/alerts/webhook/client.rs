@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use provenance_http::client;
 use reqwest::{Client, StatusCode, Url, header};
 
 use super::{AlertError, Message, Secret};
-use provenance_http::client;
 
 /// An attempt ends within this time, whatever the receiver does.
 const TIMEOUT: Duration = Duration::from_secs(10);

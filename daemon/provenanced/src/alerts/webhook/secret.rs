@@ -2,11 +2,11 @@
 
 use base64ct::{Base64, Base64Unpadded, Encoding};
 use hmac::{Hmac, KeyInit, Mac};
+use provenance_host::secret::{self, Named};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::AlertError;
-use provenance_host::secret::{self, Named};
 
 const PREFIX: &str = "whsec_";
 /// Of the secret's bytes (Standard Webhooks, "Signature scheme").

@@ -1,9 +1,10 @@
-use super::*;
-use provenance_core::{report::Report, verify::chain::ChainVerifier};
 use std::path::Path;
 
+use provenance_core::{report::Report, verify::chain::ChainVerifier};
 use provenance_host::chain_files;
 use provenance_verifier::line_reader;
+
+use super::*;
 
 fn time(seconds: i64) -> Timestamp {
     Timestamp::parse(b"2026-11-21T23:59:58.000000000Z").unwrap().plus_nanos(seconds * 1_000_000_000)

@@ -1,10 +1,11 @@
-use super::*;
 use proptest::prelude::*;
 use provenance_core::record::{
     chain::{Session, Tick},
     log_entry::LogEntry,
     time_attestation::{ClockVerdict, Rule, Source, judge},
 };
+
+use super::*;
 
 const RULE: Rule = Rule { alarm_ns: 100_000_000, min_agreeing: 2 };
 

@@ -1,5 +1,6 @@
-use super::*;
 use std::{os::unix::fs::MetadataExt, process::Command};
+
+use super::*;
 
 fn openssl(args: &[&str]) -> (bool, String) {
     let output = Command::new("openssl").args(args).output().expect("openssl is installed");
